@@ -1,0 +1,122 @@
+-- What the write side keeps. Everything here is written by es.append alone, unless it says otherwise.
+-- Keys are compared byte by byte (collate "C"): cheaper, and the same on every machine.
+create schema es;
+
+-- The lock that orders appends. Only ever locked: an updated row bloats under any open snapshot.
+create table es.head (
+  one boolean primary key default true constraint head_is_one check (one)
+);
+insert into es.head default values;
+
+-- The truth: positions 1..N in the order of commit, without a gap. The names are those postgres-es reads.
+create table es.event (
+  position bigint primary key,
+  event_id uuid not null,
+  aggregate_type text collate "C" not null,
+  aggregate_id text collate "C" not null,
+  sequence bigint not null,
+  event_type text not null,
+  event_version text not null,
+  payload jsonb not null,
+  metadata jsonb not null,
+  scopes text[] not null,
+  recorded_at timestamptz not null,
+  constraint event_stream unique (aggregate_type, aggregate_id, sequence)
+);
+-- Payloads are sealed, so trying to compress them is wasted work.
+alter table es.event alter column payload set storage external;
+
+-- The answer to every command of the last 30 days, so that one sent again takes effect once.
+-- By day, because dropping a table costs nothing and deleting a day of rows does.
+create table es.command (
+  actor text collate "C" not null,
+  key text collate "C" not null,
+  fingerprint bytea not null,
+  id text not null,
+  version bigint not null,
+  position bigint not null,
+  created_at timestamptz not null,
+  constraint command_once unique (actor, key, created_at)
+) partition by range (created_at);
+create table es.command_rest partition of es.command default;
+
+-- What may exist once only (an address, a handle), known by a keyed hash of the folded value.
+create table es.claim (
+  kind text collate "C" not null,
+  value bytea not null,
+  owner text collate "C" not null,
+  primary key (kind, value)
+);
+
+-- The order of items in a container: a note's blocks by rank.
+create table es.place (
+  container text collate "C" not null,
+  rank text collate "C" not null,
+  item text collate "C" primary key,
+  constraint place_rank unique (container, rank)
+);
+
+-- The keys payloads are sealed under, wrapped by the master key. Destroying one erases what it sealed.
+create table es.key (
+  holder text collate "C" primary key,
+  wrapped bytea not null,
+  made_at timestamptz not null
+);
+
+create table es.credential (
+  user_id text collate "C" primary key,
+  hash text not null,
+  changed_at timestamptz not null
+);
+
+-- Refresh tokens are here as hashes only: the current one, and the one before to notice reuse.
+create table es.session (
+  session_id text collate "C" primary key,
+  user_id text collate "C" not null,
+  refresh bytea not null,
+  previous bytea,
+  rotated_at timestamptz not null,
+  expires_at timestamptz not null,
+  ended_at timestamptz,
+  device text not null,
+  address text not null
+);
+create index session_refresh on es.session (refresh);
+create index session_previous on es.session (previous);
+create index session_of_user on es.session (user_id);
+
+-- One row per history. The last one (by seq) is in force; up to agreed_position it is the one before.
+create table es.epoch (
+  epoch text primary key constraint epoch_is_hex check (epoch ~ '^[0-9a-f]{8}$'),
+  seq bigint not null generated always as identity,
+  agreed_position bigint not null,
+  reason text not null,
+  timeline int,
+  system_identifier text,
+  at timestamptz not null default clock_timestamp()
+);
+
+-- Events that no projection shall fold, by an operator's decision; rebuild and check honour it.
+create table es.skip (
+  position bigint primary key,
+  why text not null,
+  by text not null,
+  at timestamptz not null default clock_timestamp()
+);
+
+-- How far each policy has come.
+create table es.policy (
+  name text primary key,
+  position bigint not null,
+  epoch text not null
+);
+
+-- A shortcut for loading an aggregate, free to vanish: ignored when its shape is not this binary's.
+create table es.snapshot (
+  aggregate_type text collate "C" not null,
+  aggregate_id text collate "C" not null,
+  sequence bigint not null,
+  shape int not null,
+  sealed bytea not null,
+  primary key (aggregate_type, aggregate_id)
+);

@@ -1,0 +1,262 @@
+-- The answer to one command of a batch.
+create type es.answer as (
+  cmd int,                -- which command, from 1
+  outcome text,           -- appended, seen, conflict, claimed, placed; the first of seen..placed that holds
+  first bigint,           -- appended: its first position; last + 1 if it had no events
+  last bigint,            -- appended: its last position, or the head then; seen: the position of then
+  kind text,              -- conflict: aggregate type (key, for a holder's); claimed: kind; placed: container
+  id text,                -- conflict: aggregate id; placed: rank; seen: the id answered then
+  sequence bigint,        -- conflict: the actual sequence; seen: the version answered then
+  fingerprint bytea,      -- seen: of the command of then
+  recorded_at timestamptz -- appended: one time for the batch, never before the last
+);
+
+-- Takes a batch of commands, each wholly or not at all, in order. The caller never puts two commands into
+-- one batch of which one writes what the other touches; were it to, a unique index fails the statement.
+-- Every array set is one relation; *_cmd is the command's index from 1.
+create function es.append(
+  c_actor text[], c_key text[], c_ours boolean[], c_fingerprint bytea[], c_id text[], c_version bigint[],
+  -- Events. e_scopes: joined by U+001F, as SQL has no ragged arrays.
+  e_cmd int[], e_id uuid[], e_type text[], e_aggregate text[], e_sequence bigint[], e_event text[],
+  e_version text[], e_payload jsonb[], e_metadata jsonb[], e_scopes text[],
+  -- Expected sequences of aggregates only read; 0: must not exist.
+  x_cmd int[], x_type text[], x_aggregate text[], x_sequence bigint[],
+  -- Claims released, then taken.
+  r_cmd int[], r_kind text[], r_value bytea[], r_owner text[],
+  t_cmd int[], t_kind text[], t_value bytea[], t_owner text[],
+  -- Items that leave their place, then places taken.
+  f_cmd int[], f_item text[],
+  p_cmd int[], p_container text[], p_rank text[], p_item text[],
+  -- Side rows: [{"cmd", "op", ...}], op in credential, session, session_end, key, key_end; bytea as \x hex.
+  sides jsonb
+) returns setof es.answer
+language plpgsql security definer
+set search_path = pg_catalog, es, pg_temp
+-- Else the plan made while the table was empty stays, or is made anew for each call, or is compiled each time.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off
+as $$
+#variable_conflict error
+declare
+  base bigint;
+  latest timestamptz;
+  now_at timestamptz;
+  since timestamptz;
+  out_ int[] := '{}';         -- commands refused so far
+  answers es.answer[] := '{}';
+  found_ es.answer[];
+begin
+  -- A statement of its own: the next one's snapshot then holds what the previous holder committed.
+  perform 1 from es.head for update;
+  select e.position, e.recorded_at into base, latest from es.event e order by e.position desc limit 1;
+  base := coalesce(base, 0);
+  now_at := clock_timestamp();
+  if latest > now_at + interval '1 minute' then
+    raise exception 'the clock is behind the log: % after %', now_at, latest
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  now_at := greatest(now_at, latest);
+
+  -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
+  since := now_at - interval '1 day';
+  select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, null)::es.answer)
+    into found_
+    from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
+    cross join lateral (
+      select * from es.command c
+       where c.actor = u.actor and c.key = u.key and c.created_at between since and now_at limit 1
+    ) s
+   where u.ours;
+  answers := answers || found_;
+  if false = any (c_ours) then
+    select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, null)::es.answer)
+      into found_
+      from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
+      cross join lateral (select * from es.command c where c.actor = u.actor and c.key = u.key limit 1) s
+     where not u.ours;
+    answers := answers || found_;
+  end if;
+  out_ := array(select a.cmd from unnest(answers) a);
+
+  -- Conflict: each aggregate's last sequence must be the one decided on.
+  select array_agg(row(w.cmd, 'conflict', null, null, w.type, w.aggregate, w.actual, null, null)::es.answer)
+    into found_
+    from (
+      select distinct on (b.cmd) b.*
+        from (
+          select t.cmd, t.type, t.aggregate, t.low, t.high, t.nth, coalesce((
+                   select e.sequence from es.event e
+                    where e.aggregate_type = t.type and e.aggregate_id = t.aggregate
+                    order by e.sequence desc limit 1), 0) as actual
+            from (
+              select n.cmd, n.type, n.aggregate, min(n.before) as low, max(n.before) as high, min(n.nth) as nth
+                from (
+                  select u.cmd, u.type, u.aggregate, u.nth, u.sequence - row_number() over
+                           (partition by u.cmd, u.type collate "C", u.aggregate collate "C" order by u.nth)
+                           as before
+                    from unnest(e_cmd, e_type, e_aggregate, e_sequence) with ordinality
+                           u(cmd, type, aggregate, sequence, nth)
+                ) n
+               group by n.cmd, n.type, n.aggregate
+              union all
+              select u.cmd, u.type, u.aggregate, u.sequence, u.sequence, 1000000000 + u.nth
+                from unnest(x_cmd, x_type, x_aggregate, x_sequence) with ordinality
+                       u(cmd, type, aggregate, sequence, nth)
+            ) t
+           where t.cmd <> all (out_)
+        ) b
+       where b.low <> b.actual or b.high <> b.actual
+       order by b.cmd, b.nth
+    ) w;
+  answers := answers || found_;
+  out_ := array(select a.cmd from unnest(answers) a);
+
+  if sides <> '[]' then
+    select array_agg(row(w.cmd, 'conflict', null, null, 'key', w.holder, 0, null, null)::es.answer) into found_
+      from (
+        select distinct on (s.cmd) s.cmd, s.holder
+          from jsonb_to_recordset(sides) s(cmd int, op text, holder text)
+         where s.op = 'key' and s.cmd <> all (out_)
+           and exists (select from es.key k where k.holder = s.holder)
+           and not exists (select from jsonb_to_recordset(sides) d(cmd int, op text, holder text)
+                            where d.op = 'key_end' and d.cmd = s.cmd and d.holder = s.holder)
+         order by s.cmd, s.holder collate "C"
+      ) w;
+    answers := answers || found_;
+    out_ := array(select a.cmd from unnest(answers) a);
+  end if;
+
+  if cardinality(t_cmd) > 0 then
+    select array_agg(row(w.cmd, 'claimed', null, null, w.kind, null, null, null, null)::es.answer) into found_
+      from (
+        select distinct on (t.cmd) t.cmd, t.kind
+          from unnest(t_cmd, t_kind, t_value, t_owner) with ordinality t(cmd, kind, value, owner, nth)
+          cross join lateral (select k.owner from es.claim k
+                               where k.kind = t.kind and k.value = t.value limit 1) held
+         where t.cmd <> all (out_) and held.owner <> t.owner
+           and not exists (select from unnest(r_cmd, r_kind, r_value, r_owner) r(cmd, kind, value, owner)
+                            where r.cmd = t.cmd and r.kind = t.kind and r.value = t.value
+                              and r.owner = held.owner)
+         order by t.cmd, t.nth
+      ) w;
+    answers := answers || found_;
+    out_ := array(select a.cmd from unnest(answers) a);
+  end if;
+
+  if cardinality(p_cmd) > 0 then
+    -- Taken: another item is at that rank, or the item stands elsewhere, and does not leave in this command.
+    select array_agg(row(w.cmd, 'placed', null, null, w.container, w.rank, null, null, null)::es.answer)
+      into found_
+      from (
+        select distinct on (p.cmd) p.cmd, p.container, p.rank
+          from unnest(p_cmd, p_container, p_rank, p_item) with ordinality p(cmd, container, rank, item, nth)
+          cross join lateral (
+            select * from (select x.item, x.container, x.rank from es.place x
+                            where x.container = p.container and x.rank = p.rank limit 1) at_rank
+            union all
+            select * from (select x.item, x.container, x.rank from es.place x
+                            where x.item = p.item limit 1) of_item
+          ) held
+         where p.cmd <> all (out_)
+           and (held.item, held.container, held.rank) <> (p.item, p.container, p.rank)
+           and not exists (select from unnest(f_cmd, f_item) f(cmd, item)
+                            where f.cmd = p.cmd and f.item = held.item)
+         order by p.cmd, p.nth
+      ) w;
+    answers := answers || found_;
+    out_ := array(select a.cmd from unnest(answers) a);
+  end if;
+
+  -- What is left stands. Positions follow the order of the commands, then of their events.
+  insert into es.event
+    select base + row_number() over (order by u.cmd, u.nth), u.id, u.type, u.aggregate, u.sequence, u.event,
+           u.version, u.payload, u.metadata, string_to_array(u.scopes, chr(31)), now_at
+      from unnest(e_cmd, e_id, e_type, e_aggregate, e_sequence, e_event, e_version, e_payload, e_metadata,
+                  e_scopes) with ordinality
+             u(cmd, id, type, aggregate, sequence, event, version, payload, metadata, scopes, nth)
+     where u.cmd <> all (out_);
+  perform es.append_claims(r_cmd, r_kind, r_value, r_owner, t_cmd, t_kind, t_value, t_owner, out_)
+    where cardinality(r_cmd) + cardinality(t_cmd) > 0;
+  perform es.append_places(f_cmd, f_item, p_cmd, p_container, p_rank, p_item, out_)
+    where cardinality(f_cmd) + cardinality(p_cmd) > 0;
+  perform es.append_sides(sides, out_, now_at) where sides <> '[]';
+
+  return query
+    with counted as (
+      select u.cmd, count(*) as n from unnest(e_cmd) u(cmd) where u.cmd <> all (out_) group by u.cmd
+    ), done as (
+      select u.cmd::int, coalesce(c.n, 0) as n, base + sum(coalesce(c.n, 0)) over (order by u.cmd) as last,
+             u.actor, u.key, u.fingerprint, u.id, u.version
+        from unnest(c_actor, c_key, c_fingerprint, c_id, c_version) with ordinality
+               u(actor, key, fingerprint, id, version, cmd)
+        left join counted c on c.cmd = u.cmd
+       where u.cmd <> all (out_)
+    ), kept as (
+      insert into es.command (actor, key, fingerprint, id, version, position, created_at)
+        select d.actor, d.key, d.fingerprint, d.id, d.version, d.last, now_at from done d
+    )
+    select d.cmd, 'appended', (d.last - d.n + 1)::bigint, d.last::bigint, null::text, null::text, null::bigint,
+           null::bytea, now_at
+      from done d
+    union all
+    select * from unnest(answers);
+end $$;
+
+-- The rest of an append, split off because most have none of it.
+
+create function es.append_claims(
+  r_cmd int[], r_kind text[], r_value bytea[], r_owner text[],
+  t_cmd int[], t_kind text[], t_value bytea[], t_owner text[], out_ int[]
+) returns void language plpgsql set search_path = pg_catalog, es, pg_temp as $$
+begin
+  delete from es.claim k using unnest(r_cmd, r_kind, r_value, r_owner) r(cmd, kind, value, owner)
+   where k.kind = r.kind and k.value = r.value and k.owner = r.owner and r.cmd <> all (out_);
+  insert into es.claim (kind, value, owner)
+    select distinct t.kind, t.value, t.owner
+      from unnest(t_cmd, t_kind, t_value, t_owner) t(cmd, kind, value, owner)
+     where t.cmd <> all (out_)
+       and not exists (select from es.claim k
+                        where k.kind = t.kind and k.value = t.value and k.owner = t.owner);
+end $$;
+
+create function es.append_places(
+  f_cmd int[], f_item text[], p_cmd int[], p_container text[], p_rank text[], p_item text[], out_ int[]
+) returns void language plpgsql set search_path = pg_catalog, es, pg_temp as $$
+begin
+  delete from es.place x using unnest(f_cmd, f_item) f(cmd, item)
+   where x.item = f.item and f.cmd <> all (out_);
+  insert into es.place (container, rank, item)
+    select distinct p.container, p.rank, p.item
+      from unnest(p_cmd, p_container, p_rank, p_item) p(cmd, container, rank, item)
+     where p.cmd <> all (out_)
+       and not exists (select from es.place x
+                        where x.container = p.container and x.rank = p.rank and x.item = p.item);
+end $$;
+
+create function es.append_sides(sides jsonb, out_ int[], now_at timestamptz) returns void
+language plpgsql set search_path = pg_catalog, es, pg_temp as $$
+begin
+  if exists (select from jsonb_to_recordset(sides) s(op text)
+              where s.op is null or s.op not in ('credential', 'session', 'session_end', 'key', 'key_end')) then
+    raise exception 'unknown side row' using errcode = 'invalid_parameter_value';
+  end if;
+  insert into es.credential as c (user_id, hash, changed_at)
+    select s.user_id, s.hash, now_at
+      from jsonb_to_recordset(sides) s(cmd int, op text, user_id text, hash text)
+     where s.op = 'credential' and s.cmd <> all (out_)
+    on conflict (user_id) do update set hash = excluded.hash, changed_at = excluded.changed_at;
+  insert into es.session (session_id, user_id, refresh, rotated_at, expires_at, device, address)
+    select s.session_id, s.user_id, s.refresh, now_at, s.expires_at, s.device, s.address
+      from jsonb_to_recordset(sides) s(cmd int, op text, session_id text, user_id text, refresh bytea,
+                                       expires_at timestamptz, device text, address text)
+     where s.op = 'session' and s.cmd <> all (out_);
+  update es.session x set ended_at = now_at
+    from jsonb_to_recordset(sides) s(cmd int, op text, session_id text)
+   where s.op = 'session_end' and s.cmd <> all (out_)
+     and x.session_id = s.session_id and x.ended_at is null;
+  delete from es.key k using jsonb_to_recordset(sides) s(cmd int, op text, holder text)
+   where s.op = 'key_end' and s.cmd <> all (out_) and k.holder = s.holder;
+  insert into es.key (holder, wrapped, made_at)
+    select s.holder, s.wrapped, now_at
+      from jsonb_to_recordset(sides) s(cmd int, op text, holder text, wrapped bytea)
+     where s.op = 'key' and s.cmd <> all (out_);
+end $$;
