@@ -1,1 +1,24 @@
-//! Under construction.
+//! What every side of Daybook agrees on: the events, their one JSON shape, sealing, access, HTTP manners. It decides nothing.
+
+pub mod access;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod event;
+pub mod http;
+pub mod id;
+pub mod jetstream;
+pub mod leadership;
+pub mod lifecycle;
+pub mod migrate;
+pub mod postgres;
+pub mod problem;
+pub mod read_schema;
+pub mod seal;
+pub mod server_keys;
+pub mod stored;
+pub mod telemetry;
+pub mod text;
+pub mod upcasters;
+pub mod visibility;

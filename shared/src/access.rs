@@ -1,0 +1,46 @@
+//! Roles, and the one rule of how they combine.
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody may do with a notebook or a note, from least to most.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Changes content, trashes and restores.
+    Editor,
+    /// Shares, renames, deletes for ever.
+    Owner,
+}
+
+/// The role that counts: the higher of the direct and the inherited one.
+pub fn effective(direct: Option<Role>, inherited: Option<Role>) -> Option<Role> {
+    direct.max(inherited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_higher_role_counts() {
+        assert_eq!(effective(Some(Role::Viewer), Some(Role::Owner)), Some(Role::Owner));
+        assert_eq!(effective(Some(Role::Editor), None), Some(Role::Editor));
+        assert_eq!(effective(None, None), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! Notebooks: containers of notes, and what is shared.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::UserId;
+use crate::text::{Description, Title};
+
+/// A fact about one notebook. Stored for ever: add variants and optional fields, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[serde(tag = "type")]
+pub enum NotebookEvent {
+    /// Someone started a notebook, and owns it.
+    NotebookCreated {
+        /// Its first owner.
+        owner: UserId,
+        /// What it is called.
+        name: Title,
+    },
+    /// It has a new name.
+    NotebookRenamed {
+        /// What it is called now.
+        name: Title,
+    },
+    /// It has a new description; empty when it was cleared.
+    NotebookDescribed {
+        /// What it is about.
+        description: Description,
+    },
+}
+
+impl NotebookEvent {
+    /// The version of this event's form.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Self::NotebookCreated { .. } | Self::NotebookRenamed { .. } | Self::NotebookDescribed { .. } => {
+                "1.0"
+            }
+        }
+    }
+
+    /// Whether it says that something ended, and so must outlive its key.
+    pub fn says_an_end(&self) -> bool {
+        match self {
+            Self::NotebookCreated { .. } | Self::NotebookRenamed { .. } | Self::NotebookDescribed { .. } => {
+                false
+            }
+        }
+    }
+}
+
+crate::room_event!(NotebookEvent, room: "notebooks", aggregate: "notebook");

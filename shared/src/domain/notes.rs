@@ -1,0 +1,49 @@
+//! Notes: titled pages in a notebook.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::NotebookId;
+use crate::text::Title;
+
+/// A fact about one note. Stored for ever: add variants and optional fields, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[serde(tag = "type")]
+pub enum NoteEvent {
+    /// Someone started a note in a notebook.
+    NoteCreated {
+        /// Where it stands.
+        notebook_id: NotebookId,
+        /// What it is called.
+        title: Title,
+    },
+    /// It has a new title.
+    NoteRetitled {
+        /// What it is called now.
+        title: Title,
+    },
+    /// It went from one notebook to another; both are named, so that no reader has to look the old one up.
+    NoteMoved {
+        /// Where it stood.
+        from: NotebookId,
+        /// Where it stands now.
+        to: NotebookId,
+    },
+}
+
+impl NoteEvent {
+    /// The version of this event's form.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Self::NoteCreated { .. } | Self::NoteRetitled { .. } | Self::NoteMoved { .. } => "1.0",
+        }
+    }
+
+    /// Whether it says that something ended, and so must outlive its key.
+    pub fn says_an_end(&self) -> bool {
+        match self {
+            Self::NoteCreated { .. } | Self::NoteRetitled { .. } | Self::NoteMoved { .. } => false,
+        }
+    }
+}
+
+crate::room_event!(NoteEvent, room: "notes", aggregate: "note");

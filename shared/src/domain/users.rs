@@ -1,0 +1,55 @@
+//! Persons: what can happen to an account.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::text::{DisplayName, Email, Username, WebAddress};
+
+/// A fact about one person. Stored for ever: add variants and optional fields, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[serde(tag = "type")]
+pub enum UserEvent {
+    /// Someone made an account. The password is no part of it: credentials are side rows.
+    UserRegistered {
+        /// Unique without regard to case.
+        email: Email,
+        /// Unique without regard to case.
+        username: Username,
+        /// What others see.
+        display_name: DisplayName,
+    },
+    /// The person changed how they present themselves; the whole profile as it is now.
+    ProfileEdited {
+        /// What others see.
+        display_name: DisplayName,
+        /// Given name.
+        first_name: Option<DisplayName>,
+        /// Family name.
+        last_name: Option<DisplayName>,
+        /// A picture.
+        avatar_url: Option<WebAddress>,
+    },
+    /// The person's preferences as they are now; their meaning is the clients'.
+    PreferencesSet {
+        /// A JSON object of at most 64 KiB.
+        preferences: Map<String, Value>,
+    },
+}
+
+impl UserEvent {
+    /// The version of this event's form.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Self::UserRegistered { .. } | Self::ProfileEdited { .. } | Self::PreferencesSet { .. } => "1.0",
+        }
+    }
+
+    /// Whether it says that something ended, and so must outlive its key.
+    pub fn says_an_end(&self) -> bool {
+        match self {
+            Self::UserRegistered { .. } | Self::ProfileEdited { .. } | Self::PreferencesSet { .. } => false,
+        }
+    }
+}
+
+crate::room_event!(UserEvent, room: "users", aggregate: "user");

@@ -1,0 +1,124 @@
+//! The one shape of an event, wherever it is shown: in the stream, on sockets, in history, in export.
+
+use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// A stored event. In the log and in the stream its `data` is sealed; [`crate::seal::Keyring`] opens it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Recorded {
+    /// Place in the log: 1..N without a gap.
+    pub position: i64,
+    /// UUID v7, unique among all events.
+    pub id: Uuid,
+    /// When it was committed; never goes backwards along positions.
+    pub at: DateTime<Utc>,
+    /// The room that the event belongs to, such as `notes`.
+    pub room: String,
+    /// The thing that changed.
+    pub aggregate: AggregateRef,
+    /// What happened, such as `NoteRetitled`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The version of the form of `data`.
+    pub event_version: String,
+    /// The facts; null when the key they were sealed under has been destroyed.
+    #[schema(value_type = Object)]
+    pub data: Value,
+    /// The containers it belonged to when it was decided, and the persons whom it concerns.
+    pub scopes: Vec<String>,
+    /// Who and why.
+    pub meta: Meta,
+}
+
+/// Which thing an event is about, and its version after the event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AggregateRef {
+    /// The id of the thing.
+    pub id: String,
+    /// Its sequence: 1 for its first event.
+    pub version: i64,
+}
+
+/// Who did it, in which conversation, because of what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Meta {
+    /// A user's id, or `policy:<name>`.
+    pub actor: String,
+    /// The request that started it all.
+    pub correlation: String,
+    /// The event or the command that led to this one.
+    pub causation: String,
+}
+
+/// An event opened: its data readable again, or gone with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The event as everyone sees it.
+    pub recorded: Recorded,
+    /// What happened; `None` when it was erased. An erased event folds to nothing.
+    pub event: Option<crate::domain::Event>,
+}
+
+/// What every room's event type says of itself.
+pub trait RoomEvent: DomainEvent {
+    /// The room: a plural noun, the same in routes, subjects, files.
+    const ROOM: &'static str;
+    /// The aggregate within the room: the singular.
+    const AGGREGATE: &'static str;
+
+    /// Whether the data is sealed. What says that something ended stays clear: it must outlive the key.
+    fn is_sealed(&self) -> bool;
+
+    /// The facts without the name: what `data` holds.
+    fn data(&self) -> Value {
+        let value = serde_json::to_value(self).expect("events are plain data with string keys");
+        match value {
+            Value::Object(mut fields) => {
+                fields.remove("type");
+                Value::Object(fields)
+            }
+            other
+            @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => other,
+        }
+    }
+
+    /// Reads the facts back under their name.
+    fn parse(event_type: &str, data: Value) -> serde_json::Result<Self> {
+        let mut fields = match data {
+            Value::Object(fields) => fields,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Map::new()
+            }
+        };
+        fields.insert("type".to_owned(), Value::String(event_type.to_owned()));
+        serde_json::from_value(Value::Object(fields))
+    }
+}
+
+/// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`.
+#[macro_export]
+macro_rules! room_event {
+    ($event:ty, room: $room:literal, aggregate: $aggregate:literal) => {
+        impl cqrs_es::DomainEvent for $event {
+            fn event_type(&self) -> String {
+                self.as_ref().to_owned()
+            }
+
+            fn event_version(&self) -> String {
+                self.version().to_owned()
+            }
+        }
+
+        impl $crate::event::RoomEvent for $event {
+            const ROOM: &'static str = $room;
+            const AGGREGATE: &'static str = $aggregate;
+
+            fn is_sealed(&self) -> bool {
+                !self.says_an_end()
+            }
+        }
+    };
+}

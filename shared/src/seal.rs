@@ -1,0 +1,267 @@
+//! Sealing: an event's data is ciphertext under its holder's key, and the keys are wrapped by the master key.
+//!
+//! The log can then stay whole for ever while content can still be forgotten: destroying the one small key of a note
+//! makes every copy of its events unreadable, in backups and in the stream too. XChaCha20-Poly1305
+//! (draft-irtf-cfrg-xchacha-03), random 24-byte nonces; the associated data ties a ciphertext to its event.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretBox};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::clock::random;
+use crate::domain::{Event, ParseError};
+use crate::event::{Opened, Recorded};
+use crate::upcasters::upcast;
+
+/// Length of a nonce in bytes.
+const NONCE: usize = 24;
+/// Keys kept in memory by one process; at about 200 bytes each, 20 MB.
+const KEPT_KEYS: u64 = 100_000;
+/// How long a key is kept after it was read; a destroyed one is gone everywhere after this.
+const KEPT_FOR: Duration = Duration::from_mins(1);
+
+/// The key that wraps all others. It is never stored in the database.
+#[derive(Clone)]
+pub struct MasterKey(Arc<SecretBox<[u8; 32]>>);
+
+/// The key of one holder: a note, a notebook, a person.
+#[derive(Clone)]
+pub struct DataKey(Arc<SecretBox<[u8; 32]>>);
+
+/// A payload as it is stored: `k` names the holder, `n` is the nonce, `c` the ciphertext, both in base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    k: String,
+    n: String,
+    c: String,
+}
+
+/// Why something could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The master key is not the one that this database was written with, or the bytes were changed.
+    #[error("the key of {0} does not open: is DAYBOOK_MASTER_KEY the one this database was made with?")]
+    Wrapped(String),
+    /// The ciphertext does not belong to this event, or was changed.
+    #[error("the data of the event at position {0} does not open with its holder's key")]
+    Forged(i64),
+    /// Not readable as an event of this release.
+    #[error("the event at position {position}: {source}")]
+    Unreadable {
+        /// Where it stands in the log.
+        position: i64,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Keys could not be read.
+    #[error("the keys could not be read: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl MasterKey {
+    /// Reads a master key from its 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let bytes: [u8; 32] = hex::decode(text.trim()).ok()?.try_into().ok()?;
+        Some(Self(Arc::new(SecretBox::new(Box::new(bytes)))))
+    }
+
+    /// A new holder's key, and the form in which it is stored.
+    pub fn make(&self, holder: &str) -> (DataKey, Vec<u8>) {
+        let bytes: [u8; 32] = random();
+        (DataKey(Arc::new(SecretBox::new(Box::new(bytes)))), self.wrap(holder, &bytes))
+    }
+
+    /// Wraps 32 secret bytes for storage: nonce, then ciphertext.
+    pub fn wrap(&self, holder: &str, secret: &[u8; 32]) -> Vec<u8> {
+        encrypt(self.0.expose_secret(), secret, holder.as_bytes())
+    }
+
+    /// The secret bytes behind a stored key.
+    pub fn unwrap(&self, holder: &str, wrapped: &[u8]) -> Result<DataKey, SealError> {
+        decrypt(self.0.expose_secret(), wrapped, holder.as_bytes())
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+            .map(|bytes| DataKey(Arc::new(SecretBox::new(Box::new(bytes)))))
+            .ok_or_else(|| SealError::Wrapped(holder.to_owned()))
+    }
+}
+
+impl DataKey {
+    /// The bytes, for the server's own keys (token signing, folding of names).
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose_secret()
+    }
+
+    /// Seals an event's data. `about` ties the ciphertext to its event; see [`about`].
+    pub fn seal(&self, holder: &str, about: &str, data: &Value) -> Value {
+        let plain = serde_json::to_vec(data).expect("a JSON value always serializes");
+        let bytes = encrypt(self.0.expose_secret(), &plain, about.as_bytes());
+        let (nonce, cipher) = bytes.split_at(NONCE);
+        let sealed = Sealed { k: holder.to_owned(), n: BASE64.encode(nonce), c: BASE64.encode(cipher) };
+        serde_json::to_value(sealed).expect("three strings always serialize")
+    }
+
+    fn open(&self, about: &str, sealed: &Sealed) -> Option<Value> {
+        let mut bytes = BASE64.decode(&sealed.n).ok()?;
+        if bytes.len() != NONCE {
+            return None;
+        }
+        bytes.extend(BASE64.decode(&sealed.c).ok()?);
+        let plain = decrypt(self.0.expose_secret(), &bytes, about.as_bytes())?;
+        serde_json::from_slice(&plain).ok()
+    }
+}
+
+/// What a sealed payload is tied to: moved under another event it does not open.
+pub fn about(event_type: &str, aggregate_id: &str, sequence: i64) -> String {
+    format!("{event_type}/{aggregate_id}/{sequence}")
+}
+
+/// Opens stored events. One per process; the one place where data becomes readable.
+#[derive(Clone)]
+pub struct Keyring {
+    master: MasterKey,
+    pool: PgPool,
+    kept: Cache<String, DataKey>,
+}
+
+impl Keyring {
+    /// A keyring over the database's keys. The pool's role must be allowed to read `es.key`.
+    pub fn new(master: MasterKey, pool: PgPool) -> Self {
+        Self { master, pool, kept: Cache::builder().max_capacity(KEPT_KEYS).time_to_live(KEPT_FOR).build() }
+    }
+
+    /// The master key, to make new holders' keys with.
+    pub fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// The key of a holder; `None` when it was destroyed.
+    pub async fn key(&self, holder: &str) -> Result<Option<DataKey>, SealError> {
+        Ok(self.keys(HashSet::from([holder.to_owned()])).await?.remove(holder))
+    }
+
+    /// Forgets a holder's key at once, when its destruction was seen.
+    pub async fn forget(&self, holder: &str) {
+        self.kept.invalidate(holder).await;
+    }
+
+    /// Opens a batch of events; missing keys are read in one statement.
+    pub async fn open(&self, stored: Vec<Recorded>) -> Result<Vec<Opened>, SealError> {
+        let sealed: Vec<Option<Sealed>> = stored.iter().map(|event| sealed(&event.data)).collect();
+        let holders = sealed.iter().flatten().map(|sealed| sealed.k.clone()).collect();
+        let keys = self.keys(holders).await?;
+        stored.into_iter().zip(sealed).map(|(event, sealed)| open(event, sealed, &keys)).collect()
+    }
+
+    async fn keys(&self, holders: HashSet<String>) -> Result<HashMap<String, DataKey>, SealError> {
+        let mut found = HashMap::with_capacity(holders.len());
+        let mut missing = Vec::new();
+        for holder in holders {
+            match self.kept.get(&holder).await {
+                Some(key) => _ = found.insert(holder, key),
+                None => missing.push(holder),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let rows: Vec<(String, Vec<u8>)> =
+            sqlx::query_as("select holder, wrapped from es.key where holder = any($1)")
+                .bind(&missing)
+                .fetch_all(&self.pool)
+                .await?;
+        for (holder, wrapped) in rows {
+            let key = self.master.unwrap(&holder, &wrapped)?;
+            self.kept.insert(holder.clone(), key.clone()).await;
+            found.insert(holder, key);
+        }
+        Ok(found)
+    }
+}
+
+fn sealed(data: &Value) -> Option<Sealed> {
+    // Sealed data has exactly these three members; no event's own data has a `k`.
+    data.get("k").and_then(|_| Sealed::deserialize(data).ok())
+}
+
+fn open(
+    mut event: Recorded,
+    sealed: Option<Sealed>,
+    keys: &HashMap<String, DataKey>,
+) -> Result<Opened, SealError> {
+    if let Some(sealed) = sealed {
+        let Some(key) = keys.get(&sealed.k) else {
+            event.data = Value::Null;
+            return Ok(Opened { recorded: event, event: None });
+        };
+        let about = about(&event.event_type, &event.aggregate.id, event.aggregate.version);
+        event.data = key.open(&about, &sealed).ok_or(SealError::Forged(event.position))?;
+    }
+    let (version, data) = upcast(&event.event_type, event.event_version, event.data);
+    event.event_version = version;
+    event.data = data;
+    let parsed = Event::parse(&event.event_type, event.data.clone())
+        .map_err(|source| SealError::Unreadable { position: event.position, source })?;
+    Ok(Opened { recorded: event, event: Some(parsed) })
+}
+
+fn encrypt(key: &[u8; 32], plain: &[u8], about: &[u8]) -> Vec<u8> {
+    let nonce: [u8; NONCE] = random();
+    let cipher = XChaCha20Poly1305::new(key.into())
+        .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: about })
+        .expect("only texts beyond 256 GiB cannot be encrypted");
+    [nonce.as_slice(), &cipher].concat()
+}
+
+fn decrypt(key: &[u8; 32], bytes: &[u8], about: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, cipher) = bytes.split_first_chunk::<NONCE>()?;
+    XChaCha20Poly1305::new(key.into())
+        .decrypt(&XNonce::from(*nonce), Payload { msg: cipher, aad: about })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn master() -> MasterKey {
+        MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
+    }
+
+    #[test]
+    fn a_wrapped_key_opens_only_for_its_holder() {
+        let (key, wrapped) = master().make("note:1");
+        assert_eq!(master().unwrap("note:1", &wrapped).expect("opens").expose(), key.expose());
+        assert!(master().unwrap("note:2", &wrapped).is_err());
+    }
+
+    #[test]
+    fn sealed_data_opens_only_as_the_event_it_was_sealed_for() {
+        let (key, _) = master().make("note:1");
+        let value = key.seal("note:1", &about("NoteRetitled", "1", 2), &json!({"title": "Canary"}));
+        assert!(!value.to_string().contains("Canary"));
+        let sealed = sealed(&value).expect("it is sealed");
+        assert_eq!(key.open(&about("NoteRetitled", "1", 2), &sealed), Some(json!({"title": "Canary"})));
+        assert_eq!(key.open(&about("NoteRetitled", "1", 3), &sealed), None);
+    }
+
+    #[test]
+    fn a_short_nonce_or_a_cut_ciphertext_is_refused() {
+        let (key, _) = master().make("note:1");
+        let wrong = Sealed { k: "note:1".to_owned(), n: BASE64.encode([0; 3]), c: String::new() };
+        assert_eq!(key.open("x", &wrong), None);
+        assert!(master().unwrap("note:1", &[1, 2, 3]).is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! Texts that cannot be wrong: each type has one constructor, and it is the one serde uses.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+/// Why a text was refused, in words for the person who typed it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Nothing but white space.
+    #[error("must not be empty")]
+    Empty,
+    /// More characters than the field takes.
+    #[error("must have at most {0} characters")]
+    TooLong(usize),
+    /// Fewer characters than the field needs.
+    #[error("must have at least {0} characters")]
+    TooShort(usize),
+    /// A control character other than a line break or a tab where those are allowed.
+    #[error("must not contain control characters")]
+    Control,
+    /// Not of the form that the field needs.
+    #[error("{0}")]
+    Form(&'static str),
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $max:tt, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[sqlx(transparent)]
+        #[schema(max_length = $max)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as it was accepted.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextError;
+
+            fn try_from(text: String) -> Result<Self, TextError> {
+                let check: fn(String) -> Result<String, TextError> = $check;
+                check(text).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(
+    /// The title of a note or the name of a notebook: one line of 1 to 500 characters, trimmed.
+    Title, 500, |text| line(&text, 1, 500)
+);
+text!(
+    /// A longer text of up to 10,000 characters; line breaks are kept.
+    Description, 10_000, |text| prose(text, 10_000)
+);
+text!(
+    /// What others call a person: one line of 1 to 200 characters, trimmed.
+    DisplayName, 200, |text| line(&text, 1, 200)
+);
+text!(
+    /// A name to log in with: 2 to 40 of letters, digits, `.`, `_`, `-`.
+    Username, 40, |text| {
+        let text = line(&text, 2, 40)?;
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if text.chars().all(fits) { Ok(text) } else { Err(TextError::Form("may have letters, digits, '.', '_' and '-' only")) }
+    }
+);
+text!(
+    /// An e-mail address, kept as it was typed; compared by [`fold`].
+    Email, 254, |text| {
+        let text = line(&text, 3, 254)?;
+        let well_formed = text.split_once('@').is_some_and(|(local, host)| {
+            !local.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.') && !host.ends_with('.')
+        }) && !text.contains(char::is_whitespace);
+        if well_formed { Ok(text) } else { Err(TextError::Form("must be an e-mail address, like ada@example.org")) }
+    }
+);
+text!(
+    /// A web address of up to 2,000 characters: http or https.
+    WebAddress, 2_000, |text| {
+        let text = line(&text, 8, 2_000)?;
+        let web = text.starts_with("https://") || text.starts_with("http://");
+        if web { Ok(text) } else { Err(TextError::Form("must start with https:// or http://")) }
+    }
+);
+
+/// The form in which names are compared: compatibility-composed (NFKC, Unicode Standard Annex 15) and lower case.
+pub fn fold(text: &str) -> String {
+    text.nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
+fn line(text: &str, min: usize, max: usize) -> Result<String, TextError> {
+    let text: String = text.trim().nfc().collect();
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(TextError::Control);
+    }
+    within(text, min, max)
+}
+
+fn prose(text: String, max: usize) -> Result<String, TextError> {
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(TextError::Control);
+    }
+    within(text, 0, max)
+}
+
+fn within(text: String, min: usize, max: usize) -> Result<String, TextError> {
+    match text.chars().count() {
+        count if count > max => Err(TextError::TooLong(max)),
+        count if count < min => Err(TextError::TooShort(min)),
+        _ => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_trimmed_and_bounded() {
+        assert_eq!(Title::try_from("  Dreams ".to_owned()).map(String::from), Ok("Dreams".to_owned()));
+        assert_eq!(Title::try_from(" \u{2003} ".to_owned()), Err(TextError::Empty));
+        assert_eq!(Title::try_from("a".repeat(501)), Err(TextError::TooLong(500)));
+        assert_eq!(Title::try_from("a\nb".to_owned()), Err(TextError::Control));
+    }
+
+    #[test]
+    fn names_are_compared_without_case_and_width() {
+        assert_eq!(fold("ＡDA"), fold("ada"));
+        assert_eq!(fold("STRASSE"), "strasse");
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_refused() {
+        for wrong in ["ada", "ada@", "@example.org", "a b@example.org", "a@b@c", "a@.org"] {
+            assert!(Email::try_from(wrong.to_owned()).is_err(), "{wrong} was accepted");
+        }
+    }
+}
