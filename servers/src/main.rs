@@ -1,0 +1,44 @@
+//! For `./dev`: says where the server programs are, or lends a throw-away Postgres to a command.
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use servers::{programs, testing};
+use tokio::process::Command;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["where"] => tell(),
+        ["lend", program, arguments @ ..] => lend(program, arguments).await,
+        _ => bail!("usage: servers where | servers lend PROGRAM [ARGUMENT]..."),
+    }
+}
+
+fn tell() -> Result<ExitCode> {
+    let postgres = programs::postgres(None)?;
+    let nats = programs::nats_server()?;
+    writeln!(stdout(), "Postgres {}: {}\nNATS: {}", postgres.major, postgres.bin.display(), nats.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command with the address of a throw-away Postgres in its environment, and ends as it ends.
+async fn lend(program: &str, arguments: &[&str]) -> Result<ExitCode> {
+    let postgres = testing::throwaway_postgres().await?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env(testing::SERVER_VARIABLE, postgres.maintenance_url())
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))?;
+    let status = loop {
+        // Ctrl-C reaches the command too; it decides when to end, and we clean up after it.
+        tokio::select! {
+            status = child.wait() => break status?,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    postgres.shutdown().await?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}

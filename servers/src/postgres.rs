@@ -1,0 +1,335 @@
+//! A Postgres of our own: made when its folder is empty, reached by a private Unix socket only.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+use crate::leash::{Leash, Spawn, tail};
+use crate::programs::{self, PostgresPrograms};
+use crate::until::until;
+
+/// The one superuser; nobody else can reach the folder of the socket.
+const SUPERUSER: &str = "daybook";
+/// The database every cluster has, from which others are made.
+const MAINTENANCE: &str = "postgres";
+
+/// What a commit is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A commit survives a power cut.
+    Durable,
+    /// Nothing survives: the data folder goes when the server does. For tests.
+    Throwaway,
+}
+
+impl Durability {
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Durable => &[
+                "max_connections=300",
+                "shared_buffers=256MB",
+                "max_wal_size=2GB",
+                "min_wal_size=256MB",
+                "checkpoint_timeout=15min",
+            ],
+            Self::Throwaway => &[
+                "fsync=off",
+                "full_page_writes=off",
+                "synchronous_commit=off",
+                "max_connections=500",
+                "shared_buffers=128MB",
+                "wal_level=minimal",
+                "max_wal_senders=0",
+            ],
+        }
+    }
+
+    /// `INT` is the fast shutdown, which writes everything; `QUIT` just ends.
+    fn signal(self) -> &'static str {
+        match self {
+            Self::Durable => "INT",
+            Self::Throwaway => "QUIT",
+        }
+    }
+}
+
+/// How to start a Postgres.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder; made, with its parents, when missing.
+    pub data: PathBuf,
+    /// What a commit is worth.
+    pub durability: Durability,
+    /// Further settings, `name=value`; they win over those that follow from the durability.
+    pub settings: Vec<String>,
+}
+
+/// A running Postgres; dropping it ends it.
+#[derive(Debug)]
+pub struct Postgres {
+    leash: Option<Leash>,
+    options: Options,
+    programs: PostgresPrograms,
+    user: User,
+    socket: PathBuf,
+}
+
+impl Postgres {
+    /// Starts the server, after `initdb` when the data folder is empty, and waits until it answers.
+    pub async fn start(options: Options) -> Result<Self> {
+        let data = &options.data;
+        fs::create_dir_all(data)
+            .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+        let options =
+            Options { data: data.canonicalize().context("cannot resolve the data folder")?, ..options };
+        let programs = programs::postgres(major_of(&options.data)?)
+            .with_context(|| format!("the data folder {} cannot be used", options.data.display()))?;
+        let user = User::choose()?;
+        let socket = socket_folder()?;
+        user.give(socket.path())?;
+        if !options.data.join("PG_VERSION").exists() {
+            initdb(&programs, user, &options)?;
+        }
+        let mut postgres = Self { leash: None, options, programs, user, socket: socket.keep() };
+        postgres.launch().await?;
+        Ok(postgres)
+    }
+
+    /// The address of one of its databases, as sqlx and psql read it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{SUPERUSER}@localhost/{database}?host={}", self.socket.display())
+    }
+
+    /// The address of the database from which others are made.
+    pub fn maintenance_url(&self) -> String {
+        self.url(MAINTENANCE)
+    }
+
+    /// Makes an empty database, unless it is there already.
+    pub async fn create_database(&self, name: &str) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.maintenance_url()).await?;
+        let made = connection.execute(format!("create database {}", quoted(name)).as_str()).await;
+        match made {
+            Ok(_) => Ok(()),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P04") => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("cannot make the database {name}")),
+        }
+    }
+
+    /// The process number of the server.
+    pub fn pid(&self) -> Option<u32> {
+        self.leash.as_ref().map(Leash::pid)
+    }
+
+    /// Stops the server cleanly, if it runs; [`Postgres::restart`] starts it again.
+    pub async fn stop(&mut self) -> Result<()> {
+        match self.leash.take() {
+            Some(leash) => leash.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Kills the server as a power cut would; [`Postgres::restart`] starts it again.
+    pub async fn kill9(&mut self) -> Result<()> {
+        match self.leash.take() {
+            Some(leash) => leash.kill9().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the server, if it runs, and starts it at the same address.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.launch().await
+    }
+
+    /// Stops the server for good and removes its socket folder (and data, when throw-away) before returning.
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.stop().await?;
+        for folder in self.temporary() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        let log = self.options.data.join("server.log");
+        let url = self.maintenance_url();
+        until(Duration::from_mins(1), "starting Postgres", async || {
+            let Some(leash) = &mut self.leash else {
+                self.leash = Some(self.spawn(&log)?);
+                return Ok(None);
+            };
+            if leash.ended()?.is_some() {
+                self.leash = None;
+                let said = tail(&log);
+                // After a kill -9 the server's own children take a moment to notice.
+                ensure!(said.contains("still in use"), "Postgres did not start; its log ends:\n{said}");
+                return Ok(None);
+            }
+            Ok(PgConnection::connect(&url).await.ok())
+        })
+        .await
+        .with_context(|| format!("Postgres does not answer; its log is {}", log.display()))?
+        .close()
+        .await?;
+        tracing::info!(postgres.url = url, postgres.major = self.programs.major, "Postgres is ready");
+        Ok(())
+    }
+
+    fn spawn(&self, log: &Path) -> Result<Leash> {
+        let mut command = self.user.command(self.programs.bin.join("postgres"));
+        command.extend([
+            "-D".into(),
+            self.options.data.clone().into(),
+            "-k".into(),
+            self.socket.clone().into(),
+        ]);
+        let reach = ["listen_addresses=", "unix_socket_permissions=0700", "port=5432"].map(str::to_owned);
+        let durability = self.options.durability.settings().iter().map(|&setting| setting.to_owned());
+        for setting in durability.chain(self.options.settings.iter().cloned()).chain(reach) {
+            command.extend(["-c".into(), setting.into()]);
+        }
+        Leash::spawn(&Spawn {
+            command: &command.iter().map(OsString::as_os_str).collect::<Vec<_>>(),
+            signal: self.options.durability.signal(),
+            log,
+            remove: &self.temporary(),
+        })
+    }
+
+    fn temporary(&self) -> Vec<PathBuf> {
+        match self.options.durability {
+            Durability::Durable => vec![self.socket.clone()],
+            Durability::Throwaway => vec![self.socket.clone(), self.options.data.clone()],
+        }
+    }
+}
+
+/// As whom the server runs: Postgres refuses root.
+#[derive(Clone, Copy, Debug)]
+enum User {
+    /// We are not root: as we are.
+    Same,
+    /// Root under another number, in a namespace of its own: the files stay root's.
+    Mapped,
+    /// The system's user `postgres`, where namespaces are forbidden.
+    System,
+}
+
+impl User {
+    const MAP: [&str; 4] = ["unshare", "--user", "--map-user=1000", "--map-group=1000"];
+
+    fn choose() -> Result<Self> {
+        if !is_root()? {
+            return Ok(Self::Same);
+        }
+        if succeeds(&[&Self::MAP[..], &["true"]].concat()) {
+            return Ok(Self::Mapped);
+        }
+        if succeeds(&["id", "-u", "postgres"]) {
+            return Ok(Self::System);
+        }
+        bail!(
+            "Postgres refuses to run as root, `unshare --user` does not work here, and there is no user postgres; \
+             run this as another user"
+        )
+    }
+
+    /// The words that start `program` as this user, without a process in between.
+    fn command(self, program: PathBuf) -> Vec<OsString> {
+        let before: &[&str] = match self {
+            Self::Same => &[],
+            Self::Mapped => &Self::MAP,
+            Self::System => &["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"],
+        };
+        before.iter().map(OsString::from).chain([program.into()]).collect()
+    }
+
+    fn give(self, folder: &Path) -> Result<()> {
+        if matches!(self, Self::System) {
+            let status = Command::new("chown").arg("-R").arg("postgres:").arg(folder).status()?;
+            ensure!(status.success(), "cannot give {} to the user postgres", folder.display());
+        }
+        Ok(())
+    }
+}
+
+fn is_root() -> Result<bool> {
+    let output = Command::new("id").arg("-u").output().context("cannot start `id`")?;
+    Ok(output.stdout == b"0\n")
+}
+
+fn succeeds(command: &[&str]) -> bool {
+    Command::new(command[0]).args(&command[1..]).output().is_ok_and(|output| output.status.success())
+}
+
+/// The major version that made the data folder, or nothing when it is still empty.
+fn major_of(data: &Path) -> Result<Option<u32>> {
+    let file = data.join("PG_VERSION");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    text.trim().parse().map(Some).with_context(|| format!("{} holds no version", file.display()))
+}
+
+/// A folder that only we can enter. In `/tmp`, because a socket's path may have 107 bytes and no more.
+fn socket_folder() -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("daybook-")
+        .tempdir_in("/tmp")
+        .context("cannot make a folder for the socket")
+}
+
+fn initdb(programs: &PostgresPrograms, user: User, options: &Options) -> Result<()> {
+    let data = &options.data;
+    user.give(data)?;
+    let sync = matches!(options.durability, Durability::Throwaway).then_some("--no-sync");
+    let command = user.command(programs.bin.join("initdb"));
+    let output = Command::new(&command[0])
+        .args(&command[1..])
+        .args([OsStr::new("-D"), data.as_os_str()])
+        // Sorted by bytes, the same on every machine for ever; letters and case are those of Unicode.
+        .args([
+            "--encoding=UTF8",
+            "--locale=C",
+            "--lc-ctype=C.UTF-8",
+            "--data-checksums",
+            "--no-instructions",
+        ])
+        .args([&format!("--username={SUPERUSER}"), "--auth-local=trust", "--auth-host=reject"])
+        .args(sync)
+        .current_dir("/")
+        .output()
+        .context("cannot start `initdb`")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "initdb could not make {}: {}", data.display(), said.trim());
+    Ok(())
+}
+
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_fits_into_107_bytes() {
+        let folder = socket_folder().unwrap();
+        assert!(folder.path().join(".s.PGSQL.5432.lock").as_os_str().len() <= 107);
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(quoted(r#"a"b"#), r#""a""b""#);
+    }
+}

@@ -1,0 +1,56 @@
+//! Postgres as it is started here: reachable, restartable, and honest about foreign data.
+
+use std::path::Path;
+
+use servers::postgres::{Durability, Options, Postgres};
+use sqlx::{Connection, PgConnection};
+
+fn options(data: &Path) -> Options {
+    Options { data: data.to_owned(), durability: Durability::Durable, settings: Vec::new() }
+}
+
+async fn answer(url: &str, question: &'static str) -> String {
+    let mut connection = PgConnection::connect(url).await.expect("it answers");
+    sqlx::query_scalar(question).fetch_one(&mut connection).await.expect("the question is right")
+}
+
+#[tokio::test]
+async fn data_outlives_a_kill_and_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut postgres = Postgres::start(options(&folder.path().join("new/postgres"))).await.unwrap();
+    postgres.create_database("diary").await.unwrap();
+    postgres.create_database("diary").await.unwrap();
+    let url = postgres.url("diary");
+    assert_eq!(answer(&url, "select current_database()::text").await, "diary");
+    assert_eq!(answer(&url, "show data_checksums").await, "on");
+    assert_eq!(answer(&url, "show fsync").await, "on");
+    assert_eq!(answer(&url, "select lower('ÉTÉ')").await, "été");
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::query("create table kept as select 1 as one").execute(&mut connection).await.unwrap();
+
+    postgres.kill9().await.unwrap();
+    assert!(PgConnection::connect(&url).await.is_err());
+    postgres.restart().await.unwrap();
+    assert_eq!(answer(&url, "select count(*)::text from kept").await, "1");
+    postgres.restart().await.unwrap();
+    assert_eq!(answer(&url, "select count(*)::text from kept").await, "1");
+    postgres.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_of_another_major_version_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("PG_VERSION"), "9\n").unwrap();
+    let said = format!("{:#}", Postgres::start(options(folder.path())).await.unwrap_err());
+    assert!(said.contains(&folder.path().display().to_string()), "{said}");
+    assert!(said.contains("it was made by Postgres 9, and this machine has Postgres"), "{said}");
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = Postgres::start(options(folder.path())).await.unwrap();
+    let said = format!("{:#}", Postgres::start(options(folder.path())).await.unwrap_err());
+    assert!(said.contains("postmaster.pid"), "{said}");
+    postgres.shutdown().await.unwrap();
+}
