@@ -1,1 +1,9 @@
-//! Under construction.
+//! HTTP manners, in one place: reading requests, refusing them, and what each process adds around its routes once.
+
+mod extract;
+mod serve;
+mod surround;
+
+pub use extract::{Json, Path, Query, present};
+pub use serve::serve;
+pub use surround::{Health, surround};

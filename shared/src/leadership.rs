@@ -1,1 +1,140 @@
-//! Under construction.
+//! One leader per office among all processes on a database: whoever holds the office's advisory lock.
+//!
+//! A leader that is frozen loses its session, and with it the lock; thawed, it may still act for a moment before
+//! it learns so. Every effect of a leader must therefore be fenced by itself (the relay: expected sequence; the
+//! projector: compare-and-set of its checkpoint). Leadership only keeps processes out of each other's way.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::lifecycle::Shutdown;
+
+/// How often a standby tries and a leader shows that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+/// A session as silent as this loses its lock.
+const SILENCE: &str = "3s";
+/// A beat not answered in this time is a lost one: sooner than a successor can come, who waits for [`SILENCE`].
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What there is one leader for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Office {
+    /// Publishes the log to the stream.
+    Relay,
+    /// Writes the read tables.
+    Projector,
+    /// Runs the policies.
+    Policies,
+    /// Signs the log's checkpoints.
+    Sealer,
+}
+
+impl Office {
+    /// The number of its advisory lock; locks belong to one database, so these clash with no other installation.
+    pub fn lock(self) -> i64 {
+        0x6461_7962_6f6f_6b10
+            + match self {
+                Self::Relay => 0,
+                Self::Projector => 1,
+                Self::Policies => 2,
+                Self::Sealer => 3,
+            }
+    }
+}
+
+/// Runs `work` whenever this process leads, until `shutdown`.
+///
+/// `work` gets a token that is cancelled by `shutdown` (it should then end by itself) and when the lead is lost
+/// (it is then dropped at its next await). Work that ends by itself gives up the lead, and stands again.
+pub async fn lead<F, Work>(options: &PgConnectOptions, office: Office, shutdown: &Shutdown, mut work: F)
+where
+    F: FnMut(Shutdown) -> Work,
+    Work: Future<Output = ()>,
+{
+    while let Some(session) = stand(options, office, shutdown).await {
+        let term = shutdown.child_token();
+        let lost = Shutdown::new();
+        // A task of its own: work that computes for long must not silence the beat.
+        let over = Shutdown::new();
+        let beating = tokio::spawn(beat(session, lost.clone(), over.clone()));
+        tracing::info!(?office, "Leading");
+        tokio::select! {
+            () = work(term.clone()) => tracing::info!(?office, "No longer leading"),
+            () = lost.cancelled() => {
+                term.cancel();
+                tracing::warn!(?office, "Lost the lead: the session that held it has ended");
+            }
+        }
+        over.cancel();
+        drop(beating.await);
+        pause(shutdown).await;
+    }
+}
+
+/// Tries each second until this session holds the lock; `None` at shutdown.
+async fn stand(options: &PgConnectOptions, office: Office, shutdown: &Shutdown) -> Option<PgConnection> {
+    let options = options.clone().options([("idle_session_timeout", SILENCE)]);
+    let mut session = None;
+    while !shutdown.is_cancelled() {
+        match try_once(&options, office, &mut session).await {
+            Ok(true) => return session,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(
+                    ?office,
+                    error = &error as &dyn std::error::Error,
+                    "Cannot stand for the lead"
+                );
+                session = None;
+            }
+        }
+        pause(shutdown).await;
+    }
+    None
+}
+
+/// Tries, never waits for, the lock: a waiting session holds back vacuum in the whole database.
+async fn try_once(
+    options: &PgConnectOptions,
+    office: Office,
+    session: &mut Option<PgConnection>,
+) -> sqlx::Result<bool> {
+    if session.is_none() {
+        *session = Some(patiently(PgConnection::connect_with(options)).await?);
+    }
+    let Some(session) = session else { return Ok(false) };
+    patiently(
+        sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(office.lock()).fetch_one(&mut *session),
+    )
+    .await
+}
+
+/// Keeps the session alive until it is `over`; says `lost` as soon as it fails.
+async fn beat(mut session: PgConnection, lost: Shutdown, over: Shutdown) {
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = async {
+        loop {
+            beats.tick().await;
+            if patiently(session.ping()).await.is_err() {
+                return lost.cancel();
+            }
+        }
+    };
+    tokio::select! { () = ended => (), () = over.cancelled() => () }
+    // Closed rather than dropped, so that a successor finds the lock free; a broken one cannot be closed.
+    drop(patiently(session.close()).await);
+}
+
+async fn patiently<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    timeout(PATIENCE, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+async fn pause(shutdown: &Shutdown) {
+    // Cancelled or a beat later: both are what was waited for.
+    drop(timeout(BEAT, shutdown.cancelled()).await);
+}

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod epoch;
 pub mod event;
 pub mod http;
 pub mod id;

@@ -1,1 +1,95 @@
-//! Under construction.
+//! The server's own keys: made once, kept wrapped in `es.key` beside the holders' keys.
+
+use ed25519_dalek::SigningKey;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use sqlx::{PgConnection, PgExecutor};
+
+use crate::clock::random;
+use crate::seal::{DataKey, MasterKey, SealError};
+use crate::text::fold;
+
+/// Every key of the server by the name of its holder.
+const NAMES: [&str; 4] = ["server:tokens", "server:claims", "server:refresh", "server:cursors"];
+
+/// What the server signs and folds with.
+#[derive(Clone)]
+pub struct ServerKeys {
+    tokens: DataKey,
+    claims: DataKey,
+    refresh: DataKey,
+    cursors: DataKey,
+}
+
+impl ServerKeys {
+    /// Makes the keys that are not there yet. As the database's owner, under the migration lock.
+    pub async fn make(connection: &mut PgConnection, master: &MasterKey) -> sqlx::Result<()> {
+        for name in NAMES {
+            sqlx::query("insert into es.key (holder, wrapped, made_at) values ($1, $2, clock_timestamp()) on conflict (holder) do nothing")
+                .bind(name)
+                .bind(master.wrap(name, &random()))
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads and unwraps the keys.
+    pub async fn load(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<Self, SealError> {
+        let rows: Vec<(String, Vec<u8>)> =
+            sqlx::query_as("select holder, wrapped from es.key where holder = any($1)")
+                .bind(NAMES)
+                .fetch_all(executor)
+                .await?;
+        let key = |name: &str| {
+            let row = rows
+                .iter()
+                .find(|(holder, _)| holder == name)
+                .ok_or_else(|| SealError::Wrapped(name.to_owned()))?;
+            master.unwrap(name, &row.1)
+        };
+        let [tokens, claims, refresh, cursors] = NAMES;
+        Ok(Self {
+            tokens: key(tokens)?,
+            claims: key(claims)?,
+            refresh: key(refresh)?,
+            cursors: key(cursors)?,
+        })
+    }
+
+    /// Keys that are always the same; for tests.
+    #[cfg(test)]
+    pub(crate) fn fixed() -> Self {
+        let master = MasterKey::from_hex(&"07".repeat(32)).expect("64 digits");
+        let key = |n: u8| master.unwrap("x", &master.wrap("x", &[n; 32])).expect("wrapped just now");
+        Self { tokens: key(1), claims: key(2), refresh: key(3), cursors: key(4) }
+    }
+
+    /// The key that signs access tokens.
+    pub fn signing(&self) -> SigningKey {
+        SigningKey::from_bytes(self.tokens.expose())
+    }
+
+    /// What stands in `es.claim` for a name: equal for names that differ in case only, and of no use to a thief.
+    pub fn claim(&self, kind: &str, name: &str) -> Vec<u8> {
+        mac(&self.claims, &[kind.as_bytes(), b"\0", fold(name).as_bytes()]).to_vec()
+    }
+
+    /// The refresh token that follows `token`: the same each time, so that a repeated request gets the same answer.
+    pub fn successor(&self, token: &[u8]) -> [u8; 32] {
+        mac(&self.refresh, &[token])
+    }
+
+    /// Authenticates a cursor, so that clients cannot make their own.
+    pub fn cursor(&self, content: &[u8]) -> [u8; 32] {
+        mac(&self.cursors, &[content])
+    }
+}
+
+fn mac(key: &DataKey, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}

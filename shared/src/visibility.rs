@@ -1,1 +1,362 @@
-//! Under construction.
+//! Who sees an event: one pure function, used by sockets, history and the tests' checker.
+//!
+//! The scopes recorded with an event find the candidates. Then it is asked of the container in which the resource is
+//! *now*: a note moved into a notebook that one cannot see takes its past with it. Only the news that it left go to
+//! whoever saw it just before. Events that name a person in their scopes concern that person, and are seen by them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::access::{Role, effective};
+use crate::domain::Event;
+use crate::domain::notes::NoteEvent;
+use crate::event::{Opened, Recorded, RoomEvent};
+use crate::id::{NoteId, NotebookId, UserId};
+
+/// Who may do what at present, as far as somebody keeps it: in memory for sockets, joined rows for history.
+pub trait Access {
+    /// The person's role in a notebook.
+    fn in_notebook(&self, user: UserId, notebook: NotebookId) -> Option<Role>;
+    /// The person's role on the note itself, shared beside its notebook.
+    fn on_note(&self, user: UserId, note: NoteId) -> Option<Role>;
+    /// Where the note stands now; `None` when it is gone.
+    fn notebook_of(&self, note: NoteId) -> Option<NotebookId>;
+}
+
+/// A scope as events record it and as clients subscribe to it: `user:<id>`, `notebook:<id>`, `note:<id>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// A person.
+    User(UserId),
+    /// A notebook with its notes.
+    Notebook(NotebookId),
+    /// One note.
+    Note(NoteId),
+}
+
+/// What is no scope of this release.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a scope is user:, notebook: or note: and an id")]
+pub struct NoScope;
+
+/// What an event is about, as far as it decides who sees it. Small: it is kept for every recent event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The containers and persons recorded with the event; those of a newer release are left out.
+    pub scopes: Vec<Scope>,
+    /// The thing that changed.
+    pub resource: Resource,
+    /// The notebooks that the thing left by this event: who sees those shall hear that it is gone.
+    pub left: Vec<NotebookId>,
+}
+
+/// The thing whose container decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// An account or a session: nobody's but the person's, whom the scopes name.
+    Person,
+    /// A notebook.
+    Notebook(NotebookId),
+    /// A note, in whatever notebook it is now.
+    Note(NoteId),
+}
+
+/// The role that counts on a note: the higher of the direct one and the one in its notebook of now.
+pub fn role_on_note(access: &impl Access, user: UserId, note: NoteId) -> Option<Role> {
+    let inherited = access.notebook_of(note).and_then(|notebook| access.in_notebook(user, notebook));
+    effective(access.on_note(user, note), inherited)
+}
+
+/// Whether a person may subscribe to a scope.
+pub fn sees_scope(access: &impl Access, user: UserId, scope: Scope) -> bool {
+    match scope {
+        Scope::User(named) => named == user,
+        Scope::Notebook(notebook) => access.in_notebook(user, notebook).is_some(),
+        Scope::Note(note) => role_on_note(access, user, note).is_some(),
+    }
+}
+
+/// Whether the recorded scopes name the person, or something that they were given access to as such.
+///
+/// A note is not one's own by way of its notebook: its events name the notebook as well.
+pub fn is_candidate(access: &impl Access, user: UserId, subject: &Subject) -> bool {
+    subject.scopes.iter().any(|scope| match *scope {
+        Scope::User(named) => named == user,
+        Scope::Notebook(notebook) => access.in_notebook(user, notebook).is_some(),
+        Scope::Note(note) => access.on_note(user, note).is_some(),
+    })
+}
+
+/// Whether a person may see an event, with access as it is now.
+pub fn sees(access: &impl Access, user: UserId, subject: &Subject) -> bool {
+    subject.scopes.contains(&Scope::User(user))
+        || subject.left.iter().any(|notebook| access.in_notebook(user, *notebook).is_some())
+        || match subject.resource {
+            Resource::Person => false,
+            Resource::Notebook(notebook) => access.in_notebook(user, notebook).is_some(),
+            Resource::Note(note) => role_on_note(access, user, note).is_some(),
+        }
+}
+
+impl Subject {
+    /// What an opened event is about.
+    pub fn of(opened: &Opened) -> Self {
+        let recorded = &opened.recorded;
+        let scopes: Vec<Scope> = recorded.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
+        let left = match &opened.event {
+            Some(Event::Note(NoteEvent::NoteMoved { from, .. })) => vec![*from],
+            Some(
+                Event::Note(NoteEvent::NoteCreated { .. } | NoteEvent::NoteRetitled { .. })
+                | Event::Notebook(_)
+                | Event::User(_)
+                | Event::Session(_),
+            ) => Vec::new(),
+            None => left_when_erased(recorded, &scopes),
+        };
+        Self { scopes, resource: Resource::of(recorded), left }
+    }
+}
+
+/// An erased move no longer says which end was which: the scopes name both, and its content is gone anyway.
+fn left_when_erased(recorded: &Recorded, scopes: &[Scope]) -> Vec<NotebookId> {
+    if recorded.event_type != "NoteMoved" {
+        return Vec::new();
+    }
+    let notebook = |scope: &Scope| match scope {
+        Scope::Notebook(notebook) => Some(*notebook),
+        Scope::User(_) | Scope::Note(_) => None,
+    };
+    scopes.iter().filter_map(notebook).collect()
+}
+
+impl Resource {
+    /// By room and id, which stay readable when the content is erased.
+    fn of(recorded: &Recorded) -> Self {
+        let id = &recorded.aggregate.id;
+        let notebook = || id.parse().map(Self::Notebook).ok();
+        let note = || id.parse().map(Self::Note).ok();
+        let found = match recorded.room.as_str() {
+            crate::domain::notebooks::NotebookEvent::ROOM => notebook(),
+            NoteEvent::ROOM => note(),
+            _ => None,
+        };
+        // What we do not know is shown to nobody but the persons it names.
+        found.unwrap_or(Self::Person)
+    }
+}
+
+impl FromStr for Scope {
+    type Err = NoScope;
+
+    fn from_str(text: &str) -> Result<Self, NoScope> {
+        let (kind, id) = text.split_once(':').ok_or(NoScope)?;
+        match kind {
+            "user" => id.parse().map(Self::User),
+            "notebook" => id.parse().map(Self::Notebook),
+            "note" => id.parse().map(Self::Note),
+            _ => return Err(NoScope),
+        }
+        .map_err(|_| NoScope)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Notebook(id) => write!(f, "notebook:{id}"),
+            Self::Note(id) => write!(f, "note:{id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use chrono::DateTime;
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::{AggregateRef, Meta};
+
+    const ADA: UserId = UserId(Uuid::from_u128(0xada));
+    const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
+    const LAB: NotebookId = NotebookId(Uuid::from_u128(1));
+    const SAFE: NotebookId = NotebookId(Uuid::from_u128(2));
+    const THIRD: NotebookId = NotebookId(Uuid::from_u128(3));
+    const NOTE: NoteId = NoteId(Uuid::from_u128(9));
+
+    #[derive(Default)]
+    struct Now {
+        notebooks: HashMap<(UserId, NotebookId), Role>,
+        notes: HashMap<(UserId, NoteId), Role>,
+        places: HashMap<NoteId, NotebookId>,
+    }
+
+    impl Access for Now {
+        fn in_notebook(&self, user: UserId, notebook: NotebookId) -> Option<Role> {
+            self.notebooks.get(&(user, notebook)).copied()
+        }
+
+        fn on_note(&self, user: UserId, note: NoteId) -> Option<Role> {
+            self.notes.get(&(user, note)).copied()
+        }
+
+        fn notebook_of(&self, note: NoteId) -> Option<NotebookId> {
+            self.places.get(&note).copied()
+        }
+    }
+
+    impl Now {
+        fn member(mut self, user: UserId, notebook: NotebookId) -> Self {
+            self.notebooks.insert((user, notebook), Role::Viewer);
+            self
+        }
+
+        fn shared(mut self, user: UserId, note: NoteId) -> Self {
+            self.notes.insert((user, note), Role::Viewer);
+            self
+        }
+
+        fn placed(mut self, note: NoteId, notebook: NotebookId) -> Self {
+            self.places.insert(note, notebook);
+            self
+        }
+
+        /// Whether the event reaches the person who asks for everything they may see.
+        fn shows(&self, user: UserId, opened: &Opened) -> bool {
+            let subject = Subject::of(opened);
+            is_candidate(self, user, &subject) && sees(self, user, &subject)
+        }
+    }
+
+    fn opened(room: &str, id: Uuid, event_type: &str, data: Value, scopes: &[Scope]) -> Opened {
+        let event = (data != Value::Null)
+            .then(|| Event::parse(event_type, data.clone()).expect("an event of this release"));
+        let recorded = Recorded {
+            position: 1,
+            id: Uuid::from_u128(77),
+            at: DateTime::UNIX_EPOCH,
+            room: room.to_owned(),
+            aggregate: AggregateRef { id: id.to_string(), version: 1 },
+            event_type: event_type.to_owned(),
+            event_version: "1.0".to_owned(),
+            data,
+            scopes: scopes.iter().map(Scope::to_string).collect(),
+            meta: Meta { actor: ADA.to_string(), correlation: String::new(), causation: String::new() },
+        };
+        Opened { recorded, event }
+    }
+
+    fn retitled_in(notebook: NotebookId) -> Opened {
+        let scopes = [Scope::Note(NOTE), Scope::Notebook(notebook)];
+        opened("notes", NOTE.0, "NoteRetitled", json!({"title": "Plans"}), &scopes)
+    }
+
+    fn moved(from: NotebookId, to: NotebookId) -> Opened {
+        let scopes = [Scope::Note(NOTE), Scope::Notebook(from), Scope::Notebook(to)];
+        opened("notes", NOTE.0, "NoteMoved", json!({"from": from, "to": to}), &scopes)
+    }
+
+    #[test]
+    fn a_member_sees_the_notebook_and_its_notes_and_a_stranger_neither() {
+        let now = Now::default().member(ADA, LAB).placed(NOTE, LAB);
+        let scopes = [Scope::Notebook(LAB)];
+        let renamed = opened("notebooks", LAB.0, "NotebookRenamed", json!({"name": "Lab"}), &scopes);
+        for event in [renamed, retitled_in(LAB)] {
+            assert!(now.shows(ADA, &event));
+            assert!(!now.shows(BOB, &event));
+        }
+    }
+
+    #[test]
+    fn a_person_s_own_events_are_seen_by_that_person_only() {
+        let data = json!({"user_id": ADA, "device": null, "address": null});
+        let session = opened("users", Uuid::from_u128(5), "SessionOpened", data, &[Scope::User(ADA)]);
+        assert!(Now::default().shows(ADA, &session));
+        assert!(!Now::default().member(BOB, LAB).shows(BOB, &session));
+    }
+
+    #[test]
+    fn an_account_s_event_without_a_person_in_its_scopes_is_seen_by_nobody() {
+        let ended = opened("users", ADA.0, "SessionEnded", json!({"user_id": ADA}), &[]);
+        assert!(!Now::default().shows(ADA, &ended));
+    }
+
+    #[test]
+    fn a_note_moved_out_of_sight_takes_its_past_with_it() {
+        let before = Now::default().member(BOB, LAB).placed(NOTE, LAB);
+        assert!(before.shows(BOB, &retitled_in(LAB)));
+        let after = Now::default().member(BOB, LAB).member(ADA, SAFE).placed(NOTE, SAFE);
+        assert!(!after.shows(BOB, &retitled_in(LAB)));
+        assert!(!after.shows(BOB, &retitled_in(SAFE)));
+    }
+
+    #[test]
+    fn that_a_note_left_is_told_to_whoever_saw_it_and_to_whoever_sees_it_now() {
+        let now = Now::default().member(BOB, LAB).member(ADA, SAFE).placed(NOTE, SAFE);
+        assert!(now.shows(BOB, &moved(LAB, SAFE)));
+        assert!(now.shows(ADA, &moved(LAB, SAFE)));
+        assert!(!now.shows(UserId(Uuid::from_u128(3)), &moved(LAB, SAFE)));
+    }
+
+    #[test]
+    fn that_it_once_came_is_not_told_when_it_has_gone_on() {
+        let now = Now::default().member(BOB, SAFE).placed(NOTE, THIRD);
+        assert!(!now.shows(BOB, &moved(LAB, SAFE)));
+        assert!(now.shows(BOB, &moved(SAFE, THIRD)));
+    }
+
+    #[test]
+    fn the_past_of_a_note_that_came_into_sight_can_be_asked_for_but_is_not_pushed() {
+        let now = Now::default().member(ADA, SAFE).placed(NOTE, SAFE);
+        let past = Subject::of(&retitled_in(LAB));
+        assert!(sees(&now, ADA, &past));
+        assert!(!is_candidate(&now, ADA, &past));
+    }
+
+    #[test]
+    fn a_note_shared_by_itself_is_seen_wherever_it_goes() {
+        let now = Now::default().shared(BOB, NOTE).placed(NOTE, SAFE);
+        assert!(now.shows(BOB, &retitled_in(LAB)));
+        assert!(now.shows(BOB, &retitled_in(SAFE)));
+        assert!(sees_scope(&now, BOB, Scope::Note(NOTE)));
+        assert!(!sees_scope(&now, BOB, Scope::Notebook(SAFE)));
+    }
+
+    #[test]
+    fn a_note_that_is_gone_is_seen_by_nobody() {
+        let now = Now::default().member(ADA, LAB);
+        assert!(!now.shows(ADA, &retitled_in(LAB)));
+        assert!(!sees_scope(&now, ADA, Scope::Note(NOTE)));
+    }
+
+    #[test]
+    fn an_erased_move_still_tells_both_ends_and_nobody_else() {
+        let scopes = [Scope::Note(NOTE), Scope::Notebook(LAB), Scope::Notebook(SAFE)];
+        let erased = opened("notes", NOTE.0, "NoteMoved", Value::Null, &scopes);
+        assert!(Now::default().member(BOB, LAB).shows(BOB, &erased));
+        assert!(!Now::default().member(BOB, THIRD).shows(BOB, &erased));
+    }
+
+    #[test]
+    fn a_room_or_scope_of_a_newer_release_is_shown_to_nobody_else() {
+        let mut song = retitled_in(LAB);
+        song.recorded.room = "songs".to_owned();
+        song.recorded.scopes.push("choir:1".to_owned());
+        let now = Now::default().member(ADA, LAB).placed(NOTE, LAB);
+        assert!(!now.shows(ADA, &song));
+    }
+
+    #[test]
+    fn scopes_read_what_they_write() {
+        for scope in [Scope::User(ADA), Scope::Notebook(LAB), Scope::Note(NOTE)] {
+            assert_eq!(scope.to_string().parse(), Ok(scope));
+        }
+        for wrong in ["", "*", "note", "note:", "note:7", "vault:00000000-0000-0000-0000-000000000001"] {
+            assert_eq!(wrong.parse::<Scope>(), Err(NoScope), "{wrong}");
+        }
+    }
+}

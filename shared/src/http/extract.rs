@@ -1,0 +1,168 @@
+//! Reading requests: extractors whose rejections are problems, so that no caller ever sees a bare line of text.
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::problem::Problem;
+
+/// A JSON body. 400 unreadable, 413 too large, 415 not JSON, 422 not acceptable, with a pointer.
+pub struct Json<T>(pub T);
+
+/// The parameters of the path. One that does not parse names nothing: 404.
+pub struct Path<T>(pub T);
+
+/// The parameters of the query. 400 for a bad or unknown one.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let essence = media.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "Send the body as JSON, with the header Content-Type: application/json.",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        read(&bytes).map(Self)
+    }
+}
+
+/// Reads a JSON body from its bytes, with the same refusals as [`Json`].
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::bad_request("unreadable-json", format!("The body is not readable as JSON: {error}."))
+    })?;
+    if let Some(pointer) = find_nul(&value, &mut String::new()) {
+        return Err(Problem::invalid(pointer, "must not contain U+0000"));
+    }
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Problem::invalid(pointer(error.path()), error.inner().to_string()))
+}
+
+/// Text with U+0000 is valid JSON, but nothing that Postgres stores.
+fn find_nul(value: &Value, at: &mut String) -> Option<String> {
+    let before = at.len();
+    let mut inside = |key: &str, value: &Value| {
+        at.push('/');
+        at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        let found = if key.contains('\0') { Some(at.clone()) } else { find_nul(value, at) };
+        at.truncate(before);
+        found
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(|| at.clone()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| inside(&index.to_string(), item))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(key, item)| inside(key, item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { .. } | Segment::Unknown => pointer,
+    })
+}
+
+fn unread(rejection: BytesRejection) -> Problem {
+    if matches!(rejection, BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is larger than this server takes (1 MiB).",
+        )
+    } else {
+        Problem::bad_request("unreadable-body", "The body ended before it was whole.")
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => {
+                Err(Problem::not_found("not-found", "There is nothing at this address: an id is a UUID."))
+            }
+            Err(other) => Err(Problem::internal(other)),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let uri = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        uri.map(|query| Self(query.0)).map_err(|rejection| {
+            let detail = std::error::Error::source(&rejection)
+                .map_or_else(|| rejection.to_string(), ToString::to_string);
+            Problem::bad_request(
+                "bad-query",
+                format!("The query of the address is not acceptable: {detail}."),
+            )
+        })
+    }
+}
+
+/// For attributes of a PATCH that cannot be cleared: absent leaves them, null is refused.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "only its being read matters")]
+        #[serde(default, deserialize_with = "present")]
+        title: Option<crate::text::Title>,
+    }
+
+    fn refusal(json: &[u8]) -> (u16, String) {
+        let problem = read::<Body>(json).expect_err("must be refused");
+        (problem.status, problem.errors.first().map(|error| error.pointer.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_wrong_part_is_pointed_at() {
+        assert_eq!(refusal(br#"{"title": 5}"#), (422, "/title".to_owned()));
+        assert_eq!(refusal(br#"{"title": null}"#), (422, "/title".to_owned()));
+        assert_eq!(refusal(br#"{"titel": "a"}"#), (422, "/titel".to_owned()));
+        assert_eq!(refusal(br#"{"title": "a\u0000"}"#), (422, "/title".to_owned()));
+        assert_eq!(refusal(br#"[]"#).0, 422);
+    }
+
+    #[test]
+    fn what_is_no_json_is_unreadable() {
+        for broken in [&b"{"[..], b"", b"\xff", br#"{"title": "\ud800"}"#, b"{} {}"] {
+            assert_eq!(refusal(broken).0, 400);
+        }
+        assert_eq!(refusal("[".repeat(200).as_bytes()).0, 400);
+    }
+}
