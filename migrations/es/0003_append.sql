@@ -8,7 +8,7 @@ create type es.answer as (
   id text,                -- conflict: aggregate id; placed: rank; seen: the id answered then
   sequence bigint,        -- conflict: the actual sequence; seen: the version answered then
   fingerprint bytea,      -- seen: of the command of then
-  recorded_at timestamptz -- appended: one time for the batch, never before the last
+  recorded_at timestamptz -- appended: one time for the batch, never before the last; seen: of then
 );
 
 -- Takes a batch of commands, each wholly or not at all, in order. The caller never puts two commands into
@@ -24,8 +24,8 @@ create function es.append(
   -- Claims released, then taken.
   r_cmd int[], r_kind text[], r_value bytea[], r_owner text[],
   t_cmd int[], t_kind text[], t_value bytea[], t_owner text[],
-  -- Items that leave their place, then places taken.
-  f_cmd int[], f_item text[],
+  -- Items that leave their place in a container, then places taken.
+  f_cmd int[], f_container text[], f_item text[],
   p_cmd int[], p_container text[], p_rank text[], p_item text[],
   -- Side rows: [{"cmd", "op", ...}], op in credential, session, session_end, key, key_end; bytea as \x hex.
   sides jsonb
@@ -58,7 +58,7 @@ begin
 
   -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
   since := now_at - interval '1 day';
-  select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, null)::es.answer)
+  select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, s.created_at)::es.answer)
     into found_
     from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
     cross join lateral (
@@ -68,7 +68,7 @@ begin
    where u.ours;
   answers := answers || found_;
   if false = any (c_ours) then
-    select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, null)::es.answer)
+    select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, s.created_at)::es.answer)
       into found_
       from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
       cross join lateral (select * from es.command c where c.actor = u.actor and c.key = u.key limit 1) s
@@ -158,8 +158,8 @@ begin
           ) held
          where p.cmd <> all (out_)
            and (held.item, held.container, held.rank) <> (p.item, p.container, p.rank)
-           and not exists (select from unnest(f_cmd, f_item) f(cmd, item)
-                            where f.cmd = p.cmd and f.item = held.item)
+           and not exists (select from unnest(f_cmd, f_container, f_item) f(cmd, container, item)
+                            where f.cmd = p.cmd and f.container = held.container and f.item = held.item)
          order by p.cmd, p.nth
       ) w;
     answers := answers || found_;
@@ -176,7 +176,7 @@ begin
      where u.cmd <> all (out_);
   perform es.append_claims(r_cmd, r_kind, r_value, r_owner, t_cmd, t_kind, t_value, t_owner, out_)
     where cardinality(r_cmd) + cardinality(t_cmd) > 0;
-  perform es.append_places(f_cmd, f_item, p_cmd, p_container, p_rank, p_item, out_)
+  perform es.append_places(f_cmd, f_container, f_item, p_cmd, p_container, p_rank, p_item, out_)
     where cardinality(f_cmd) + cardinality(p_cmd) > 0;
   perform es.append_sides(sides, out_, now_at) where sides <> '[]';
 
@@ -219,11 +219,11 @@ begin
 end $$;
 
 create function es.append_places(
-  f_cmd int[], f_item text[], p_cmd int[], p_container text[], p_rank text[], p_item text[], out_ int[]
+  f_cmd int[], f_container text[], f_item text[], p_cmd int[], p_container text[], p_rank text[], p_item text[], out_ int[]
 ) returns void language plpgsql set search_path = pg_catalog, es, pg_temp as $$
 begin
-  delete from es.place x using unnest(f_cmd, f_item) f(cmd, item)
-   where x.item = f.item and f.cmd <> all (out_);
+  delete from es.place x using unnest(f_cmd, f_container, f_item) f(cmd, container, item)
+   where x.item = f.item and x.container = f.container and f.cmd <> all (out_);
   insert into es.place (container, rank, item)
     select distinct p.container, p.rank, p.item
       from unnest(p_cmd, p_container, p_rank, p_item) p(cmd, container, rank, item)

@@ -1,0 +1,231 @@
+//! What a command brings to the log, and what it is told.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Everything one command wants recorded. All of it is, or nothing.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// What happened, in order; may be empty. Those of one aggregate have sequences without a gap.
+    pub events: Vec<NewEvent>,
+    /// What was only read to decide, and must not have moved.
+    pub expects: Vec<Expect>,
+    /// Claims given up, before others are taken.
+    pub released: Vec<Claim>,
+    /// Claims taken. One already held by the same owner is no clash.
+    pub claims: Vec<Claim>,
+    /// Items that leave their place, before others are taken.
+    pub freed: Vec<Freed>,
+    /// Places taken. One the item already has is no clash.
+    pub places: Vec<Place>,
+    /// Rows that are no events, because they hold secrets.
+    pub side: Vec<SideRow>,
+    /// What makes the command take effect once.
+    pub key: IdempotencyKey,
+    /// The id in the answer, for whoever sends the same key again.
+    pub answer_id: String,
+    /// The version in the answer.
+    pub answer_version: i64,
+}
+
+impl Append {
+    /// An append of nothing but its key; the caller fills in the rest.
+    pub fn new(key: IdempotencyKey, answer_id: impl Into<String>, answer_version: i64) -> Self {
+        Self {
+            events: Vec::new(),
+            expects: Vec::new(),
+            released: Vec::new(),
+            claims: Vec::new(),
+            freed: Vec::new(),
+            places: Vec::new(),
+            side: Vec::new(),
+            key,
+            answer_id: answer_id.into(),
+            answer_version,
+        }
+    }
+}
+
+/// One event, as it will be stored.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// A UUID v7, never used before.
+    pub event_id: Uuid,
+    /// Which kind of stream it belongs to.
+    pub aggregate_type: &'static str,
+    /// Which stream.
+    pub aggregate_id: String,
+    /// Its place in the stream, from 1.
+    pub sequence: i64,
+    /// The event's name, such as `NoteRetitled`.
+    pub event_type: String,
+    /// The version of its shape, such as `1.0`.
+    pub event_version: String,
+    /// What it says, already sealed.
+    pub payload: Value,
+    /// A flat map of strings.
+    pub metadata: Value,
+    /// The containers and persons it concerns.
+    pub scopes: Vec<String>,
+}
+
+/// The sequence an aggregate had when it was read; 0: it must not exist.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// Which kind of stream.
+    pub aggregate_type: &'static str,
+    /// Which stream.
+    pub aggregate_id: String,
+    /// Its last sequence as read.
+    pub sequence: i64,
+}
+
+/// Something that may exist once only, held by an owner.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What kind of thing, such as `email`.
+    pub kind: &'static str,
+    /// A keyed hash of the folded value.
+    pub value: Vec<u8>,
+    /// Who holds it.
+    pub owner: String,
+}
+
+/// An item that leaves its place in a container; of no effect if it is not there.
+#[derive(Clone, Debug)]
+pub struct Freed {
+    /// Where it stands.
+    pub container: String,
+    /// The item.
+    pub item: String,
+}
+
+/// The rank an item takes in a container. An item has one place, a rank one item.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where it will stand.
+    pub container: String,
+    /// Its rank there; compared byte by byte.
+    pub rank: String,
+    /// The item.
+    pub item: String,
+}
+
+/// A row beside the events.
+#[derive(Clone)]
+pub enum SideRow {
+    /// A person's password hash, new or changed.
+    Credential {
+        /// Whose.
+        user_id: String,
+        /// The argon2id string.
+        hash: String,
+    },
+    /// A new session.
+    Session {
+        /// Its id, never used before.
+        session_id: String,
+        /// Whose.
+        user_id: String,
+        /// The hash of its refresh token.
+        refresh: Vec<u8>,
+        /// When it ends by itself.
+        expires_at: DateTime<Utc>,
+        /// What the person will know it by.
+        device: String,
+        /// From where it was begun.
+        address: String,
+    },
+    /// A session ends now; of no effect if it has.
+    SessionEnd {
+        /// Which.
+        session_id: String,
+    },
+    /// A new key to seal under. A holder who has one already is a conflict on aggregate type `key`.
+    KeyMade {
+        /// Whose.
+        holder: String,
+        /// The key, wrapped by the master key.
+        wrapped: Vec<u8>,
+    },
+    /// A key is destroyed, and with it what it sealed.
+    KeyDestroyed {
+        /// Whose.
+        holder: String,
+    },
+}
+
+impl fmt::Debug for SideRow {
+    /// Only the kind: what is in them belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Credential { .. } => "Credential",
+            Self::Session { .. } => "Session",
+            Self::SessionEnd { .. } => "SessionEnd",
+            Self::KeyMade { .. } => "KeyMade",
+            Self::KeyDestroyed { .. } => "KeyDestroyed",
+        })
+    }
+}
+
+/// What makes a command take effect once, however often it is sent.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    /// Who asks; keys of different actors never meet.
+    pub actor: String,
+    /// The key. Every command has one.
+    pub key: String,
+    /// Made by us, because the client sent none: then only the last day is searched for it.
+    pub ours: bool,
+    /// A hash of the request, to notice a key used for something else.
+    pub fingerprint: [u8; 32],
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is recorded, for good.
+    Appended {
+        /// The position of its first event; `last + 1` if it had none.
+        first: i64,
+        /// The position of its last event; if it had none, the head position at which its key was recorded.
+        last: i64,
+        /// The time of its events.
+        recorded_at: DateTime<Utc>,
+    },
+    /// The key was used before; nothing is recorded.
+    Seen {
+        /// Of the command of then; the caller compares.
+        fingerprint: Vec<u8>,
+        /// The id answered then.
+        id: String,
+        /// The version answered then.
+        version: i64,
+        /// The position answered then.
+        position: i64,
+    },
+    /// An aggregate has moved (or a holder has a key already); nothing is recorded.
+    Conflict {
+        /// Which kind of stream.
+        aggregate_type: String,
+        /// Which stream.
+        id: String,
+        /// Its actual last sequence.
+        sequence: i64,
+    },
+    /// Somebody else holds a claim; nothing is recorded.
+    Claimed {
+        /// Of which kind.
+        kind: String,
+    },
+    /// A place is taken, or the item stands elsewhere; nothing is recorded.
+    Placed {
+        /// In which container.
+        container: String,
+        /// The rank that was asked for.
+        rank: String,
+    },
+}

@@ -1,0 +1,142 @@
+//! A command made ready on its own task, so that the one writer has little left to do.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tokio::sync::oneshot;
+
+use super::{Append, LogError, NewEvent, Outcome, SideRow};
+
+const MOST_EVENTS: usize = 1_000;
+const LARGEST_EVENT: usize = 256 * 1_024;
+/// The largest command; also how much a batch may hold.
+pub(super) const LARGEST: usize = 4 * 1_024 * 1_024;
+
+/// How scopes travel: SQL has no ragged arrays.
+const SCOPE_SEPARATOR: &str = "\u{1f}";
+
+/// A command in the queue, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) prepared: Prepared,
+    pub(super) answer: oneshot::Sender<Result<Outcome, LogError>>,
+}
+
+/// A command with its JSON written, its size known and what it touches listed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) append: Append,
+    pub(super) written: Vec<Written>,
+    pub(super) size: usize,
+    pub(super) touches: Vec<Touch>,
+}
+
+/// The parts of an event that are sent as one text each.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) payload: String,
+    pub(super) metadata: String,
+    pub(super) scopes: String,
+}
+
+/// Something a command reads or writes, by its hash: that two things share one costs a wait, not more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Touch {
+    pub(super) thing: u64,
+    pub(super) writes: bool,
+}
+
+impl Prepared {
+    pub(super) fn new(append: Append) -> Result<Self, LogError> {
+        if append.events.len() > MOST_EVENTS {
+            return Err(LogError::TooLarge("more than 1,000 events"));
+        }
+        check_sequences(&append.events)?;
+        let written = append.events.iter().map(write).collect::<Result<Vec<_>, _>>()?;
+        let size = size(&append, &written);
+        if size > LARGEST {
+            return Err(LogError::TooLarge("more than 4 MiB"));
+        }
+        let touches = touches(&append);
+        Ok(Self { append, written, size, touches })
+    }
+}
+
+fn check_sequences(events: &[NewEvent]) -> Result<(), LogError> {
+    let mut last: HashMap<(&str, &str), i64> = HashMap::new();
+    for event in events {
+        let before = last.insert((event.aggregate_type, &event.aggregate_id), event.sequence);
+        if event.sequence < 1 || before.is_some_and(|before| event.sequence != before + 1) {
+            return Err(LogError::Malformed("sequences of one aggregate leave a gap"));
+        }
+    }
+    Ok(())
+}
+
+fn write(event: &NewEvent) -> Result<Written, LogError> {
+    if event.scopes.iter().any(|scope| scope.is_empty() || scope.contains(char::is_control)) {
+        return Err(LogError::Malformed("a scope is empty or has a control character"));
+    }
+    let written = Written {
+        payload: event.payload.to_string(),
+        metadata: event.metadata.to_string(),
+        scopes: event.scopes.join(SCOPE_SEPARATOR),
+    };
+    if written.payload.len() > LARGEST_EVENT {
+        return Err(LogError::TooLarge("an event of more than 256 KiB"));
+    }
+    Ok(written)
+}
+
+/// About what it takes on the wire.
+fn size(append: &Append, written: &[Written]) -> usize {
+    let events: usize =
+        written.iter().map(|w| w.payload.len() + w.metadata.len() + w.scopes.len() + 200).sum();
+    let rows = append.expects.len()
+        + append.released.len()
+        + append.claims.len()
+        + append.freed.len()
+        + append.places.len()
+        + append.side.len();
+    events + rows * 200 + 300
+}
+
+fn touches(append: &Append) -> Vec<Touch> {
+    let mut touches = vec![write_of(("command", &append.key.actor, &append.key.key))];
+    touches.extend(append.events.iter().map(|e| write_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
+    touches.extend(append.expects.iter().map(|e| read_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
+    touches
+        .extend(append.released.iter().chain(&append.claims).map(|c| write_of(("claim", c.kind, &c.value))));
+    // Whoever leaves a container may leave any rank there; those who only come in meet by rank.
+    for freed in &append.freed {
+        touches.push(write_of(("container", &freed.container)));
+        touches.push(write_of(("item", &freed.item)));
+    }
+    for place in &append.places {
+        touches.push(read_of(("container", &place.container)));
+        touches.push(write_of(("rank", &place.container, &place.rank)));
+        touches.push(write_of(("item", &place.item)));
+    }
+    touches.extend(append.side.iter().map(|row| match row {
+        SideRow::Credential { user_id, .. } => write_of(("credential", user_id)),
+        SideRow::Session { session_id, .. } | SideRow::SessionEnd { session_id } => {
+            write_of(("session", session_id))
+        }
+        SideRow::KeyMade { holder, .. } | SideRow::KeyDestroyed { holder } => write_of(("holder", holder)),
+    }));
+    touches
+}
+
+fn write_of(thing: impl Hash) -> Touch {
+    Touch { thing: hash(thing), writes: true }
+}
+
+fn read_of(thing: impl Hash) -> Touch {
+    Touch { thing: hash(thing), writes: false }
+}
+
+fn hash(thing: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
+}
