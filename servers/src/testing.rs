@@ -22,6 +22,10 @@ pub const SERVER_VARIABLE: &str = "DAYBOOK_TEST_POSTGRES";
 /// the whole server.
 const TEMPLATE_LOCK: i64 = 0x6461_7962_6f6f_6b00;
 
+/// How a template is copied. Files are quicker to copy than to log, and much quicker to drop, where nothing is
+/// synced to disk.
+const STRATEGY: &str = "file_copy";
+
 /// A database that goes when this is dropped.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -75,9 +79,6 @@ pub async fn nats() -> Result<Nats> {
     let store = temporary_folder()?.keep();
     Nats::start_removing(nats::Options { store: store.clone(), port: None }, vec![store]).await
 }
-
-/// How a template is copied.
-const STRATEGY: &str = "wal_log";
 
 async fn make_template(
     server: &str,

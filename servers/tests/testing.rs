@@ -1,7 +1,6 @@
 //! Each test gets a migrated database of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use futures::future::join_all;
 use servers::testing;
@@ -20,9 +19,7 @@ async fn migrate(url: String) -> anyhow::Result<()> {
 async fn copies_are_made_in_parallel_and_are_apart() {
     let name = format!("pages_{}", std::process::id());
     drop(testing::database(&name, migrate).await.unwrap());
-    let started = Instant::now();
     let copies = join_all((0..20).map(|_| testing::database(&name, migrate))).await;
-    println!("20 copies in {:?}", started.elapsed());
     for copy in &copies {
         let mut connection = PgConnection::connect(&copy.as_ref().unwrap().url).await.unwrap();
         let added = connection.execute("insert into pages values (2)").await.unwrap();
@@ -30,12 +27,8 @@ async fn copies_are_made_in_parallel_and_are_apart() {
     }
     assert_eq!(MIGRATED.load(Ordering::Relaxed), 1);
 
-    let started = Instant::now();
     let one = testing::database(&name, migrate).await.unwrap();
-    println!("one copy in {:?}", started.elapsed());
-    let started = Instant::now();
     let url = one.url.clone();
     drop(one);
-    println!("one drop in {:?}", started.elapsed());
     assert!(PgConnection::connect(&url).await.is_err());
 }
