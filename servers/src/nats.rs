@@ -163,6 +163,17 @@ impl Nats {
     }
 }
 
+impl Drop for Nats {
+    fn drop(&mut self) {
+        // While the server runs its watcher removes them; without a server nobody else would.
+        if self.leash.is_none() {
+            for folder in &self.remove {
+                drop(fs::remove_dir_all(folder));
+            }
+        }
+    }
+}
+
 /// Another process listens on the port.
 #[derive(Debug)]
 struct PortTaken(String);

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,7 +25,7 @@ const MAINTENANCE: &str = "postgres";
 pub enum Durability {
     /// A commit survives a power cut.
     Durable,
-    /// Nothing survives: the data folder goes when the server does. For tests.
+    /// Nothing survives: the data folder is removed when the server goes. For tests.
     Throwaway,
 }
 
@@ -149,13 +150,10 @@ impl Postgres {
         self.launch().await
     }
 
-    /// Stops the server for good and removes its socket folder (and data, when throw-away) before returning.
+    /// Stops the server and removes its socket (and its data, when throw-away) before returning, which a mere
+    /// drop leaves to the watcher.
     pub async fn shutdown(mut self) -> Result<()> {
-        self.stop().await?;
-        for folder in self.temporary() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-        Ok(())
+        self.stop().await
     }
 
     async fn launch(&mut self) -> Result<()> {
@@ -208,6 +206,17 @@ impl Postgres {
         match self.options.durability {
             Durability::Durable => vec![self.socket.clone()],
             Durability::Throwaway => vec![self.socket.clone(), self.options.data.clone()],
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // While the server runs its watcher removes them; without a server nobody else would.
+        if self.leash.is_none() {
+            for folder in self.temporary() {
+                drop(fs::remove_dir_all(folder));
+            }
         }
     }
 }
@@ -323,8 +332,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_socket_fits_into_107_bytes() {
+    fn the_socket_is_private_and_fits_into_107_bytes() {
         let folder = socket_folder().unwrap();
+        assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(folder.path().join(".s.PGSQL.5432.lock").as_os_str().len() <= 107);
     }
 

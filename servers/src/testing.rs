@@ -4,6 +4,8 @@
 //! server when `DAYBOOK_TEST_POSTGRES` names one (`./dev test` does that), and each process starts its own
 //! otherwise, so that a plain `cargo test` works too.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,7 +20,7 @@ use crate::programs::variable;
 /// Holds the address of the shared server's maintenance database.
 pub const SERVER_VARIABLE: &str = "DAYBOOK_TEST_POSTGRES";
 
-/// Any number, the same in all test processes. One for all templates: migrations make roles, which belong to
+/// An arbitrary number, the same in all test processes. One for all templates: migrations make roles, which belong to
 /// the whole server.
 const TEMPLATE_LOCK: i64 = 0x6461_7962_6f6f_6b00;
 
@@ -125,6 +127,7 @@ fn with_database(server: &str, name: &str) -> String {
 fn temporary_folder() -> Result<tempfile::TempDir> {
     tempfile::Builder::new()
         .prefix("daybook-test-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir_in(Path::new("/tmp"))
         .context("cannot make a temporary folder")
 }

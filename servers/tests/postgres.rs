@@ -34,7 +34,10 @@ async fn data_outlives_a_kill_and_a_restart() {
     assert_eq!(answer(&url, "select count(*)::text from kept").await, "1");
     postgres.restart().await.unwrap();
     assert_eq!(answer(&url, "select count(*)::text from kept").await, "1");
+    let socket = url.split_once("host=").unwrap().1.to_owned();
+    assert!(Path::new(&socket).exists());
     postgres.shutdown().await.unwrap();
+    assert!(!Path::new(&socket).exists() && folder.path().join("new/postgres").exists());
 }
 
 #[tokio::test]
