@@ -1,2 +1,3 @@
 //! Under construction.
 pub mod log;
+pub mod relay;

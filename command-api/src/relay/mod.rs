@@ -1,0 +1,50 @@
+//! The relay: one leader copies the event log into the stream, in order, each sequence equal to its position.
+//!
+//! It keeps no cursor: the stream's own last sequence is the cursor, after `check` has compared stream and log.
+//! `publish` then sends what the stream lacks, each message accepted only right after the one before, so that a
+//! leader that was frozen and thawed can do no harm. After any refusal or silence it checks again. Where the
+//! histories have parted (a restore, a failover), `parting` begins a new epoch, and with it a new stream.
+//!
+//! Neither Postgres nor NATS has to be there: the relay tries again, ever more slowly, until both are.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use async_nats::Client;
+use shared::jetstream::Retention;
+use shared::leadership::{Office, lead};
+use shared::lifecycle::Shutdown;
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+mod check;
+mod error;
+mod herald;
+mod parting;
+mod publish;
+mod term;
+mod wake;
+
+/// What the relay works with.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Sessions that run as the role of the command side; three are enough.
+    pub pool: PgPool,
+    /// From [`shared::jetstream::connect`].
+    pub nats: Client,
+    /// The last position that this process appended ([`crate::log::Log::appended`]).
+    pub appended: watch::Receiver<i64>,
+    /// How much the stream keeps.
+    pub retention: Retention,
+}
+
+/// Stands for the lead and relays while it has it, until `shutdown`. While another process leads, it is told of
+/// what this one appends.
+pub async fn run(relay: Relay, shutdown: Shutdown) {
+    let leading = Arc::new(AtomicBool::new(false));
+    let options = relay.pool.connect_options().as_ref().clone();
+    let terms = lead(&options, Office::Relay, &shutdown, |term| {
+        term::serve(relay.clone(), Arc::clone(&leading), term)
+    });
+    tokio::join!(terms, herald::run(&relay, &leading, &shutdown));
+}

@@ -1,0 +1,88 @@
+//! When stream and log tell different histories: find how far they agree, and begin a new epoch.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Stream;
+use shared::epoch::{self, Epoch, EpochId, Origin};
+use shared::jetstream::stream_name;
+use sqlx::PgPool;
+
+use super::check::{Seen, agrees, message_from};
+use super::error::RelayError;
+
+/// How it was noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// Postgres is on another timeline, or another cluster: what was acknowledged last may be missing.
+    AnotherServer,
+    /// The stream has more than the log: the log was restored from an older copy.
+    LongerThanLog,
+    /// The stream has something else where the log has an event.
+    AnotherEvent,
+}
+
+impl Parting {
+    /// For the row in `es.epoch`.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::AnotherServer => "Postgres is another server or on another timeline than before",
+            Self::LongerThanLog => "the stream is longer than the log",
+            Self::AnotherEvent => "the stream holds another event than the log",
+        }
+    }
+}
+
+/// The last position up to which stream and log certainly agree; 0 when the stream no longer tells.
+///
+/// Histories agree up to a point and differ after it, so the point is found by halving.
+pub(super) async fn agreed(
+    log: &PgPool,
+    stream: &Stream,
+    epoch: &EpochId,
+    seen: Seen,
+    head: i64,
+) -> Result<i64, RelayError> {
+    let (mut low, mut high) = (0, seen.last.min(head));
+    let mut probe = seen.first;
+    while low < high {
+        match message_from(stream, epoch, probe).await? {
+            Some(message) if message.sequence <= high => {
+                if agrees(log, message).await? {
+                    low = message.sequence;
+                } else {
+                    high = probe - 1;
+                }
+            }
+            // Nothing is kept from here on that could be compared.
+            Some(_) | None => high = probe - 1,
+        }
+        // Below the first message there is nothing to compare with: it must agree, or nothing does.
+        if low == 0 {
+            return Ok(0);
+        }
+        probe = low + (high - low + 1) / 2;
+    }
+    Ok(low)
+}
+
+/// Begins the new epoch; its stream is made by the next check.
+///
+/// The stream of the epoch before stays until its retention has emptied it: after a failover it is the only
+/// place that still holds what was acknowledged and lost. Those before that one go now.
+pub(super) async fn part(
+    context: &Context,
+    log: &PgPool,
+    before: &Epoch,
+    agreed: i64,
+    why: Parting,
+    origin: &Origin,
+) -> Result<(), RelayError> {
+    if !epoch::begin(log, Some(before), agreed, why.reason(), origin).await? {
+        return Ok(());
+    }
+    tracing::error!(epoch.before = %before.epoch, position = agreed, "Histories parted: {}", why.reason());
+    for bygone in epoch::bygone(log).await? {
+        // Mostly it is gone already; and one that stays only takes room.
+        drop(context.delete_stream(stream_name(&bygone)).await);
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Publishing in a pipeline: many messages under way, each fenced by the sequence it must follow.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishAckFuture;
+use shared::epoch::EpochId;
+use shared::event::Recorded;
+use shared::{jetstream, stored};
+use sqlx::PgPool;
+
+use super::check::Start;
+use super::error::RelayError;
+
+/// An acknowledgement that takes longer is taken for lost. Nothing is: the next check finds what arrived.
+const ACK: Duration = Duration::from_secs(1);
+/// Events read at once.
+const BATCH: i64 = 500;
+/// Messages under way at most.
+const WINDOW: usize = 1024;
+
+/// Follows the log from where the stream ends.
+pub(super) struct Publisher {
+    context: Context,
+    epoch: EpochId,
+    /// The last position that was sent.
+    sent: i64,
+    /// What was sent and is not yet acknowledged, in order.
+    under_way: VecDeque<(i64, PublishAckFuture)>,
+}
+
+impl Publisher {
+    pub(super) fn new(nats: &Client, start: Start) -> Self {
+        let context = jetstream::context(nats, ACK);
+        Self { context, epoch: start.epoch, sent: start.last, under_way: VecDeque::new() }
+    }
+
+    /// Sends the next events; `false` when there are none and everything sent has been acknowledged.
+    pub(super) async fn step(&mut self, log: &PgPool) -> Result<bool, RelayError> {
+        let events = stored::after(log, self.sent, BATCH).await?;
+        for event in &events {
+            self.send(event).await?;
+        }
+        if events.is_empty() {
+            self.acknowledged(0).await?;
+            self.not_behind(log).await?;
+        }
+        Ok(!events.is_empty())
+    }
+
+    async fn send(&mut self, event: &Recorded) -> Result<(), RelayError> {
+        self.acknowledged(WINDOW - 1).await?;
+        let subject = jetstream::subject(&self.epoch, &event.room, &event.event_type);
+        let acknowledgement = self.context.send_publish(subject, jetstream::message(event)).await?;
+        self.under_way.push_back((event.position, acknowledgement));
+        self.sent = event.position;
+        Ok(())
+    }
+
+    /// Waits until at most `left` messages are under way.
+    async fn acknowledged(&mut self, left: usize) -> Result<(), RelayError> {
+        while self.under_way.len() > left
+            && let Some((position, acknowledgement)) = self.under_way.pop_front()
+        {
+            let sequence = acknowledgement.await?.sequence;
+            if i64::try_from(sequence) != Ok(position) {
+                return Err(RelayError::Misplaced { position, sequence });
+            }
+            #[expect(clippy::cast_precision_loss, reason = "positions stay far below 2^52")]
+            metrics::gauge!("daybook_relay_position").set(position as f64);
+        }
+        Ok(())
+    }
+
+    /// A log that ends before the stream was replaced under our feet.
+    async fn not_behind(&self, log: &PgPool) -> Result<(), RelayError> {
+        let head = stored::head(log).await?;
+        if head < self.sent { Err(RelayError::Shrunk { head }) } else { Ok(()) }
+    }
+}
