@@ -146,7 +146,7 @@ impl Writer {
                         break;
                     }
                     Weight::Broken => {
-                        tracing::warn!(%error, "the writer lost its connection; it sends again")
+                        tracing::warn!(%error, "the writer lost its connection; it sends again");
                     }
                 },
                 Err(_) => tracing::warn!("Postgres does not answer an append; the writer sends again"),

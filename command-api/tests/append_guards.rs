@@ -1,0 +1,137 @@
+//! What the database itself refuses: each service's role has its part and no more, and events stay.
+
+use shared::postgres::{DatabaseRole, options};
+use sqlx::migrate::Migrator;
+use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
+
+/// The SQLSTATE of a missing grant.
+const DENIED: &str = "42501";
+/// The SQLSTATE of `es.refuse_change`.
+const STAYS: &str = "23001";
+
+async fn database() -> anyhow::Result<servers::testing::TestDatabase> {
+    let template = format!("append_{}", shared::migrate::fingerprint());
+    servers::testing::database(&template, async |url| {
+        let owner = PgPool::connect(&url).await?;
+        MIGRATIONS.run(&owner).await?;
+        owner.close().await;
+        Ok(())
+    })
+    .await
+}
+
+async fn code(connection: &mut PgConnection, statement: &str) -> Option<String> {
+    let error = connection.execute(statement).await.err()?;
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+#[tokio::test]
+async fn no_role_writes_what_es_append_writes() -> anyhow::Result<()> {
+    let database = database().await?;
+    for role in [DatabaseRole::Command, DatabaseRole::Projector, DatabaseRole::Query] {
+        let mut connection = options(&database.url, role, None)?.connect().await?;
+        for table in ["head", "event", "command", "claim", "place", "key", "credential", "session"] {
+            for statement in [
+                format!("insert into es.{table} select * from es.{table}"),
+                format!("delete from es.{table}"),
+                format!("truncate es.{table}"),
+            ] {
+                let got = code(&mut connection, &statement).await;
+                assert_eq!(got.as_deref(), Some(DENIED), "{}: {statement}", role.name());
+            }
+        }
+        let changed = code(&mut connection, "update es.event set scopes = '{}'").await;
+        assert_eq!(changed.as_deref(), Some(DENIED));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn readers_see_no_secrets_and_call_nothing() -> anyhow::Result<()> {
+    let database = database().await?;
+    for role in [DatabaseRole::Projector, DatabaseRole::Query] {
+        let mut connection = options(&database.url, role, None)?.connect().await?;
+        for statement in [
+            "select * from es.session",
+            "select * from es.credential",
+            "select * from es.claim",
+            "select * from es.command",
+            "select es.rotate_session('s', '', '')",
+            "select es.keep_house()",
+            "select es.append_sides('[]', '{}', now())",
+        ] {
+            let got = code(&mut connection, statement).await;
+            assert_eq!(got.as_deref(), Some(DENIED), "{}: {statement}", role.name());
+        }
+        for table in ["event", "key", "epoch", "skip"] {
+            assert_eq!(code(&mut connection, &format!("select * from es.{table}")).await, None, "{table}");
+        }
+    }
+    let mut query = options(&database.url, DatabaseRole::Query, None)?.connect().await?;
+    assert_eq!(code(&mut query, "select session_id, user_id, ended_at from es.session").await, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_owner_cannot_change_events_either() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
+    for statement in [
+        "update es.event set scopes = '{}'",
+        "delete from es.event",
+        "truncate es.event",
+        "set session_replication_role = replica; delete from es.event",
+    ] {
+        assert_eq!(code(&mut owner, statement).await.as_deref(), Some(STAYS), "{statement}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_rotates_once_and_not_after_its_end() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
+    owner
+        .execute(
+            r"insert into es.session (session_id, user_id, refresh, rotated_at, expires_at, device, address)
+              values ('s', 'u', '\x01', now(), now() + interval '1 day', 'd', 'a')",
+        )
+        .await?;
+    let mut command = options(&database.url, DatabaseRole::Command, None)?.connect().await?;
+    assert!(rotated(&mut command, r"\x01", r"\x02").await?);
+    assert!(!rotated(&mut command, r"\x01", r"\x03").await?, "the old token is no longer the current one");
+    owner.execute("update es.session set ended_at = now()").await?;
+    assert!(!rotated(&mut command, r"\x02", r"\x03").await?, "the session has ended");
+    Ok(())
+}
+
+async fn rotated(command: &mut PgConnection, old: &str, new: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select es.rotate_session('s', $1::bytea, $2::bytea)")
+        .bind(hex::decode(&old[2..]).unwrap())
+        .bind(hex::decode(&new[2..]).unwrap())
+        .fetch_one(command)
+        .await
+}
+
+#[tokio::test]
+async fn keys_outlive_their_day_in_the_default_partition() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
+    owner
+        .execute(
+            r"insert into es.command (actor, key, fingerprint, id, version, position, created_at)
+              values ('a', 'far', '\x01', 'i', 1, 0, now() + interval '20 days')",
+        )
+        .await?;
+    let rest = "select count(*) from es.command_rest";
+    assert_eq!(sqlx::query_scalar::<_, i64>(rest).fetch_one(&mut owner).await?, 1);
+    owner.execute("select es.keep_house(current_date + 20)").await?;
+    assert_eq!(sqlx::query_scalar::<_, i64>(rest).fetch_one(&mut owner).await?, 0, "it has its own day now");
+    let all = "select count(*) from es.command";
+    assert_eq!(sqlx::query_scalar::<_, i64>(all).fetch_one(&mut owner).await?, 1);
+    owner.execute("select es.keep_house(current_date + 60)").await?;
+    assert_eq!(sqlx::query_scalar::<_, i64>(all).fetch_one(&mut owner).await?, 0, "it was over 30 days old");
+    Ok(())
+}
