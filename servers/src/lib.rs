@@ -10,3 +10,4 @@ pub mod postgres;
 pub mod programs;
 pub mod testing;
 mod until;
+mod user;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use crate::leash::{Leash, Spawn, tail};
 use crate::programs::{self, PostgresPrograms};
 use crate::until::until;
+use crate::user::User;
 
 /// The one superuser; nobody else can reach the folder of the socket.
 const SUPERUSER: &str = "daybook";
@@ -221,64 +222,6 @@ impl Drop for Postgres {
     }
 }
 
-/// As whom the server runs: Postgres refuses root.
-#[derive(Clone, Copy, Debug)]
-enum User {
-    /// We are not root: as we are.
-    Same,
-    /// Root under another number, in a namespace of its own: the files stay root's.
-    Mapped,
-    /// The system's user `postgres`, where namespaces are forbidden.
-    System,
-}
-
-impl User {
-    const MAP: [&str; 4] = ["unshare", "--user", "--map-user=1000", "--map-group=1000"];
-
-    fn choose() -> Result<Self> {
-        if !is_root()? {
-            return Ok(Self::Same);
-        }
-        if succeeds(&[&Self::MAP[..], &["true"]].concat()) {
-            return Ok(Self::Mapped);
-        }
-        if succeeds(&["id", "-u", "postgres"]) {
-            return Ok(Self::System);
-        }
-        bail!(
-            "Postgres refuses to run as root, `unshare --user` does not work here, and there is no user postgres; \
-             run this as another user"
-        )
-    }
-
-    /// The words that start `program` as this user, without a process in between.
-    fn command(self, program: PathBuf) -> Vec<OsString> {
-        let before: &[&str] = match self {
-            Self::Same => &[],
-            Self::Mapped => &Self::MAP,
-            Self::System => &["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"],
-        };
-        before.iter().map(OsString::from).chain([program.into()]).collect()
-    }
-
-    fn give(self, folder: &Path) -> Result<()> {
-        if matches!(self, Self::System) {
-            let status = Command::new("chown").arg("-R").arg("postgres:").arg(folder).status()?;
-            ensure!(status.success(), "cannot give {} to the user postgres", folder.display());
-        }
-        Ok(())
-    }
-}
-
-fn is_root() -> Result<bool> {
-    let output = Command::new("id").arg("-u").output().context("cannot start `id`")?;
-    Ok(output.stdout == b"0\n")
-}
-
-fn succeeds(command: &[&str]) -> bool {
-    Command::new(command[0]).args(&command[1..]).output().is_ok_and(|output| output.status.success())
-}
-
 /// The major version that made the data folder, or nothing when it is still empty.
 fn major_of(data: &Path) -> Result<Option<u32>> {
     let file = data.join("PG_VERSION");
@@ -293,6 +236,7 @@ fn major_of(data: &Path) -> Result<Option<u32>> {
 fn socket_folder() -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix("daybook-")
+        .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in("/tmp")
         .context("cannot make a folder for the socket")
 }
