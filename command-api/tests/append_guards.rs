@@ -109,8 +109,8 @@ async fn a_session_rotates_once_and_not_after_its_end() -> anyhow::Result<()> {
 
 async fn rotated(command: &mut PgConnection, old: &str, new: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar("select es.rotate_session('s', $1::bytea, $2::bytea)")
-        .bind(hex::decode(&old[2..]).unwrap())
-        .bind(hex::decode(&new[2..]).unwrap())
+        .bind(hex::decode(&old[2..]).expect("hex"))
+        .bind(hex::decode(&new[2..]).expect("hex"))
         .fetch_one(command)
         .await
 }

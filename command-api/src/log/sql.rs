@@ -83,6 +83,8 @@ impl Answer {
     }
 
     /// If this says that the very same command was recorded before: as what.
+    ///
+    /// Without events it may have been another's of the same key; the effect and the answer are the same.
     pub(super) fn seen_as(&self, command: &Prepared) -> Option<Outcome> {
         let append = &command.append;
         let same = self.outcome == "seen"
