@@ -1,1 +1,108 @@
-//! Under construction.
+//! The read schema is named for its shape, so that each release feeds and reads the tables it was compiled for.
+//!
+//! To change a table: change its file under `migrations/read`. To change what a projection makes of events: raise its
+//! version in [`VERSIONS`]. Either gives the schema another name; the projector of the new release makes and fills it
+//! while the old one still serves.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+use sqlx::{Executor, PgConnection, PgPool};
+
+use crate::postgres::DatabaseRole;
+
+/// The files that make the schema, in their order. They name no schema: they apply to any new, empty one.
+pub const FILES: &[(&str, &str)] = &[
+    ("0001_checkpoint", include_str!("../../migrations/read/0001_checkpoint.sql")),
+    ("0002_users", include_str!("../../migrations/read/0002_users.sql")),
+    ("0003_notebooks", include_str!("../../migrations/read/0003_notebooks.sql")),
+    ("0004_notes", include_str!("../../migrations/read/0004_notes.sql")),
+    ("0005_feed", include_str!("../../migrations/read/0005_feed.sql")),
+    ("0006_quarantine", include_str!("../../migrations/read/0006_quarantine.sql")),
+];
+
+/// Every projection, which is also its table, and the version of its fold.
+pub const VERSIONS: &[(&str, u32)] =
+    &[("users", 1), ("sessions", 1), ("notebooks", 1), ("notebook_members", 1), ("notes", 1), ("feed", 1)];
+
+/// Held while a schema is made, so that two projectors of one release do not both try.
+const MAKING_LOCK: i64 = 0x6461_7962_6f6f_6b03;
+
+static NAME: LazyLock<String> = LazyLock::new(|| format!("read_{}", fingerprint(FILES, VERSIONS)));
+
+/// The name of this binary's read schema: `read_` and 12 hexadecimal digits.
+pub fn name() -> &'static str {
+    &NAME
+}
+
+/// Makes the schema `name` unless it is there, and notes that it is in use. The pool's role is the projector's, which
+/// then owns it; the query role may read it. A schema that can be seen is complete.
+pub async fn ensure(pool: &PgPool, name: &str) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(MAKING_LOCK).execute(&mut *transaction).await?;
+    let there: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+        .bind(name)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !there {
+        make(&mut transaction, name).await?;
+    }
+    sqlx::query(
+        "insert into es.read_schema as s (name) values ($1) \
+         on conflict (name) do update set last_used = clock_timestamp()",
+    )
+    .bind(name)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await
+}
+
+async fn make(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    let (projector, query) = (DatabaseRole::Projector.name(), DatabaseRole::Query.name());
+    let open = format!("create schema {name} authorization {projector}; set local search_path = {name};");
+    connection.execute(open.as_str()).await?;
+    for (_, file) in FILES {
+        connection.execute(*file).await?;
+    }
+    let grant = format!(
+        "grant usage on schema {name} to {query}; grant select on all tables in schema {name} to {query};"
+    );
+    connection.execute(grant.as_str()).await?;
+    Ok(())
+}
+
+fn fingerprint(files: &[(&str, &str)], versions: &[(&str, u32)]) -> String {
+    let mut shape = Sha256::new();
+    for (name, text) in files {
+        shape.update(format!("{name}\n{}\n{text}\n", text.len()));
+    }
+    for (name, version) in versions {
+        shape.update(format!("{name}={version}\n"));
+    }
+    hex::encode(shape.finalize().get(..6).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_the_list() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/read");
+        let mut found: Vec<String> = std::fs::read_dir(folder)
+            .expect("the folder is there")
+            .map(|entry| entry.expect("readable").file_name().to_string_lossy().replace(".sql", ""))
+            .collect();
+        found.sort();
+        assert_eq!(found, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn another_shape_or_another_fold_has_another_name() {
+        let now = fingerprint(FILES, VERSIONS);
+        assert_eq!(name(), format!("read_{now}"));
+        assert_ne!(now, fingerprint(&FILES[1..], VERSIONS));
+        assert_ne!(now, fingerprint(FILES, &[("users", 2)]));
+        assert_ne!(fingerprint(FILES, &[("notes", 1)]), fingerprint(FILES, &[("notes", 2)]));
+    }
+}

@@ -1,0 +1,8 @@
+-- How far the tables beside this one have come. One row: rooms never disagree about the time.
+create table checkpoint (
+  one boolean primary key default true constraint checkpoint_is_one check (one),
+  position bigint not null,
+  -- The history that the position counts in; empty until the first batch.
+  epoch text not null
+);
+insert into checkpoint (position, epoch) values (0, '');

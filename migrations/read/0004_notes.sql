@@ -1,0 +1,13 @@
+-- Notes. Who may see one follows from its notebook, and is joined when read.
+create table notes (
+  id uuid primary key,
+  notebook_id uuid not null,
+  title text not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  updated_by text not null,
+  updated_at timestamptz not null,
+  version bigint not null
+);
+create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
+create index notes_newest on notes (created_at desc, id desc);
