@@ -1,0 +1,43 @@
+//! Which events concern which scope. Rows are only ever added, so there is nothing to load and nothing to fold.
+
+use std::collections::BTreeSet;
+
+use shared::event::Opened;
+use sqlx::PgConnection;
+
+/// The table `feed`.
+#[derive(Debug)]
+pub struct Feed;
+
+impl Feed {
+    /// The table, and the projection's name in [`shared::read_schema::VERSIONS`].
+    pub const NAME: &'static str = "feed";
+    /// The version of what is fed.
+    pub const VERSION: u32 = 1;
+
+    /// The rows of a batch: every event under each of its scopes. Erased events too: that something happened is in
+    /// clear, and a socket that resumes is told of it without its content.
+    pub fn rows(batch: &[Opened]) -> BTreeSet<(&str, i64)> {
+        batch
+            .iter()
+            .flat_map(|opened| {
+                let recorded = &opened.recorded;
+                recorded.scopes.iter().map(|scope| (scope.as_str(), recorded.position))
+            })
+            .collect()
+    }
+
+    /// Adds the rows of a batch. One that is there already is an error: a batch is applied once.
+    pub(super) async fn append(connection: &mut PgConnection, batch: &[Opened]) -> sqlx::Result<()> {
+        let (scopes, positions): (Vec<_>, Vec<_>) = Self::rows(batch).into_iter().unzip();
+        if scopes.is_empty() {
+            return Ok(());
+        }
+        sqlx::query("insert into feed (scope, position) select * from unnest($1::text[], $2::bigint[])")
+            .bind(scopes)
+            .bind(positions)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! Every projection, and what a projection is: a pure fold from events to the rows of one table.
+//!
+//! How to add one: its table in `migrations/read`, its name in [`shared::read_schema::VERSIONS`], its file here, its line
+//! in [`project_all`]. To change what it makes of events, raise its `VERSION` (and the one in that list).
+//!
+//! **Erased events fold to nothing.** When a holder's key is gone, none of its sealed events reaches a fold: a note
+//! whose events are all erased has no row, and an event for a row that was never made leaves it unmade. Tables that
+//! were fed before the key went still hold the row, so the event that ends a holder is in clear, and its fold removes
+//! every row of that holder; a rebuild then gives the same tables. The feed alone keeps erased events: their scopes are
+//! in clear.
+
+mod feed;
+mod fold;
+mod notebook_members;
+mod notebooks;
+mod notes;
+mod sessions;
+mod users;
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use shared::domain::Event;
+use shared::event::{Opened, Recorded};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use feed::Feed;
+pub use fold::{Changes, Step, fold, steps};
+pub use notebook_members::{MemberRow, NotebookMembers};
+pub use notebooks::{NotebookRow, Notebooks};
+pub use notes::{NoteRow, Notes};
+pub use sessions::{SessionRow, Sessions};
+pub use users::{UserRow, Users};
+
+/// A table whose rows are each a function of the events of their key.
+pub trait Projection {
+    /// The table, and the projection's name in [`shared::read_schema::VERSIONS`].
+    const NAME: &'static str;
+    /// The version of the fold.
+    const VERSION: u32;
+    /// The events that are folded.
+    type Event;
+    /// What tells rows apart.
+    type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync;
+    /// A row.
+    type Row: Clone + Debug + PartialEq + Send + Sync;
+
+    /// The event, if it is one of ours.
+    fn event(event: &Event) -> Option<&Self::Event>;
+    /// The rows that an event touches, known from the event alone.
+    fn keys(recorded: &Recorded, event: &Self::Event) -> Result<Vec<Self::Key>, FoldError>;
+    /// What the row of `key` becomes; `None` is no row.
+    fn apply(
+        key: &Self::Key,
+        row: Option<Self::Row>,
+        recorded: &Recorded,
+        event: &Self::Event,
+    ) -> Option<Self::Row>;
+    /// The key of a row.
+    fn key(row: &Self::Row) -> Self::Key;
+
+    /// Reads the rows of these keys, those that there are.
+    fn load(
+        connection: &mut PgConnection,
+        keys: &[Self::Key],
+    ) -> impl Future<Output = sqlx::Result<Vec<Self::Row>>> + Send;
+    /// Writes these rows over what was there.
+    fn save(
+        connection: &mut PgConnection,
+        rows: &[Self::Row],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Removes the rows of these keys.
+    fn remove(
+        connection: &mut PgConnection,
+        keys: &[Self::Key],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+}
+
+/// An event that a fold cannot take.
+#[derive(Debug, thiserror::Error)]
+#[error("the event at position {position}: its aggregate's id is no UUID")]
+pub struct FoldError {
+    /// Where it stands in the log.
+    pub position: i64,
+}
+
+/// Why a batch could not be projected.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// A fold refused an event.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Brings every table forward by a batch of events: the contents page.
+pub async fn project_all(connection: &mut PgConnection, batch: &[Opened]) -> Result<(), ProjectError> {
+    project::<Users>(connection, batch).await?;
+    project::<Sessions>(connection, batch).await?;
+    project::<Notebooks>(connection, batch).await?;
+    project::<NotebookMembers>(connection, batch).await?;
+    project::<Notes>(connection, batch).await?;
+    Feed::append(connection, batch).await?;
+    Ok(())
+}
+
+async fn project<P: Projection>(connection: &mut PgConnection, batch: &[Opened]) -> Result<(), ProjectError> {
+    let steps = steps::<P>(batch)?;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let mut keys: Vec<_> = steps.iter().map(|step| step.key.clone()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let changes = fold::<P>(P::load(connection, &keys).await?, &steps);
+    if !changes.saved.is_empty() {
+        P::save(connection, &changes.saved).await?;
+    }
+    if !changes.removed.is_empty() {
+        P::remove(connection, &changes.removed).await?;
+    }
+    Ok(())
+}
+
+/// The id of the thing that an event is about.
+fn aggregate(recorded: &Recorded) -> Result<Uuid, FoldError> {
+    recorded.aggregate.id.parse().map_err(|_| FoldError { position: recorded.position })
+}
+
+/// One column of many rows, as `unnest` takes it.
+fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

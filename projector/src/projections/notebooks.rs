@@ -1,0 +1,122 @@
+//! What a notebook's row becomes.
+
+use chrono::{DateTime, Utc};
+use shared::domain::Event;
+use shared::domain::notebooks::NotebookEvent as E;
+use shared::event::Recorded;
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use super::{FoldError, Projection, aggregate, column};
+
+/// The table `notebooks`.
+#[derive(Debug)]
+pub struct Notebooks;
+
+/// A notebook; its members are rows of their own.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct NotebookRow {
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub created_by: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_by: String,
+    pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+impl NotebookRow {
+    fn touched(self, recorded: &Recorded) -> Self {
+        Self {
+            updated_by: recorded.meta.actor.clone(),
+            updated_at: recorded.at,
+            version: recorded.aggregate.version,
+            ..self
+        }
+    }
+}
+
+impl Projection for Notebooks {
+    const NAME: &'static str = "notebooks";
+    const VERSION: u32 = 1;
+    type Event = E;
+    type Key = Uuid;
+    type Row = NotebookRow;
+
+    fn event(event: &Event) -> Option<&E> {
+        match event {
+            Event::Notebook(event) => Some(event),
+            Event::User(_) | Event::Session(_) | Event::Note(_) => None,
+        }
+    }
+
+    fn keys(recorded: &Recorded, _: &E) -> Result<Vec<Uuid>, FoldError> {
+        Ok(vec![aggregate(recorded)?])
+    }
+
+    fn apply(id: &Uuid, row: Option<NotebookRow>, recorded: &Recorded, event: &E) -> Option<NotebookRow> {
+        match (event, row) {
+            (E::NotebookCreated { owner: _, name }, _) => Some(NotebookRow {
+                id: *id,
+                name: name.to_string(),
+                description: String::new(),
+                created_by: recorded.meta.actor.clone(),
+                created_at: recorded.at,
+                updated_by: recorded.meta.actor.clone(),
+                updated_at: recorded.at,
+                version: recorded.aggregate.version,
+            }),
+            (E::NotebookRenamed { name }, Some(row)) => {
+                Some(NotebookRow { name: name.to_string(), ..row.touched(recorded) })
+            }
+            (E::NotebookDescribed { description }, Some(row)) => {
+                Some(NotebookRow { description: description.to_string(), ..row.touched(recorded) })
+            }
+            (E::NotebookRenamed { .. } | E::NotebookDescribed { .. }, None) => None,
+        }
+    }
+
+    fn key(row: &NotebookRow) -> Uuid {
+        row.id
+    }
+
+    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<NotebookRow>> {
+        sqlx::query_as(
+            "select id, name, description, created_by, created_at, updated_by, updated_at, version
+               from notebooks where id = any($1)",
+        )
+        .bind(keys)
+        .fetch_all(connection)
+        .await
+    }
+
+    async fn save(connection: &mut PgConnection, rows: &[NotebookRow]) -> sqlx::Result<()> {
+        sqlx::query(
+            "insert into notebooks (id, name, description, created_by, created_at, updated_by, updated_at, version)
+             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
+                                  $7::timestamptz[], $8::bigint[])
+             on conflict (id) do update set
+               name = excluded.name, description = excluded.description, created_by = excluded.created_by,
+               created_at = excluded.created_at, updated_by = excluded.updated_by,
+               updated_at = excluded.updated_at, version = excluded.version",
+        )
+        .bind(column(rows, |row| row.id))
+        .bind(column(rows, |row| row.name.as_str()))
+        .bind(column(rows, |row| row.description.as_str()))
+        .bind(column(rows, |row| row.created_by.as_str()))
+        .bind(column(rows, |row| row.created_at))
+        .bind(column(rows, |row| row.updated_by.as_str()))
+        .bind(column(rows, |row| row.updated_at))
+        .bind(column(rows, |row| row.version))
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
+        sqlx::query("delete from notebooks where id = any($1)").bind(keys).execute(connection).await?;
+        Ok(())
+    }
+}

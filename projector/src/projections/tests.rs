@@ -1,0 +1,187 @@
+//! Given these events, expect these rows.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+use shared::access::Role;
+use shared::domain::Event;
+use shared::domain::notebooks::NotebookEvent;
+use shared::domain::notes::NoteEvent;
+use shared::domain::sessions::SessionEvent;
+use shared::domain::users::UserEvent;
+use shared::event::Opened;
+use shared::id::{NotebookId, UserId};
+use shared::read_schema::VERSIONS;
+use shared::text::{Description, Title};
+
+use super::testing::{at, id, opened};
+use super::{Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Users, fold, steps};
+
+fn title(text: &str) -> Title {
+    Title::try_from(text.to_owned()).expect("a title")
+}
+
+fn created(note: u128, notebook: u128, text: &str) -> (u128, Event) {
+    (note, Event::Note(NoteEvent::NoteCreated { notebook_id: NotebookId(id(notebook)), title: title(text) }))
+}
+
+fn retitled(note: u128, text: &str) -> (u128, Event) {
+    (note, Event::Note(NoteEvent::NoteRetitled { title: title(text) }))
+}
+
+fn moved(note: u128, from: u128, to: u128) -> (u128, Event) {
+    let (from, to) = (NotebookId(id(from)), NotebookId(id(to)));
+    (note, Event::Note(NoteEvent::NoteMoved { from, to }))
+}
+
+fn log(events: Vec<(u128, Event)>) -> Vec<Opened> {
+    (1..).zip(events).map(|(position, (about, event))| opened(position, about, event)).collect()
+}
+
+/// The table after these batches, as the engine would leave it.
+fn table<P: Projection>(batches: &[&[Opened]]) -> BTreeMap<P::Key, P::Row> {
+    let mut table = BTreeMap::new();
+    for batch in batches {
+        let steps = steps::<P>(batch).expect("ids are UUIDs");
+        let loaded = steps.iter().filter_map(|step| table.get(&step.key).cloned()).collect();
+        let changes = fold::<P>(loaded, &steps);
+        table.extend(changes.saved.into_iter().map(|row| (P::key(&row), row)));
+        for key in changes.removed {
+            table.remove(&key);
+        }
+    }
+    table
+}
+
+fn rows<P: Projection>(events: Vec<(u128, Event)>) -> Vec<P::Row> {
+    table::<P>(&[&log(events)]).into_values().collect()
+}
+
+#[test]
+fn every_projection_is_in_the_list_with_its_version() {
+    let ours = [
+        (Users::NAME, Users::VERSION),
+        (Sessions::NAME, Sessions::VERSION),
+        (Notebooks::NAME, Notebooks::VERSION),
+        (NotebookMembers::NAME, NotebookMembers::VERSION),
+        (Notes::NAME, Notes::VERSION),
+        (Feed::NAME, Feed::VERSION),
+    ];
+    assert_eq!(VERSIONS, ours);
+}
+
+#[test]
+fn a_note_has_its_last_title_and_its_last_place() {
+    let rows = rows::<Notes>(vec![created(1, 10, "Dreams"), retitled(1, "Plans"), moved(1, 10, 11)]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].title.as_str(), rows[0].notebook_id, rows[0].version), ("Plans", id(11), 3));
+    assert_eq!((rows[0].created_at, rows[0].updated_at), (at(1), at(3)));
+}
+
+#[test]
+fn a_note_whose_beginning_is_erased_has_no_row() {
+    let mut log = log(vec![created(1, 10, "Dreams"), retitled(1, "Plans")]);
+    log[0].event = None;
+    assert!(table::<Notes>(&[&log]).is_empty());
+}
+
+#[test]
+fn an_erased_event_changes_nothing() {
+    let mut log = log(vec![created(1, 10, "Dreams"), retitled(1, "Plans")]);
+    log[1].event = None;
+    let rows = table::<Notes>(&[&log]);
+    assert_eq!((rows[&id(1)].title.as_str(), rows[&id(1)].version), ("Dreams", 1));
+}
+
+#[test]
+fn an_erased_event_stays_in_the_feed() {
+    let mut log = log(vec![created(1, 10, "Dreams")]);
+    log[0].event = None;
+    log[0].recorded.scopes = vec!["note:1".to_owned(), "notebook:10".to_owned(), "note:1".to_owned()];
+    assert_eq!(Feed::rows(&log).into_iter().collect::<Vec<_>>(), [("note:1", 1), ("notebook:10", 1)]);
+}
+
+#[test]
+fn an_aggregate_without_an_id_is_refused() {
+    let mut log = log(vec![created(1, 10, "Dreams")]);
+    log[0].recorded.aggregate.id = "dreams".to_owned();
+    assert_eq!(steps::<Notes>(&log).err().map(|error| error.position), Some(1));
+}
+
+#[test]
+fn who_starts_a_notebook_owns_it() {
+    let owner = UserId(id(7));
+    let created = Event::Notebook(NotebookEvent::NotebookCreated { owner, name: title("Lab") });
+    let description = Description::try_from("What we tried".to_owned()).expect("a description");
+    let described = Event::Notebook(NotebookEvent::NotebookDescribed { description });
+    let renamed = Event::Notebook(NotebookEvent::NotebookRenamed { name: title("Laboratory") });
+    let events = vec![(1, created), (1, described), (1, renamed)];
+    let members = rows::<NotebookMembers>(events.clone());
+    assert_eq!(members.len(), 1);
+    assert_eq!((members[0].user_id, members[0].role), (id(7), Role::Owner));
+    let notebooks = rows::<Notebooks>(events);
+    assert_eq!(
+        (notebooks[0].name.as_str(), notebooks[0].description.as_str()),
+        ("Laboratory", "What we tried")
+    );
+}
+
+#[test]
+fn an_ended_session_keeps_its_row() {
+    let user_id = UserId(id(7));
+    let opened = SessionEvent::SessionOpened { user_id, device: Some("laptop".to_owned()), address: None };
+    let ended = SessionEvent::SessionEnded { user_id };
+    let rows = rows::<Sessions>(vec![(1, Event::Session(opened)), (1, Event::Session(ended))]);
+    assert_eq!((rows[0].opened_at, rows[0].ended_at), (at(1), Some(at(2))));
+}
+
+#[test]
+fn the_end_of_a_session_whose_beginning_is_erased_makes_no_row() {
+    let ended = SessionEvent::SessionEnded { user_id: UserId(id(7)) };
+    assert!(rows::<Sessions>(vec![(1, Event::Session(ended))]).is_empty());
+}
+
+#[test]
+fn a_person_is_found_by_the_folded_name() {
+    let parse = |event_type: &str, data| match Event::parse(event_type, data) {
+        Ok(event @ Event::User(UserEvent::UserRegistered { .. } | UserEvent::PreferencesSet { .. })) => event,
+        other => panic!("{other:?}"),
+    };
+    let registered = json!({"email": "Ada@example.org", "username": "ADA", "display_name": "Ada"});
+    let preferences = json!({"preferences": {"theme": "dark"}});
+    let rows = rows::<Users>(vec![
+        (1, parse("UserRegistered", registered)),
+        (1, parse("PreferencesSet", preferences)),
+    ]);
+    assert_eq!((rows[0].username.as_str(), rows[0].username_folded.as_str()), ("ADA", "ada"));
+    assert_eq!(rows[0].preferences, json!({"theme": "dark"}));
+}
+
+fn any_event() -> impl Strategy<Value = (u128, Event)> {
+    let note = 1u128..4;
+    prop_oneof![
+        (note.clone(), 10u128..12, "[a-c]").prop_map(|(note, book, text)| created(note, book, &text)),
+        (note.clone(), "[a-c]").prop_map(|(note, text)| retitled(note, &text)),
+        (note, 10u128..12, 10u128..12).prop_map(|(note, from, to)| moved(note, from, to)),
+    ]
+}
+
+proptest! {
+    /// The law that lets one engine serve both live and rebuild.
+    #[test]
+    fn wherever_batches_are_cut_the_table_is_the_same(
+        events in proptest::collection::vec(any_event(), 0..40),
+        erased in proptest::collection::vec(any::<bool>(), 40),
+        size in 1usize..10,
+    ) {
+        let mut log = log(events);
+        for (opened, erased) in log.iter_mut().zip(erased) {
+            if erased {
+                opened.event = None;
+            }
+        }
+        let batches: Vec<&[Opened]> = log.chunks(size).collect();
+        prop_assert_eq!(table::<Notes>(&batches), table::<Notes>(&[&log]));
+    }
+}
