@@ -1,1 +1,9 @@
-//! Under construction.
+//! Derives the read tables from the log: pure folds ([`projections`]), and one engine that does all reading and writing.
+
+pub mod engine;
+pub mod projections;
+mod run;
+mod status;
+
+pub use run::{Handles, run};
+pub use status::{Fault, Status};

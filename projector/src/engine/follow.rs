@@ -1,0 +1,106 @@
+//! Following one epoch's stream in a task of its own, for as long as the projector leads.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use async_nats::jetstream::{Context, Message};
+use futures::StreamExt;
+use shared::epoch::EpochId;
+use shared::jetstream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::sift::Carried;
+use crate::Status;
+
+/// Messages that may wait for the engine; beyond that the server keeps them.
+const WAITING: usize = 8_192;
+/// How long an answer of the server may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a stream that cannot be followed is looked for again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often we look whether the connection is still the one that the consumer was made on.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Messages of one epoch's stream, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Follower {
+    messages: mpsc::Receiver<Carried>,
+    /// Held, so that without NATS nothing comes, rather than the end.
+    _open: mpsc::Sender<Carried>,
+    _task: Option<AbortOnDropHandle<()>>,
+}
+
+impl Follower {
+    /// Follows the stream from wherever the engine is, as told by `status`. Without a client nothing ever comes.
+    pub(super) fn start(client: Option<Client>, epoch: EpochId, status: watch::Receiver<Status>) -> Self {
+        let (open, messages) = mpsc::channel(WAITING);
+        let task = client
+            .map(|client| AbortOnDropHandle::new(tokio::spawn(follow(client, epoch, status, open.clone()))));
+        Self { messages, _open: open, _task: task }
+    }
+
+    /// Waits for messages, then takes those that are there, at most `limit`. Nothing is lost when it is dropped.
+    pub(super) async fn some(&mut self, limit: usize) -> Vec<Carried> {
+        let mut taken = Vec::new();
+        self.messages.recv_many(&mut taken, limit).await;
+        taken
+    }
+}
+
+async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>, out: mpsc::Sender<Carried>) {
+    let context = jetstream::context(&client, PATIENCE);
+    let mut again = interval(AGAIN);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        again.tick().await;
+        let after = status.borrow().position;
+        if let Err(error) = carry(&client, &context, &epoch, after, &out).await {
+            tracing::debug!(%epoch, %error, "The stream cannot be followed for now; the log is read instead");
+        }
+    }
+}
+
+/// Carries messages until the connection is another one: an ordered consumer takes long to notice that its server
+/// has forgotten it, so it is made anew.
+async fn carry(
+    client: &Client,
+    context: &Context,
+    epoch: &EpochId,
+    after: i64,
+    out: &mpsc::Sender<Carried>,
+) -> Result<(), async_nats::Error> {
+    let statistics = client.statistics();
+    let connects = statistics.connects.load(Ordering::Relaxed);
+    let Some(stream) = jetstream::stream(context, epoch).await? else { return Ok(()) };
+    let start_sequence = u64::try_from(after + 1)?;
+    let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
+    let consumer =
+        stream.create_consumer(OrderedConfig { deliver_policy, ..OrderedConfig::default() }).await?;
+    let mut messages = consumer.messages().await?;
+    let mut looks = interval(LOOK);
+    loop {
+        tokio::select! {
+            message = messages.next() => match message {
+                Some(message) => out.send(carried(&message?)).await?,
+                None => return Ok(()),
+            },
+            _ = looks.tick() => if statistics.connects.load(Ordering::Relaxed) != connects {
+                return Ok(());
+            },
+        }
+    }
+}
+
+/// A message is believed only when its sequence, its event's position and its form agree.
+fn carried(message: &Message) -> Carried {
+    let sequence = message.info().ok().and_then(|info| i64::try_from(info.stream_sequence).ok());
+    match jetstream::recorded(&message.payload) {
+        Ok(event) if Some(event.position) == sequence => Carried::Event(Box::new(event)),
+        Ok(_) | Err(_) => Carried::Doubtful,
+    }
+}

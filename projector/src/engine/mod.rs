@@ -1,0 +1,268 @@
+//! Takes events from the stream or the log, folds them, and moves rows and checkpoint in one transaction.
+//!
+//! The order of things in that transaction is the fence: first the checkpoint is moved by compare-and-set, which locks
+//! it, and only then are rows read and written. Of two engines at the same place, one waits for the other and then finds
+//! the checkpoint gone. So a batch takes effect once, however often it arrives and whoever believes to lead.
+
+pub mod checkpoint;
+pub mod error;
+mod follow;
+pub mod sift;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::connection::State;
+use shared::epoch::{self, EpochId};
+use shared::event::{Opened, Recorded};
+use shared::jetstream::{Notice, WATERMARK};
+use shared::lifecycle::Shutdown;
+use shared::seal::Keyring;
+use shared::{read_schema, stored};
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::projections::project_all;
+use crate::status::Status;
+use checkpoint::{Checkpoint, Standing, empty};
+pub use error::EngineError;
+use follow::Follower;
+use sift::{Carried, sift};
+
+/// Events in one transaction at most.
+pub const BATCH: usize = 4_000;
+/// How often the log is looked at, whatever the stream says.
+const POLL: Duration = Duration::from_millis(250);
+/// How often we say that our schema is in use; unused for a day, it may be dropped.
+const USED: Duration = Duration::from_hours(1);
+/// Further behind than this, progress is logged.
+const FAR: i64 = 50_000;
+
+/// Writes the read tables. Only one at a time gets anywhere; see the checkpoint.
+#[derive(Debug)]
+pub struct Engine {
+    tools: Tools,
+    epoch: EpochId,
+    checkpoint: Checkpoint,
+}
+
+/// What an engine works with.
+#[derive(Clone)]
+pub struct Tools {
+    /// Runs as the projector's role, with the read schema as its search path.
+    pub pool: PgPool,
+    /// The read schema's name.
+    pub schema: String,
+    /// Opens events.
+    pub keyring: Keyring,
+    /// Carries events and the watermark, when there is one.
+    pub nats: Option<Client>,
+    /// Where the engine says how far it is.
+    pub status: watch::Sender<Status>,
+}
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tools").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Takes up where the tables are; makes the schema if it is not there.
+    pub async fn resume(tools: Tools) -> Result<Self, EngineError> {
+        read_schema::ensure(&tools.pool, &tools.schema).await?;
+        let epoch = current(&tools.pool).await?;
+        let checkpoint = Checkpoint::read(&tools.pool).await?;
+        let mut engine = Self { tools, epoch, checkpoint };
+        engine.look().await?;
+        Ok(engine)
+    }
+
+    /// The last event that the tables hold.
+    pub fn position(&self) -> i64 {
+        self.checkpoint.position
+    }
+
+    /// Keeps the tables at the end of the log until `shutdown`.
+    pub async fn lead(&mut self, shutdown: &Shutdown) -> Result<(), EngineError> {
+        let mut polls = interval(POLL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut uses = interval(USED);
+        let mut follower = self.follow();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                _ = uses.tick() => read_schema::ensure(&self.tools.pool, &self.tools.schema).await?,
+                messages = follower.some(BATCH) => self.take(messages).await?,
+                _ = polls.tick() => {
+                    if self.look().await? {
+                        follower = self.follow();
+                    }
+                    self.catch_up().await?;
+                }
+            }
+        }
+    }
+
+    /// Folds messages of the stream, as far as they follow the checkpoint; asks the log for the rest.
+    pub async fn take(&mut self, messages: Vec<Carried>) -> Result<(), EngineError> {
+        let sifted = sift(self.checkpoint.position, messages);
+        if !sifted.next.is_empty() {
+            self.apply(sifted.next).await?;
+        }
+        if sifted.ask_log {
+            self.catch_up().await?;
+        }
+        Ok(())
+    }
+
+    /// Folds what the log has beyond the checkpoint.
+    pub async fn catch_up(&mut self) -> Result<(), EngineError> {
+        let pool = self.tools.pool.clone();
+        let mut batch = page(&pool, self.checkpoint.position).await?;
+        while let Some(last) = batch.last().map(|event| event.position) {
+            // The next page is read while this one is folded.
+            let (applied, next) = tokio::join!(self.apply(batch), page(&pool, last));
+            applied?;
+            batch = next?;
+            self.progress();
+        }
+        self.tools.status.send_if_modified(|status| std::mem::take(&mut status.building));
+        Ok(())
+    }
+
+    /// Applies events that follow the checkpoint without a gap: all of them, or those before the first that is at
+    /// fault.
+    pub async fn apply(&mut self, batch: Vec<Recorded>) -> Result<(), EngineError> {
+        let batch = self.without_skipped(batch).await?;
+        match self.tools.keyring.open(batch.1.clone()).await.map_err(EngineError::from) {
+            Ok(opened) => self.write(batch.0, &opened).await,
+            Err(EngineError::Fault(fault)) => {
+                let before = batch.1.into_iter().filter(|event| event.position < fault.position).collect();
+                let opened = self.tools.keyring.open(before).await?;
+                if fault.position > self.checkpoint.position + 1 {
+                    self.write(fault.position - 1, &opened).await?;
+                }
+                Err(EngineError::Fault(fault))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at the log's end and its epoch; whether the epoch is another one than before.
+    pub async fn look(&mut self) -> Result<bool, EngineError> {
+        let before = self.epoch.clone();
+        self.epoch = current(&self.tools.pool).await?;
+        match self.checkpoint.standing(&self.tools.pool, &self.epoch).await? {
+            Standing::Same => {}
+            Standing::Agreed => self.rename().await?,
+            Standing::Parted => self.restart().await?,
+        }
+        let head = stored::head(&self.tools.pool).await?;
+        self.tools.status.send_modify(|status| status.head = head);
+        self.tell();
+        Ok(before != self.epoch)
+    }
+
+    fn follow(&self) -> Follower {
+        Follower::start(self.tools.nats.clone(), self.epoch.clone(), self.tools.status.subscribe())
+    }
+
+    /// The last position of a batch, and its events without those that an operator decided to skip.
+    async fn without_skipped(&self, mut batch: Vec<Recorded>) -> Result<(i64, Vec<Recorded>), EngineError> {
+        let Some(last) = batch.last().map(|event| event.position) else {
+            return Ok((self.checkpoint.position, batch));
+        };
+        let skipped: Vec<i64> =
+            sqlx::query_scalar("select position from es.skip where position > $1 and position <= $2")
+                .bind(self.checkpoint.position)
+                .bind(last)
+                .fetch_all(&self.tools.pool)
+                .await?;
+        if !skipped.is_empty() {
+            let skipped: HashSet<i64> = skipped.into_iter().collect();
+            batch.retain(|event| !skipped.contains(&event.position));
+        }
+        Ok((last, batch))
+    }
+
+    async fn write(&mut self, position: i64, batch: &[Opened]) -> Result<(), EngineError> {
+        let next = Checkpoint { position, epoch: self.epoch.to_string() };
+        let mut transaction = self.tools.pool.begin().await?;
+        if !self.checkpoint.advance(&mut transaction, &next).await? {
+            return Err(EngineError::Overtaken);
+        }
+        project_all(&mut transaction, batch).await?;
+        transaction.commit().await?;
+        self.checkpoint = next;
+        self.tell();
+        self.publish().await;
+        Ok(())
+    }
+
+    /// The same history under a new name.
+    async fn rename(&mut self) -> Result<(), EngineError> {
+        self.write(self.checkpoint.position, &[]).await
+    }
+
+    /// The tables hold what never happened in the history in force: empty them and begin again.
+    async fn restart(&mut self) -> Result<(), EngineError> {
+        tracing::warn!(position = self.checkpoint.position, epoch = %self.epoch, "The histories have parted: building the read tables anew");
+        let next = Checkpoint { position: 0, epoch: self.epoch.to_string() };
+        let mut transaction = self.tools.pool.begin().await?;
+        if !self.checkpoint.advance(&mut transaction, &next).await? {
+            return Err(EngineError::Overtaken);
+        }
+        empty(&mut transaction).await?;
+        transaction.commit().await?;
+        self.checkpoint = next;
+        self.tools.status.send_modify(|status| status.building = true);
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let (position, epoch) = (self.checkpoint.position, Some(self.epoch.clone()));
+        self.tools.status.send_modify(|status| {
+            status.head = status.head.max(position);
+            status.epoch = epoch;
+            status.leading = true;
+            status.came_to(position);
+        });
+    }
+
+    /// Tells readers how far they can read. They also look for themselves: a message lost costs them a moment.
+    async fn publish(&self) {
+        /// A client whose connection hangs takes messages until its queue is full, and then none.
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let Some(client) = &self.tools.nats else { return };
+        if client.connection_state() != State::Connected {
+            return;
+        }
+        let notice = Notice { epoch: self.epoch.clone(), position: self.checkpoint.position };
+        // Too late or not at all is as good as lost.
+        drop(timeout(PATIENCE, client.publish(WATERMARK, notice.to_bytes())).await);
+    }
+
+    fn progress(&self) {
+        let status = self.tools.status.borrow();
+        let remaining = status.head - status.position;
+        if remaining > FAR {
+            tracing::info!(
+                position = status.position,
+                head = status.head,
+                remaining,
+                "Building the read tables"
+            );
+        }
+    }
+}
+
+async fn page(pool: &PgPool, after: i64) -> sqlx::Result<Vec<Recorded>> {
+    stored::after(pool, after, i64::try_from(BATCH).unwrap_or(i64::MAX)).await
+}
+
+async fn current(pool: &PgPool) -> Result<EpochId, EngineError> {
+    Ok(epoch::current(pool).await?.ok_or(EngineError::NoEpoch)?.epoch)
+}

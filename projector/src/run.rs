@@ -1,0 +1,133 @@
+//! The projector's life: stand for the lead, write while leading, watch while not.
+
+use std::time::Duration;
+
+use async_nats::Client;
+use shared::epoch;
+use shared::leadership::{Office, lead};
+use shared::lifecycle::Shutdown;
+use shared::read_schema;
+use shared::seal::Keyring;
+use shared::stored;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::{Engine, EngineError, Tools};
+use crate::status::{Fault, Status};
+
+/// How often a standby looks how far the leader is.
+const LOOK: Duration = Duration::from_millis(250);
+/// A standby calls the tables built when they are at most this many events behind.
+const NEAR: i64 = 1_000;
+
+/// What the projector needs of its process.
+#[derive(Clone)]
+pub struct Handles {
+    /// How to open the session that holds the lead, as the projector's role.
+    pub connect: PgConnectOptions,
+    /// Connections as the projector's role, with [`read_schema::name`] as search path; 4 are enough.
+    pub pool: PgPool,
+    /// Opens events.
+    pub keyring: Keyring,
+    /// NATS, if there is one; everything works without, a quarter of a second later.
+    pub nats: Option<Client>,
+}
+
+/// Keeps the read tables at the end of the log until `shutdown`, or watches the process that does.
+pub async fn run(handles: Handles, status: watch::Sender<Status>, shutdown: Shutdown) {
+    let tools = Tools {
+        pool: handles.pool.clone(),
+        schema: read_schema::name().to_owned(),
+        keyring: handles.keyring,
+        nats: handles.nats,
+        status: status.clone(),
+    };
+    let leading = lead(&handles.connect, Office::Projector, &shutdown, |term| work(tools.clone(), term));
+    tokio::join!(leading, watch_leader(&handles.pool, &status, &shutdown));
+}
+
+async fn work(tools: Tools, term: Shutdown) {
+    // However the term ends, even dropped in the middle, we no longer lead.
+    let _term = Term(tools.status.clone());
+    let result = async { Engine::resume(tools.clone()).await?.lead(&term).await }.await;
+    match result {
+        Ok(()) => {}
+        Err(EngineError::Fault(fault)) => stand_still(&tools.status, fault),
+        Err(error @ (EngineError::Overtaken | EngineError::NoEpoch)) => tracing::warn!("{error}"),
+        Err(error @ (EngineError::Database(_) | EngineError::Keys(_))) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "The projector failed and will try again"
+            );
+        }
+    }
+}
+
+/// Says it once, loudly. It is tried again each second: an operator may decide to skip the event.
+fn stand_still(status: &watch::Sender<Status>, fault: Fault) {
+    status.send_if_modified(|status| {
+        let news = status.fault.as_ref() != Some(&fault);
+        if news {
+            tracing::error!(
+                position = fault.position,
+                why = fault.why,
+                "The projector stands still at an event"
+            );
+        }
+        status.fault = Some(fault.clone());
+        news
+    });
+}
+
+struct Term(watch::Sender<Status>);
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        self.0.send_modify(|status| status.leading = false);
+    }
+}
+
+async fn watch_leader(pool: &PgPool, status: &watch::Sender<Status>, shutdown: &Shutdown) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! { () = shutdown.cancelled() => return, _ = looks.tick() => {} }
+        if status.borrow().leading {
+            continue;
+        }
+        // The schema may not be there yet, or the database away: nothing is known then.
+        if let Ok(seen) = look(pool).await {
+            status.send_if_modified(|status| take_in(status, seen));
+        }
+    }
+}
+
+struct Seen {
+    checkpoint: Checkpoint,
+    head: i64,
+    epoch: Option<epoch::EpochId>,
+}
+
+async fn look(pool: &PgPool) -> sqlx::Result<Seen> {
+    Ok(Seen {
+        checkpoint: Checkpoint::read(pool).await?,
+        head: stored::head(pool).await?,
+        epoch: epoch::current(pool).await?.map(|epoch| epoch.epoch),
+    })
+}
+
+fn take_in(status: &mut Status, seen: Seen) -> bool {
+    let current = seen.epoch.as_ref().is_some_and(|epoch| epoch.as_str() == seen.checkpoint.epoch);
+    let near = current && seen.checkpoint.position + NEAR >= seen.head;
+    let mut next = Status { head: seen.head, epoch: seen.epoch, ..status.clone() };
+    next.building = !near && (status.building || !current);
+    next.came_to(seen.checkpoint.position);
+    let news = *status != next && !status.leading;
+    if news {
+        *status = next;
+    }
+    news
+}

@@ -1,0 +1,48 @@
+//! How far the read tables are, for readiness and for whoever waits.
+
+use shared::epoch::EpochId;
+
+/// What a projector knows of itself; kept in a `tokio::sync::watch`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The last event that the read tables hold.
+    pub position: i64,
+    /// The last event of the log, when it was last looked at.
+    pub head: i64,
+    /// The history that both count in; `None` before the first look.
+    pub epoch: Option<EpochId>,
+    /// The tables are being built and have not yet caught up: reading them would show the past.
+    pub building: bool,
+    /// This process writes them; the others stand by.
+    pub leading: bool,
+    /// Why the projector stands still, in words for the operator.
+    pub fault: Option<Fault>,
+}
+
+/// An event that this binary cannot fold, and so does not go beyond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it stands in the log.
+    pub position: i64,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { position: 0, head: 0, epoch: None, building: true, leading: false, fault: None }
+    }
+}
+
+impl Status {
+    /// The tables are at `position`; a fault before it has been overcome.
+    pub(crate) fn came_to(&mut self, position: i64) {
+        self.position = position;
+        self.fault.take_if(|fault| fault.position <= position);
+    }
+
+    /// Whether the tables may be shown: caught up once, and not standing still.
+    pub fn is_ready(&self) -> bool {
+        self.epoch.is_some() && !self.building && self.fault.is_none()
+    }
+}
