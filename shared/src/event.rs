@@ -72,6 +72,9 @@ pub trait RoomEvent: DomainEvent {
     /// Whether the data is sealed. What says that something ended stays clear: it must outlive the key.
     fn is_sealed(&self) -> bool;
 
+    /// This room's event out of the list of all; `None` for another room's.
+    fn pick(event: crate::domain::Event) -> Option<Self>;
+
     /// The facts without the name: what `data` holds.
     fn data(&self) -> Value {
         let value = serde_json::to_value(self).expect("events are plain data with string keys");
@@ -101,7 +104,7 @@ pub trait RoomEvent: DomainEvent {
 /// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`.
 #[macro_export]
 macro_rules! room_event {
-    ($event:ty, room: $room:literal, aggregate: $aggregate:literal) => {
+    ($event:ty, variant: $variant:ident, room: $room:literal, aggregate: $aggregate:literal) => {
         impl cqrs_es::DomainEvent for $event {
             fn event_type(&self) -> String {
                 self.as_ref().to_owned()
@@ -118,6 +121,10 @@ macro_rules! room_event {
 
             fn is_sealed(&self) -> bool {
                 !self.says_an_end()
+            }
+
+            fn pick(event: $crate::domain::Event) -> Option<Self> {
+                if let $crate::domain::Event::$variant(event) = event { Some(event) } else { None }
             }
         }
     };

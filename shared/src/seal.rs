@@ -151,6 +151,11 @@ impl Keyring {
         Ok(self.keys(HashSet::from([holder.to_owned()])).await?.remove(holder))
     }
 
+    /// Keeps a key that was just made and recorded.
+    pub async fn remember(&self, holder: String, key: DataKey) {
+        self.kept.insert(holder, key).await;
+    }
+
     /// Forgets a holder's key at once, when its destruction was seen.
     pub async fn forget(&self, holder: &str) {
         self.kept.invalidate(holder).await;

@@ -86,9 +86,7 @@ pub(super) async fn check(relay: &Relay) -> Result<Option<Start>, RelayError> {
         }
         Finding::Parted(why) => {
             let agreed = match (&stream, seen) {
-                (Some(stream), Some(seen)) => {
-                    parting::agreed(log, stream, &epoch.epoch, seen, head).await?
-                }
+                (Some(stream), Some(seen)) => parting::agreed(log, stream, &epoch.epoch, seen, head).await?,
                 (None, _) | (_, None) => 0,
             };
             parting::part(&context, log, &epoch, agreed, why, &origin).await?;
@@ -98,13 +96,7 @@ pub(super) async fn check(relay: &Relay) -> Result<Option<Start>, RelayError> {
 }
 
 /// Decides, from what was seen.
-fn compare(
-    epoch: &Epoch,
-    origin: &Origin,
-    seen: Option<Seen>,
-    head: i64,
-    newest_agrees: bool,
-) -> Finding {
+fn compare(epoch: &Epoch, origin: &Origin, seen: Option<Seen>, head: i64, newest_agrees: bool) -> Finding {
     if epoch.origin.differs(origin) {
         return Finding::Parted(Parting::AnotherServer);
     }
@@ -137,7 +129,10 @@ pub(super) async fn message_from(
 }
 
 fn found(
-    answer: Result<async_nats::jetstream::message::StreamMessage, async_nats::jetstream::stream::RawMessageError>,
+    answer: Result<
+        async_nats::jetstream::message::StreamMessage,
+        async_nats::jetstream::stream::RawMessageError,
+    >,
 ) -> Result<Option<Message>, RelayError> {
     match answer {
         Ok(message) => {
@@ -159,12 +154,7 @@ pub(super) async fn agrees(log: &PgPool, message: Message) -> sqlx::Result<bool>
 }
 
 /// Gives an older stream the retention that is wished for now.
-async fn renew(
-    context: &Context,
-    stream: &Stream,
-    epoch: &EpochId,
-    relay: &Relay,
-) -> Result<(), RelayError> {
+async fn renew(context: &Context, stream: &Stream, epoch: &EpochId, relay: &Relay) -> Result<(), RelayError> {
     let now = stream.cached_info().config.clone();
     let wanted = jetstream::with_retention(now.clone(), epoch, &relay.retention);
     if wanted != now {

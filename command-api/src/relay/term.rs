@@ -28,6 +28,11 @@ pub(super) async fn serve(relay: Relay, leading: Arc<AtomicBool>, term: Shutdown
     while !term.is_cancelled() {
         match carry(&relay, &mut wake, &mut pause, &term).await {
             Ok(()) => {}
+            Err(ref e)
+                if {
+                    eprintln!("DBG {e:?}");
+                    false
+                } => {}
             Err(error) if error.is_refusal() && pause == PAUSES.0 => {
                 tracing::info!(error = &error as &dyn std::error::Error, "Checking the stream");
                 pause *= 2;

@@ -48,4 +48,4 @@ impl NotebookEvent {
     }
 }
 
-crate::room_event!(NotebookEvent, room: "notebooks", aggregate: "notebook");
+crate::room_event!(NotebookEvent, variant: Notebook, room: "notebooks", aggregate: "notebook");

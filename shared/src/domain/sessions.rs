@@ -41,4 +41,4 @@ impl SessionEvent {
     }
 }
 
-crate::room_event!(SessionEvent, room: "users", aggregate: "session");
+crate::room_event!(SessionEvent, variant: Session, room: "users", aggregate: "session");

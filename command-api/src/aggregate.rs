@@ -1,0 +1,68 @@
+//! What a room's aggregate is to the door: pure decisions over cqrs-es aggregates.
+
+use axum::http::StatusCode;
+use shared::event::RoomEvent;
+use shared::problem::Problem;
+
+use crate::app::{Admitted, Work};
+
+/// A refusal by a rule: its status and its stable code. The message is the error's own words.
+pub trait Refusal: std::error::Error {
+    /// The HTTP status and the slug.
+    fn refuse(&self) -> (StatusCode, &'static str);
+}
+
+/// Turns a room's refusal into the answer.
+pub fn problem(refusal: &impl Refusal) -> Problem {
+    let (status, slug) = refusal.refuse();
+    Problem::new(status, slug, refusal.to_string())
+}
+
+/// An aggregate that the door can execute commands on.
+pub trait Decide:
+    cqrs_es::Aggregate<Services = (), Event: RoomEvent, Error: Refusal, Command: Clone + Sync>
+    + Clone
+    + Sync
+    + 'static
+{
+    /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
+    fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// Whether the caller may ask this, and what the events will carry besides: holder, scopes, claims, side rows.
+    fn admit(
+        &self,
+        work: &mut Work<'_>,
+        id: &str,
+        commands: &[Self::Command],
+    ) -> impl Future<Output = Result<Admitted, Problem>> + Send;
+}
+
+/// Implements cqrs-es' trait over [`Decide`] and an inherent `fn evolve(&mut self, event)`.
+#[macro_export]
+macro_rules! aggregate {
+    ($aggregate:ty, $event:ty, $command:ty, $error:ty) => {
+        impl cqrs_es::Aggregate for $aggregate {
+            const TYPE: &'static str = <$event as shared::event::RoomEvent>::AGGREGATE;
+            type Command = $command;
+            type Event = $event;
+            type Error = $error;
+            type Services = ();
+
+            async fn handle(
+                &mut self,
+                command: Self::Command,
+                (): &(),
+                sink: &cqrs_es::event_sink::EventSink<Self>,
+            ) -> Result<(), Self::Error> {
+                for event in $crate::aggregate::Decide::decide(self, command)? {
+                    sink.write(event, self).await;
+                }
+                Ok(())
+            }
+
+            fn apply(&mut self, event: Self::Event) {
+                self.evolve(event);
+            }
+        }
+    };
+}

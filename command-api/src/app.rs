@@ -1,0 +1,73 @@
+//! The only door to the log: load, check access, decide, append, answer.
+
+mod cache;
+mod execute;
+mod load;
+mod work;
+
+use std::sync::Arc;
+
+use shared::auth::{Issuer, Verifier};
+use shared::clock::Clock;
+use shared::seal::Keyring;
+use shared::server_keys::ServerKeys;
+use sqlx::PgPool;
+
+use crate::log::Log;
+use crate::sessions::{Passwords, Throttle};
+
+pub use cache::Cache;
+pub use execute::{Accepted, Ask};
+pub use load::Loaded;
+pub use work::{Admitted, Work};
+
+/// Everything the command API works with; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// Where commands are recorded.
+    pub log: Log,
+    /// Connections as `daybook_command`.
+    pub pool: PgPool,
+    /// Seals and opens.
+    pub keyring: Keyring,
+    /// The server's own keys.
+    pub keys: ServerKeys,
+    /// Makes access tokens.
+    pub issuer: Issuer,
+    /// Reads access tokens.
+    pub verifier: Verifier,
+    /// Checks passwords, off the async threads.
+    pub passwords: Passwords,
+    /// Slows down those who guess.
+    pub throttle: Throttle,
+    /// Time and ids.
+    pub clock: Clock,
+    /// Aggregates in memory.
+    pub cache: Cache,
+    /// Who may register.
+    pub registration: crate::users::Registration,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl axum::extract::FromRef<App> for Verifier {
+    fn from_ref(app: &App) -> Self {
+        app.verifier.clone()
+    }
+}

@@ -1,0 +1,146 @@
+//! The rules of a notebook, on one page.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::access::Role;
+use shared::domain::notebooks::NotebookEvent;
+use shared::id::UserId;
+use shared::problem::Problem;
+use shared::text::{Description, Title};
+
+use super::commands::admit;
+use super::{NotebookCommand, NotebookError};
+use crate::aggregate::Decide;
+use crate::app::{Admitted, Work};
+
+/// A notebook, as far as its rules need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notebook {
+    /// Not created.
+    #[default]
+    Missing,
+    /// There.
+    Live {
+        /// Who may do what with it and its notes.
+        members: BTreeMap<UserId, Role>,
+        /// What it is called.
+        name: Title,
+        /// What it is about; `None` until somebody says.
+        description: Option<Description>,
+    },
+}
+
+use NotebookCommand as C;
+use NotebookEvent as E;
+
+impl Notebook {
+    /// What a person may do with it.
+    pub fn role_of(&self, user: UserId) -> Option<Role> {
+        match self {
+            Self::Missing => None,
+            Self::Live { members, .. } => members.get(&user).copied(),
+        }
+    }
+
+    fn evolve(&mut self, event: E) {
+        match (event, self) {
+            (E::NotebookCreated { owner, name }, notebook) => {
+                *notebook =
+                    Self::Live { members: BTreeMap::from([(owner, Role::Owner)]), name, description: None };
+            }
+            (E::NotebookRenamed { name: new }, Self::Live { name, .. }) => *name = new,
+            (E::NotebookDescribed { description: new }, Self::Live { description, .. }) => {
+                *description = Some(new)
+            }
+            (E::NotebookRenamed { .. } | E::NotebookDescribed { .. }, Self::Missing) => (),
+        }
+    }
+}
+
+impl Decide for Notebook {
+    fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
+        match (self, command) {
+            (Self::Missing, C::Create { owner, name }) => Ok(vec![E::NotebookCreated { owner, name }]),
+            (Self::Missing, C::Rename { .. } | C::Describe { .. }) => Err(NotebookError::Missing),
+            (Self::Live { .. }, C::Create { .. }) => Err(NotebookError::AlreadyExists),
+
+            (Self::Live { name: old, .. }, C::Rename { name }) if *old == name => Ok(vec![]),
+            (Self::Live { .. }, C::Rename { name }) => Ok(vec![E::NotebookRenamed { name }]),
+
+            (Self::Live { description: old, .. }, C::Describe { description }) => {
+                let same = old.as_ref().map_or("", Description::as_str) == description.as_str();
+                Ok(if same { vec![] } else { vec![E::NotebookDescribed { description }] })
+            }
+        }
+    }
+
+    async fn admit(&self, work: &mut Work<'_>, id: &str, _: &[C]) -> Result<Admitted, Problem> {
+        admit(self, work, id)
+    }
+}
+
+crate::aggregate!(Notebook, NotebookEvent, NotebookCommand, NotebookError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cqrs_es::test::TestFramework;
+    use uuid::Uuid;
+
+    fn notebook() -> TestFramework<Notebook> {
+        TestFramework::with(())
+    }
+
+    fn name(text: &str) -> Title {
+        Title::try_from(text.to_owned()).expect("a good name")
+    }
+
+    fn owner() -> UserId {
+        UserId(Uuid::from_u128(1))
+    }
+
+    fn created() -> E {
+        E::NotebookCreated { owner: owner(), name: name("Lab") }
+    }
+
+    fn about(text: &str) -> Description {
+        Description::try_from(text.to_owned()).expect("a good description")
+    }
+
+    #[test]
+    fn a_notebook_is_created_once() {
+        let create = C::Create { owner: owner(), name: name("Lab") };
+        notebook().given_no_previous_events().when(create.clone()).then_expect_events(vec![created()]);
+        notebook().given(vec![created()]).when(create).then_expect_error(NotebookError::AlreadyExists);
+    }
+
+    #[test]
+    fn a_missing_notebook_cannot_be_changed() {
+        notebook()
+            .given_no_previous_events()
+            .when(C::Rename { name: name("Den") })
+            .then_expect_error(NotebookError::Missing);
+        notebook()
+            .given_no_previous_events()
+            .when(C::Describe { description: about("x") })
+            .then_expect_error(NotebookError::Missing);
+    }
+
+    #[test]
+    fn asking_for_what_already_holds_changes_nothing() {
+        notebook().given(vec![created()]).when(C::Rename { name: name("Lab") }).then_expect_events(vec![]);
+        notebook()
+            .given(vec![created()])
+            .when(C::Describe { description: about("") })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn only_the_creator_has_a_role() {
+        let mut made = Notebook::default();
+        made.evolve(created());
+        assert_eq!(made.role_of(owner()), Some(Role::Owner));
+        assert_eq!(made.role_of(UserId(Uuid::from_u128(2))), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! What may be asked of a notebook, by whom, and each refusal.
+
+use axum::http::StatusCode;
+use shared::access::{Role, effective};
+use shared::id::{NotebookId, UserId};
+use shared::problem::Problem;
+use shared::text::{Description, Title};
+
+use super::Notebook;
+use crate::aggregate::{Refusal, problem};
+use crate::app::{Admitted, Work};
+
+/// What may be asked of a notebook.
+#[derive(Clone, Debug)]
+pub enum NotebookCommand {
+    /// Start it.
+    Create {
+        /// Its first owner.
+        owner: UserId,
+        /// What it is called.
+        name: Title,
+    },
+    /// Give it another name.
+    Rename {
+        /// What it is called from now on.
+        name: Title,
+    },
+    /// Say what it is about.
+    Describe {
+        /// The description; empty clears it.
+        description: Description,
+    },
+}
+
+/// Why a notebook refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotebookError {
+    /// There is none, or none that the caller may see.
+    #[error("There is no such notebook.")]
+    Missing,
+    /// The id is in use.
+    #[error("There is a notebook with this id already.")]
+    AlreadyExists,
+    /// The caller may see it, but not do this.
+    #[error("Only owners of the notebook may do this.")]
+    OwnerNeeded,
+}
+
+impl Refusal for NotebookError {
+    fn refuse(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Missing => (StatusCode::NOT_FOUND, "notebook-missing"),
+            Self::AlreadyExists => (StatusCode::CONFLICT, "notebook-exists"),
+            Self::OwnerNeeded => (StatusCode::FORBIDDEN, "owner-needed"),
+        }
+    }
+}
+
+/// The caller's role in a notebook: read to decide by, so it must not have moved when the decision is recorded.
+pub async fn role_in(work: &mut Work<'_>, notebook: NotebookId) -> Result<Option<Role>, Problem> {
+    let caller = work.caller()?;
+    let notebook = work.read::<Notebook>(&notebook.to_string()).await?;
+    // A notebook stands in nothing, so nothing is inherited.
+    Ok(effective(notebook.state.role_of(caller.user), None))
+}
+
+/// Anybody starts notebooks; owners change them.
+pub(super) fn admit(notebook: &Notebook, work: &Work<'_>, id: &str) -> Result<Admitted, Problem> {
+    let caller = work.caller()?;
+    match (notebook, notebook.role_of(caller.user)) {
+        (Notebook::Missing, _) | (Notebook::Live { .. }, Some(Role::Owner)) => (),
+        (Notebook::Live { .. }, Some(Role::Viewer | Role::Editor)) => {
+            return Err(problem(&NotebookError::OwnerNeeded));
+        }
+        (Notebook::Live { .. }, None) => return Err(problem(&NotebookError::Missing)),
+    }
+    let scopes = vec![format!("notebook:{id}")];
+    Ok(Admitted { holder: format!("notebook:{id}"), scopes, ..Admitted::default() })
+}

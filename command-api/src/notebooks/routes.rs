@@ -1,0 +1,72 @@
+//! Asking for notebooks over HTTP.
+
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use shared::http::{Json, Path, present};
+use shared::id::NotebookId;
+use shared::problem::Problem;
+use shared::text::{Description, Title};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Notebook, NotebookCommand};
+use crate::app::{Accepted, App};
+use crate::door::Door;
+
+/// The routes of the room.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(change))
+}
+
+/// A new notebook.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = notebooks::Create)]
+struct Create {
+    /// Its id, if the client wants to choose it; a UUID.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    id: Option<NotebookId>,
+    /// What it is called.
+    name: Title,
+    /// What it is about.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    description: Option<Description>,
+}
+
+/// What to change of a notebook; what is absent stays.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = notebooks::Change)]
+struct Change {
+    /// A new name.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    name: Option<Title>,
+    /// A new description; empty clears it.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    description: Option<Description>,
+}
+
+/// Start a notebook. Whoever does owns it.
+#[utoipa::path(post, path = "/notebooks", operation_id = "notebooks_create", tag = "notebooks", request_body = Create,
+    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn create(door: Door, Json(body): Json<Create>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| NotebookId(door.new_id()));
+    let create = NotebookCommand::Create { owner: door.caller()?.user, name: body.name.clone() };
+    let describe = body.description.clone().map(|description| NotebookCommand::Describe { description });
+    let commands = std::iter::once(create).chain(describe).collect();
+    Ok(door.execute::<Notebook>(id, commands, &body).await?.created().into_response())
+}
+
+/// Rename a notebook, describe it, or both.
+#[utoipa::path(patch, path = "/notebooks/{id}", operation_id = "notebooks_change", tag = "notebooks", request_body = Change,
+    params(("id" = NotebookId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn change(
+    door: Door,
+    Path(id): Path<NotebookId>,
+    Json(body): Json<Change>,
+) -> Result<Accepted, Problem> {
+    let rename = body.name.clone().map(|name| NotebookCommand::Rename { name });
+    let describe = body.description.clone().map(|description| NotebookCommand::Describe { description });
+    door.execute::<Notebook>(id, rename.into_iter().chain(describe).collect(), &body).await
+}

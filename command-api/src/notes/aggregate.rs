@@ -1,0 +1,142 @@
+//! The rules of a note, on one page.
+
+use serde::{Deserialize, Serialize};
+use shared::domain::notes::NoteEvent;
+use shared::id::NotebookId;
+use shared::problem::Problem;
+use shared::text::Title;
+
+use super::commands::admit;
+use super::{NoteCommand, NoteError};
+use crate::aggregate::Decide;
+use crate::app::{Admitted, Work};
+
+/// A note, as far as its rules need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Note {
+    /// Not created.
+    #[default]
+    Missing,
+    /// There.
+    Live {
+        /// Where it stands.
+        notebook_id: NotebookId,
+        /// What it is called.
+        title: Title,
+    },
+}
+
+use NoteCommand as C;
+use NoteEvent as E;
+
+impl Note {
+    /// The notebook it stands in.
+    pub fn notebook(&self) -> Option<NotebookId> {
+        match self {
+            Self::Missing => None,
+            Self::Live { notebook_id, .. } => Some(*notebook_id),
+        }
+    }
+
+    fn evolve(&mut self, event: E) {
+        match (event, self) {
+            (E::NoteCreated { notebook_id, title }, note) => *note = Self::Live { notebook_id, title },
+            (E::NoteRetitled { title: new }, Self::Live { title, .. }) => *title = new,
+            (E::NoteMoved { to, .. }, Self::Live { notebook_id, .. }) => *notebook_id = to,
+            (E::NoteRetitled { .. } | E::NoteMoved { .. }, Self::Missing) => (),
+        }
+    }
+}
+
+impl Decide for Note {
+    fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
+        match (self, command) {
+            (Self::Missing, C::Create { notebook_id, title }) => {
+                Ok(vec![E::NoteCreated { notebook_id, title }])
+            }
+            (Self::Missing, C::Retitle { .. } | C::Move { .. }) => Err(NoteError::Missing),
+            (Self::Live { .. }, C::Create { .. }) => Err(NoteError::AlreadyExists),
+
+            (Self::Live { title: old, .. }, C::Retitle { title }) if *old == title => Ok(vec![]),
+            (Self::Live { .. }, C::Retitle { title }) => Ok(vec![E::NoteRetitled { title }]),
+
+            (Self::Live { notebook_id: from, .. }, C::Move { notebook_id: to }) if *from == to => Ok(vec![]),
+            (Self::Live { notebook_id: from, .. }, C::Move { notebook_id: to }) => {
+                Ok(vec![E::NoteMoved { from: *from, to }])
+            }
+        }
+    }
+
+    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &[C]) -> Result<Admitted, Problem> {
+        admit(self, work, id, commands).await
+    }
+}
+
+crate::aggregate!(Note, NoteEvent, NoteCommand, NoteError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cqrs_es::test::TestFramework;
+    use uuid::Uuid;
+
+    fn note() -> TestFramework<Note> {
+        TestFramework::with(())
+    }
+
+    fn title(text: &str) -> Title {
+        Title::try_from(text.to_owned()).expect("a good title")
+    }
+
+    fn notebook(n: u128) -> NotebookId {
+        NotebookId(Uuid::from_u128(n))
+    }
+
+    fn created() -> E {
+        E::NoteCreated { notebook_id: notebook(1), title: title("Plans") }
+    }
+
+    #[test]
+    fn a_note_is_created_once() {
+        note()
+            .given_no_previous_events()
+            .when(C::Create { notebook_id: notebook(1), title: title("Plans") })
+            .then_expect_events(vec![created()]);
+        note()
+            .given(vec![created()])
+            .when(C::Create { notebook_id: notebook(1), title: title("Plans") })
+            .then_expect_error(NoteError::AlreadyExists);
+    }
+
+    #[test]
+    fn a_missing_note_cannot_be_changed() {
+        note()
+            .given_no_previous_events()
+            .when(C::Retitle { title: title("Dreams") })
+            .then_expect_error(NoteError::Missing);
+        note()
+            .given_no_previous_events()
+            .when(C::Move { notebook_id: notebook(2) })
+            .then_expect_error(NoteError::Missing);
+    }
+
+    #[test]
+    fn asking_for_what_already_holds_changes_nothing() {
+        note().given(vec![created()]).when(C::Retitle { title: title("Plans") }).then_expect_events(vec![]);
+        note().given(vec![created()]).when(C::Move { notebook_id: notebook(1) }).then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn a_moved_note_names_both_notebooks() {
+        let moved = E::NoteMoved { from: notebook(1), to: notebook(2) };
+        note()
+            .given(vec![created()])
+            .when(C::Move { notebook_id: notebook(2) })
+            .then_expect_events(vec![moved.clone()]);
+        let back = E::NoteMoved { from: notebook(2), to: notebook(1) };
+        note()
+            .given(vec![created(), moved])
+            .when(C::Move { notebook_id: notebook(1) })
+            .then_expect_events(vec![back]);
+    }
+}

@@ -1,0 +1,97 @@
+//! What may be asked of a note, by whom, and each refusal.
+
+use axum::http::StatusCode;
+use shared::access::Role;
+use shared::id::NotebookId;
+use shared::problem::Problem;
+use shared::text::Title;
+
+use super::Note;
+use crate::aggregate::Refusal;
+use crate::app::{Admitted, Work};
+use crate::notebooks::role_in;
+
+/// What may be asked of a note.
+#[derive(Clone, Debug)]
+pub enum NoteCommand {
+    /// Start it.
+    Create {
+        /// In which notebook.
+        notebook_id: NotebookId,
+        /// What it is called.
+        title: Title,
+    },
+    /// Give it another title.
+    Retitle {
+        /// What it is called from now on.
+        title: Title,
+    },
+    /// Put it into another notebook.
+    Move {
+        /// Which.
+        notebook_id: NotebookId,
+    },
+}
+
+/// Why a note refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// There is none, or none that the caller may see.
+    #[error("There is no such note.")]
+    Missing,
+    /// The id is in use.
+    #[error("There is a note with this id already.")]
+    AlreadyExists,
+}
+
+impl Refusal for NoteError {
+    fn refuse(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Missing => (StatusCode::NOT_FOUND, "note-missing"),
+            Self::AlreadyExists => (StatusCode::CONFLICT, "note-exists"),
+        }
+    }
+}
+
+/// Editors change a note; moving needs an editor on both ends.
+pub(super) async fn admit(
+    note: &Note,
+    work: &mut Work<'_>,
+    id: &str,
+    commands: &[NoteCommand],
+) -> Result<Admitted, Problem> {
+    let mut notebooks = Vec::new();
+    if let Some(notebook) = note.notebook() {
+        may_edit(work, notebook, || crate::aggregate::problem(&NoteError::Missing)).await?;
+        notebooks.push(notebook);
+    }
+    for command in commands {
+        let (NoteCommand::Create { notebook_id, .. } | NoteCommand::Move { notebook_id }) = command else {
+            continue;
+        };
+        if !notebooks.contains(notebook_id) {
+            may_edit(work, *notebook_id, || Problem::invalid("/notebook_id", "There is no such notebook."))
+                .await?;
+            notebooks.push(*notebook_id);
+        }
+    }
+    let mut scopes = vec![format!("note:{id}")];
+    scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
+    Ok(Admitted { holder: format!("note:{id}"), scopes, ..Admitted::default() })
+}
+
+async fn may_edit(
+    work: &mut Work<'_>,
+    notebook: NotebookId,
+    missing: impl Fn() -> Problem,
+) -> Result<(), Problem> {
+    match role_in(work, notebook).await? {
+        None => Err(missing()),
+        Some(Role::Viewer) => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "editor-needed",
+            "Only editors and owners of the notebook may do this.",
+        )),
+        Some(Role::Editor | Role::Owner) => Ok(()),
+    }
+}

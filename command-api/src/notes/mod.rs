@@ -1,0 +1,9 @@
+//! Notes: titled pages in a notebook.
+
+mod aggregate;
+mod commands;
+mod routes;
+
+pub use aggregate::Note;
+pub use commands::{NoteCommand, NoteError};
+pub use routes::routes;

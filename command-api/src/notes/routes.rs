@@ -1,0 +1,65 @@
+//! Asking for notes over HTTP.
+
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use shared::http::{Json, Path, present};
+use shared::id::{NoteId, NotebookId};
+use shared::problem::Problem;
+use shared::text::Title;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Note, NoteCommand};
+use crate::app::{Accepted, App};
+use crate::door::Door;
+
+/// The routes of the room.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(change))
+}
+
+/// A new note.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = notes::Create)]
+struct Create {
+    /// Its id, if the client wants to choose it; a UUID.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    id: Option<NoteId>,
+    /// The notebook it stands in.
+    notebook_id: NotebookId,
+    /// What it is called.
+    title: Title,
+}
+
+/// What to change of a note; what is absent stays.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = notes::Change)]
+struct Change {
+    /// A new title.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    title: Option<Title>,
+    /// Another notebook; takes an editor of both.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    notebook_id: Option<NotebookId>,
+}
+
+/// Start a note in a notebook.
+#[utoipa::path(post, path = "/notes", operation_id = "notes_create", tag = "notes", request_body = Create,
+    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn create(door: Door, Json(body): Json<Create>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| NoteId(door.new_id()));
+    let command = NoteCommand::Create { notebook_id: body.notebook_id, title: body.title.clone() };
+    Ok(door.execute::<Note>(id, vec![command], &body).await?.created().into_response())
+}
+
+/// Retitle a note, move it, or both.
+#[utoipa::path(patch, path = "/notes/{id}", operation_id = "notes_change", tag = "notes", request_body = Change,
+    params(("id" = NoteId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn change(door: Door, Path(id): Path<NoteId>, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+    let retitle = body.title.clone().map(|title| NoteCommand::Retitle { title });
+    let moved = body.notebook_id.map(|notebook_id| NoteCommand::Move { notebook_id });
+    door.execute::<Note>(id, retitle.into_iter().chain(moved).collect(), &body).await
+}

@@ -1,0 +1,88 @@
+//! What may be asked of a session, and each refusal.
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use shared::id::UserId;
+use shared::problem::Problem;
+
+use super::Session;
+use crate::aggregate::{Refusal, problem};
+use crate::app::{Admitted, Work};
+use crate::log::SideRow;
+
+/// What may be asked of a session.
+#[derive(Clone, Debug)]
+pub enum SessionCommand {
+    /// Log a person in.
+    Open {
+        /// Who logs in.
+        user_id: UserId,
+        /// What the client calls itself.
+        device: Option<String>,
+        /// The peer's address.
+        address: Option<String>,
+        /// The hash of the first refresh token.
+        refresh: Vec<u8>,
+        /// When the session ends by itself.
+        expires_at: DateTime<Utc>,
+    },
+    /// Log out.
+    End,
+}
+
+/// Why a session refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// There is none, or it is another person's.
+    #[error("There is no such session.")]
+    Missing,
+    /// The id is in use.
+    #[error("There is a session with this id already.")]
+    AlreadyExists,
+}
+
+impl Refusal for SessionError {
+    fn refuse(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Missing => (StatusCode::NOT_FOUND, "session-missing"),
+            Self::AlreadyExists => (StatusCode::CONFLICT, "session-exists"),
+        }
+    }
+}
+
+/// The server opens sessions, after checking a password; their person, or the server, ends them.
+pub(super) fn admit(
+    session: &Session,
+    work: &Work<'_>,
+    id: &str,
+    commands: &[SessionCommand],
+) -> Result<Admitted, Problem> {
+    let stranger = work.caller.is_some_and(|caller| session.user().is_some_and(|user| user != caller.user));
+    if stranger {
+        return Err(problem(&SessionError::Missing));
+    }
+    let mut admitted = Admitted::default();
+    for command in commands {
+        let (user, row) = match command {
+            SessionCommand::Open { user_id, device, address, refresh, expires_at } => {
+                let row = SideRow::Session {
+                    session_id: id.to_owned(),
+                    user_id: user_id.to_string(),
+                    refresh: refresh.clone(),
+                    expires_at: *expires_at,
+                    device: device.clone().unwrap_or_default(),
+                    address: address.clone().unwrap_or_default(),
+                };
+                (*user_id, row)
+            }
+            SessionCommand::End => (
+                session.user().ok_or_else(|| problem(&SessionError::Missing))?,
+                SideRow::SessionEnd { session_id: id.to_owned() },
+            ),
+        };
+        admitted.holder = format!("user:{user}");
+        admitted.scopes = vec![format!("user:{user}")];
+        admitted.side.push(row);
+    }
+    Ok(admitted)
+}

@@ -1,0 +1,150 @@
+//! Logging in, staying logged in, logging out over HTTP.
+
+use axum::extract::State;
+use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use shared::http::{Json, present};
+use shared::id::{SessionId, UserId};
+use shared::problem::Problem;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::refresh::{LIFETIME, RefreshToken, Turn, turn};
+use super::{Session, SessionCommand, peer};
+use crate::app::{Accepted, App, Ask};
+use crate::door::{Door, ask};
+use crate::users::find_account;
+
+/// The longest device name that is kept, in characters.
+const LONGEST_DEVICE: usize = 200;
+
+/// The routes of the room.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(login)).routes(routes!(refresh)).routes(routes!(logout))
+}
+
+/// Who wants to log in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = sessions::Login)]
+struct Login {
+    /// E-mail address or username.
+    login: String,
+    /// The password.
+    #[schema(value_type = String)]
+    password: SecretString,
+    /// What this device is called, to tell sessions apart.
+    #[serde(default, deserialize_with = "present")]
+    device: Option<String>,
+}
+
+/// A refresh token, to be replaced.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = sessions::Refresh)]
+struct Refresh {
+    /// As the last answer gave it.
+    refresh_token: String,
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = sessions::Tokens)]
+struct Tokens {
+    /// Send it with each request: `Authorization: Bearer <access_token>`.
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// When the access token ends.
+    expires_at: DateTime<Utc>,
+    /// Gets the next tokens, once.
+    refresh_token: String,
+    /// The session.
+    session_id: SessionId,
+    /// Who is logged in.
+    user_id: UserId,
+}
+
+/// Log in with an e-mail address or a username.
+#[utoipa::path(post, path = "/auth/login", operation_id = "auth_login", tag = "auth", request_body = Login,
+    responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
+async fn login(
+    State(app): State<App>,
+    parts: Parts,
+    Json(body): Json<Login>,
+) -> Result<axum::Json<Tokens>, Problem> {
+    let address = peer(&parts);
+    app.throttle.check(app.keys.claim("login", &body.login), address)?;
+    let account = find_account(&app, &body.login).await?;
+    let (user, hash) = account.unzip();
+    let right = app.passwords.check(&body.password, hash).await?;
+    let Some(user) = user.filter(|_| right) else {
+        return Err(Problem::unauthorized("login-wrong", "No account has this login with this password."));
+    };
+    let session = SessionId(app.clock.new_id());
+    let token = RefreshToken::first();
+    let open = SessionCommand::Open {
+        user_id: user,
+        device: body.device.map(|device| device.chars().take(LONGEST_DEVICE).collect()),
+        address: address.map(|address| address.to_string()),
+        refresh: token.hash(),
+        expires_at: app.clock.now() + LIFETIME,
+    };
+    let ask = unkeyed(ask(&app, &parts, None, user.to_string())?);
+    app.execute::<Session>(&ask, &session.to_string(), vec![open], &()).await?;
+    Ok(axum::Json(tokens(&app, user, session, &token)))
+}
+
+/// Replace a refresh token, and get a new access token.
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "auth_refresh", tag = "auth", request_body = Refresh,
+    responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
+async fn refresh(
+    State(app): State<App>,
+    parts: Parts,
+    Json(body): Json<Refresh>,
+) -> Result<axum::Json<Tokens>, Problem> {
+    let wrong =
+        || Problem::unauthorized("refresh-invalid", "This refresh token is not good any more; log in again.");
+    let token = RefreshToken::parse(&body.refresh_token).ok_or_else(wrong)?;
+    match turn(&app, &token).await? {
+        Some(Turn::Next { user, session, token }) => Ok(axum::Json(tokens(&app, user, session, &token))),
+        Some(Turn::Reused { user, session }) => {
+            tracing::warn!(user.id = %user, session.id = %session, "A replaced refresh token was used again; ending its session");
+            let ask = unkeyed(ask(&app, &parts, None, user.to_string())?);
+            app.execute::<Session>(&ask, &session.to_string(), vec![SessionCommand::End], &()).await?;
+            app.verifier.note_ended(session);
+            Err(wrong())
+        }
+        None => Err(wrong()),
+    }
+}
+
+/// End this session: its tokens are good for nothing from now on.
+#[utoipa::path(post, path = "/auth/logout", operation_id = "auth_logout", tag = "auth",
+    responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn logout(door: Door, State(app): State<App>) -> Result<Accepted, Problem> {
+    let session = door.caller()?.session;
+    let accepted = door.unkeyed().execute::<Session>(session, vec![SessionCommand::End], &()).await?;
+    app.verifier.note_ended(session);
+    Ok(accepted)
+}
+
+/// Logging in twice with one key is still logging in twice: the tokens of then are not kept.
+fn unkeyed(ask: Ask) -> Ask {
+    Ask { key: None, if_match: None, ..ask }
+}
+
+fn tokens(app: &App, user: UserId, session: SessionId, token: &RefreshToken) -> Tokens {
+    let (access_token, expires_at) = app.issuer.issue(user, session);
+    Tokens {
+        access_token,
+        token_type: "Bearer",
+        expires_at,
+        refresh_token: token.text(),
+        session_id: session,
+        user_id: user,
+    }
+}

@@ -1,0 +1,36 @@
+//! Finding accounts by what people type, and who may make one.
+
+use shared::id::UserId;
+use shared::problem::Problem;
+
+use crate::app::App;
+
+/// The kind of the claim on an e-mail address.
+pub(super) const EMAIL: &str = "email";
+/// The kind of the claim on a username.
+pub(super) const USERNAME: &str = "username";
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// Everybody who can reach the server.
+    Open,
+    /// Nobody.
+    #[default]
+    Closed,
+}
+
+/// The account that is meant by an e-mail address or a username, and its password's hash.
+pub async fn find_account(app: &App, login: &str) -> Result<Option<(UserId, String)>, Problem> {
+    // A username has no @, so a login is one or the other.
+    let kind = if login.contains('@') { EMAIL } else { USERNAME };
+    let row: Option<(String, String)> = sqlx::query_as(
+        "select credential.user_id, credential.hash from es.claim join es.credential on credential.user_id = claim.owner
+          where claim.kind = $1 and claim.value = $2",
+    )
+    .bind(kind)
+    .bind(app.keys.claim(kind, login.trim()))
+    .fetch_optional(&app.pool)
+    .await?;
+    Ok(row.and_then(|(user, hash)| Some((user.parse().ok()?, hash))))
+}

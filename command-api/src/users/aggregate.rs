@@ -1,0 +1,211 @@
+//! The rules of an account, on one page.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::domain::users::UserEvent;
+use shared::problem::Problem;
+use shared::text::{DisplayName, WebAddress};
+
+use super::commands::admit;
+use super::{UserCommand, UserError};
+use crate::aggregate::Decide;
+use crate::app::{Admitted, Work};
+
+/// How long preferences may be, in bytes of JSON.
+const LONGEST_PREFERENCES: usize = 64 * 1024;
+/// The largest whole number that every reader of JSON keeps exactly.
+const LARGEST_NUMBER: u64 = 1 << 53;
+
+/// An account, as far as its rules need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum User {
+    /// Not registered.
+    #[default]
+    Missing,
+    /// There.
+    Active {
+        /// What others see, and the names.
+        profile: Profile,
+        /// Whatever clients keep.
+        preferences: Map<String, Value>,
+    },
+}
+
+/// How a person presents themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    display_name: DisplayName,
+    first_name: Option<DisplayName>,
+    last_name: Option<DisplayName>,
+    avatar_url: Option<WebAddress>,
+}
+
+use UserCommand as C;
+use UserEvent as E;
+
+impl User {
+    fn evolve(&mut self, event: E) {
+        match (event, self) {
+            (E::UserRegistered { display_name, .. }, user) => {
+                let profile = Profile { display_name, first_name: None, last_name: None, avatar_url: None };
+                *user = Self::Active { profile, preferences: Map::new() };
+            }
+            (
+                E::ProfileEdited { display_name, first_name, last_name, avatar_url },
+                Self::Active { profile, .. },
+            ) => {
+                *profile = Profile { display_name, first_name, last_name, avatar_url };
+            }
+            (E::PreferencesSet { preferences: new }, Self::Active { preferences, .. }) => *preferences = new,
+            (E::ProfileEdited { .. } | E::PreferencesSet { .. }, Self::Missing) => (),
+        }
+    }
+}
+
+impl Decide for User {
+    fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
+        match (self, command) {
+            (Self::Missing, C::Register { email, username, display_name, .. }) => {
+                Ok(vec![E::UserRegistered { email, username, display_name }])
+            }
+            (Self::Missing, C::Edit { .. } | C::Prefer { .. }) => Err(UserError::Missing),
+            (Self::Active { .. }, C::Register { .. }) => Err(UserError::AlreadyExists),
+
+            (Self::Active { profile, .. }, C::Edit { display_name, first_name, last_name, avatar_url }) => {
+                let new = Profile {
+                    display_name: display_name.unwrap_or_else(|| profile.display_name.clone()),
+                    first_name: first_name.unwrap_or_else(|| profile.first_name.clone()),
+                    last_name: last_name.unwrap_or_else(|| profile.last_name.clone()),
+                    avatar_url: avatar_url.unwrap_or_else(|| profile.avatar_url.clone()),
+                };
+                Ok(if new == *profile { vec![] } else { vec![new.edited()] })
+            }
+            (Self::Active { preferences, .. }, C::Prefer { patch }) => prefer(preferences, patch),
+        }
+    }
+
+    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &[C]) -> Result<Admitted, Problem> {
+        admit(work, id, commands)
+    }
+}
+
+crate::aggregate!(User, UserEvent, UserCommand, UserError);
+
+impl Profile {
+    fn edited(self) -> E {
+        let Self { display_name, first_name, last_name, avatar_url } = self;
+        E::ProfileEdited { display_name, first_name, last_name, avatar_url }
+    }
+}
+
+fn prefer(old: &Map<String, Value>, patch: Map<String, Value>) -> Result<Vec<E>, UserError> {
+    let mut preferences = old.clone();
+    merge(&mut preferences, patch);
+    if preferences == *old {
+        return Ok(vec![]);
+    }
+    if !preferences.values().all(is_exact) {
+        return Err(UserError::PreferencesNumber);
+    }
+    let size = serde_json::to_vec(&preferences).map_or(usize::MAX, |json| json.len());
+    if size > LONGEST_PREFERENCES {
+        Err(UserError::PreferencesTooLarge)
+    } else {
+        Ok(vec![E::PreferencesSet { preferences }])
+    }
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => _ = target.remove(&name),
+            Value::Object(patch) => {
+                let inner = target.entry(name).or_insert_with(|| Value::Object(Map::new()));
+                if !inner.is_object() {
+                    *inner = Value::Object(Map::new());
+                }
+                if let Value::Object(inner) = inner {
+                    merge(inner, patch);
+                }
+            }
+            plain @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                _ = target.insert(name, plain)
+            }
+        }
+    }
+}
+
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => {
+            number.as_i64().is_some_and(|number| number.unsigned_abs() <= LARGEST_NUMBER)
+        }
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(fields) => fields.values().all(is_exact),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cqrs_es::test::TestFramework;
+    use serde_json::json;
+
+    fn user() -> TestFramework<User> {
+        TestFramework::with(())
+    }
+
+    fn registered() -> E {
+        let text = |text: &str| text.to_owned();
+        E::UserRegistered {
+            email: text("ada@example.org").try_into().expect("good"),
+            username: text("ada").try_into().expect("good"),
+            display_name: text("Ada").try_into().expect("good"),
+        }
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
+    }
+
+    fn set(value: Value) -> E {
+        E::PreferencesSet { preferences: object(value) }
+    }
+
+    fn prefer(patch: Value) -> C {
+        C::Prefer { patch: object(patch) }
+    }
+
+    #[test]
+    fn preferences_are_patched() {
+        user()
+            .given(vec![registered(), set(json!({"theme": "dark", "list": {"a": 1, "b": 2}}))])
+            .when(prefer(json!({"theme": null, "list": {"a": null, "c": 3}})))
+            .then_expect_events(vec![set(json!({"list": {"b": 2, "c": 3}}))]);
+    }
+
+    #[test]
+    fn a_patch_without_effect_changes_nothing() {
+        user().given(vec![registered()]).when(prefer(json!({"theme": null}))).then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn preferences_that_are_too_large_or_not_exact_are_refused() {
+        user()
+            .given(vec![registered()])
+            .when(prefer(json!({"x": "a".repeat(70_000)})))
+            .then_expect_error(UserError::PreferencesTooLarge);
+        user()
+            .given(vec![registered()])
+            .when(prefer(json!({"x": [1.5]})))
+            .then_expect_error(UserError::PreferencesNumber);
+    }
+
+    #[test]
+    fn editing_nothing_changes_nothing() {
+        let same = C::Edit { display_name: None, first_name: Some(None), last_name: None, avatar_url: None };
+        user().given(vec![registered()]).when(same).then_expect_events(vec![]);
+    }
+}

@@ -1,0 +1,96 @@
+//! What may be asked of an account, by whom, and each refusal.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+use shared::problem::Problem;
+use shared::text::{DisplayName, Email, Username, WebAddress};
+
+use super::account::{EMAIL, USERNAME};
+use crate::aggregate::{Refusal, problem};
+use crate::app::{Admitted, Work};
+use crate::log::{Claim, SideRow};
+
+/// What may be asked of an account.
+#[derive(Clone, Debug)]
+pub enum UserCommand {
+    /// Make it.
+    Register {
+        /// Its address.
+        email: Email,
+        /// Its name to log in with.
+        username: Username,
+        /// What others see.
+        display_name: DisplayName,
+        /// The password's hash: a side row, no part of an event.
+        hash: String,
+    },
+    /// Change the profile; `None` leaves, `Some(None)` clears.
+    Edit {
+        /// What others see.
+        display_name: Option<DisplayName>,
+        /// Given name.
+        first_name: Option<Option<DisplayName>>,
+        /// Family name.
+        last_name: Option<Option<DisplayName>>,
+        /// A picture.
+        avatar_url: Option<Option<WebAddress>>,
+    },
+    /// Change preferences by a JSON merge patch (RFC 7396).
+    Prefer {
+        /// The patch.
+        patch: Map<String, Value>,
+    },
+}
+
+/// Why an account refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserError {
+    /// There is none.
+    #[error("There is no such account.")]
+    Missing,
+    /// The id is in use.
+    #[error("There is an account with this id already.")]
+    AlreadyExists,
+    /// They are for settings, not for data.
+    #[error("Preferences may have 64 KiB at most, as JSON.")]
+    PreferencesTooLarge,
+    /// The log holds no floats: their bytes differ between writers of JSON.
+    #[error("Preferences take whole numbers up to 2^53 only; write others as text.")]
+    PreferencesNumber,
+}
+
+impl Refusal for UserError {
+    fn refuse(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Missing => (StatusCode::NOT_FOUND, "user-missing"),
+            Self::AlreadyExists => (StatusCode::CONFLICT, "user-exists"),
+            Self::PreferencesTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "preferences-too-large"),
+            Self::PreferencesNumber => (StatusCode::UNPROCESSABLE_ENTITY, "preferences-number"),
+        }
+    }
+}
+
+/// Everybody registers themselves and changes themselves, nobody else.
+pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Result<Admitted, Problem> {
+    let mut admitted =
+        Admitted { holder: format!("user:{id}"), scopes: vec![format!("user:{id}")], ..Admitted::default() };
+    for command in commands {
+        match command {
+            UserCommand::Register { email, username, hash, .. } => {
+                let claim = |kind, name: &str| Claim {
+                    kind,
+                    value: work.app.keys.claim(kind, name),
+                    owner: id.to_owned(),
+                };
+                admitted.claims = vec![claim(EMAIL, email.as_str()), claim(USERNAME, username.as_str())];
+                admitted.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
+            }
+            UserCommand::Edit { .. } | UserCommand::Prefer { .. } => {
+                if work.caller()?.user.to_string() != id {
+                    return Err(problem(&UserError::Missing));
+                }
+            }
+        }
+    }
+    Ok(admitted)
+}

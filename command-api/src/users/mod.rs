@@ -1,0 +1,11 @@
+//! Users: accounts and profiles.
+
+mod account;
+mod aggregate;
+mod commands;
+mod routes;
+
+pub use account::{Registration, find_account};
+pub use aggregate::User;
+pub use commands::{UserCommand, UserError};
+pub use routes::routes;
