@@ -1,1 +1,4 @@
-//! Under construction.
+//! Answers, pushes, shows history; never decides.
+
+pub mod live;
+pub mod watermark;

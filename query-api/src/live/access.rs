@@ -1,0 +1,195 @@
+//! Access in memory: the roles of whoever is connected and the places of the notes that were heard of.
+//!
+//! Both are loaded from the read tables when first needed and kept up by the feed. A loaded row may be ahead of the feed,
+//! so each remembers the position it was true at, and older news do not undo it.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::access::Role;
+use shared::domain::Event;
+use shared::domain::notebooks::NotebookEvent;
+use shared::domain::notes::NoteEvent;
+use shared::event::Opened;
+use shared::id::{NoteId, NotebookId, UserId};
+use shared::visibility::{Access, Resource, Scope, Subject};
+
+/// What an event does to who may see what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// A person has a role in a notebook now.
+    Role(UserId, NotebookId, Role),
+    /// A note stands in a notebook now.
+    Place(NoteId, NotebookId),
+}
+
+/// Rows of the read tables, true at a position.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) as_of: i64,
+}
+
+#[derive(Debug)]
+struct Person {
+    roles: HashMap<NotebookId, Role>,
+    as_of: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// `None`: the note is not there.
+    notebook: Option<NotebookId>,
+    as_of: i64,
+}
+
+/// What is known of access.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    people: HashMap<UserId, Person>,
+    viewers: HashMap<NotebookId, HashSet<UserId>>,
+    places: HashMap<NoteId, Place>,
+}
+
+impl Change {
+    /// Erased events change nothing: what they were about is gone from the read tables.
+    pub(super) fn of(opened: &Opened) -> Self {
+        let id = &opened.recorded.aggregate.id;
+        let place = |to: NotebookId| id.parse().map_or(Self::None, |note| Self::Place(note, to));
+        match &opened.event {
+            Some(Event::Notebook(NotebookEvent::NotebookCreated { owner, .. })) => {
+                id.parse().map_or(Self::None, |notebook| Self::Role(*owner, notebook, Role::Owner))
+            }
+            Some(Event::Note(NoteEvent::NoteCreated { notebook_id, .. })) => place(*notebook_id),
+            Some(Event::Note(NoteEvent::NoteMoved { to, .. })) => place(*to),
+            Some(
+                Event::Notebook(
+                    NotebookEvent::NotebookRenamed { .. } | NotebookEvent::NotebookDescribed { .. },
+                )
+                | Event::Note(NoteEvent::NoteRetitled { .. })
+                | Event::User(_)
+                | Event::Session(_),
+            )
+            | None => Self::None,
+        }
+    }
+}
+
+impl Known {
+    /// Forgets everything: another history has begun.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn knows_person(&self, user: UserId) -> bool {
+        self.people.contains_key(&user)
+    }
+
+    /// Whether the place of the thing is known, or is not needed to judge.
+    pub(super) fn knows(&self, subject: &Subject) -> bool {
+        match subject.resource {
+            Resource::Note(note) => self.places.contains_key(&note),
+            Resource::Person | Resource::Notebook(_) => true,
+        }
+    }
+
+    pub(super) fn knows_note(&self, note: NoteId) -> bool {
+        self.places.contains_key(&note)
+    }
+
+    /// Takes in a person's roles.
+    pub(super) fn admit(&mut self, user: UserId, loaded: &Loaded<(NotebookId, Role)>) {
+        for (notebook, _) in &loaded.rows {
+            self.viewers.entry(*notebook).or_default().insert(user);
+        }
+        let roles = loaded.rows.iter().copied().collect();
+        self.people.insert(user, Person { roles, as_of: loaded.as_of });
+    }
+
+    /// Lets a person go whose last socket has closed.
+    pub(super) fn dismiss(&mut self, user: UserId) {
+        let Some(person) = self.people.remove(&user) else { return };
+        for notebook in person.roles.keys() {
+            if let Some(viewers) = self.viewers.get_mut(notebook) {
+                viewers.remove(&user);
+                if viewers.is_empty() {
+                    self.viewers.remove(notebook);
+                }
+            }
+        }
+    }
+
+    /// Takes in where notes stand, unless newer news have come.
+    pub(super) fn place(&mut self, loaded: &Loaded<(NoteId, Option<NotebookId>)>) {
+        for (note, notebook) in &loaded.rows {
+            let place = Place { notebook: *notebook, as_of: loaded.as_of };
+            let known = self.places.entry(*note).or_insert(place);
+            if known.as_of < loaded.as_of {
+                *known = place;
+            }
+        }
+    }
+
+    /// Takes in what an event changes.
+    pub(super) fn apply(&mut self, position: i64, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Role(user, notebook, role) => {
+                if let Some(person) = self.people.get_mut(&user).filter(|person| person.as_of < position) {
+                    person.roles.insert(notebook, role);
+                    self.viewers.entry(notebook).or_default().insert(user);
+                }
+            }
+            Change::Place(note, notebook) => {
+                let place = Place { notebook: Some(notebook), as_of: position };
+                let known = self.places.entry(note).or_insert(place);
+                if known.as_of < position {
+                    *known = place;
+                }
+            }
+        }
+    }
+
+    /// Keeps the places of these notes only, once there are more than `most`.
+    pub(super) fn shrink(&mut self, most: usize, keep: impl FnOnce() -> HashSet<NoteId>) {
+        if self.places.len() > most {
+            let keep = keep();
+            self.places.retain(|note, _| keep.contains(note));
+        }
+    }
+
+    /// The connected persons whom an event may concern, by its recorded scopes.
+    pub(super) fn candidates(&self, subject: &Subject) -> HashSet<UserId> {
+        let mut found = HashSet::new();
+        for scope in &subject.scopes {
+            match scope {
+                Scope::User(user) if self.knows_person(*user) => _ = found.insert(*user),
+                Scope::Notebook(notebook) => found.extend(self.viewers.get(notebook).into_iter().flatten()),
+                // Notes are not shared by themselves yet: their notebook's members are the ones.
+                Scope::User(_) | Scope::Note(_) => {}
+            }
+        }
+        found
+    }
+
+    /// Everything that a person was given access to, as scopes.
+    pub(super) fn scopes_of(&self, user: UserId) -> Vec<Scope> {
+        let notebooks = self.people.get(&user).into_iter().flat_map(|person| person.roles.keys());
+        std::iter::once(Scope::User(user)).chain(notebooks.copied().map(Scope::Notebook)).collect()
+    }
+}
+
+impl Access for Known {
+    fn in_notebook(&self, user: UserId, notebook: NotebookId) -> Option<Role> {
+        self.people.get(&user)?.roles.get(&notebook).copied()
+    }
+
+    fn on_note(&self, _user: UserId, _note: NoteId) -> Option<Role> {
+        None
+    }
+
+    fn notebook_of(&self, note: NoteId) -> Option<NotebookId> {
+        self.places.get(&note)?.notebook
+    }
+}

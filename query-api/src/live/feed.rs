@@ -1,0 +1,82 @@
+//! The feed: reads the log once per process, up to the watermark and never beyond, and pushes it to the sockets.
+
+use std::time::Duration;
+
+use shared::event::{Opened, Recorded};
+use shared::seal::{Keyring, SealError};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Live;
+use super::ring::Pushed;
+
+/// Events read from the log at a time.
+const BATCH: i64 = 500;
+/// How often ended sessions are looked for among the open sockets, and a failed read is tried again.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// Why the feed could not go on for now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FeedError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// Runs until it is dropped.
+pub(super) async fn run(live: Live) {
+    let mut marks = live.watermark.subscribe();
+    let mut ticks = interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if let Err(cause) = advance(&live).await {
+            tracing::warn!(%cause, "The feed cannot be read; trying again");
+        }
+        tokio::select! {
+            changed = marks.changed() => if changed.is_err() { return },
+            _ = ticks.tick() => live.hub.sweep(|caller| live.verifier.is_ended(caller)),
+        }
+    }
+}
+
+/// Pushes everything up to the watermark of now.
+async fn advance(live: &Live) -> Result<(), FeedError> {
+    let mark = live.watermark.current();
+    let (epoch, mut position) = live.hub.position();
+    if mark.epoch != epoch {
+        live.hub.restart(&mark.epoch, mark.position);
+        return Ok(());
+    }
+    while position < mark.position {
+        let limit = BATCH.min(mark.position - position);
+        // Positions have no gap, so the limit alone keeps the batch within the watermark.
+        let stored = shared::stored::after(&live.pool, position, limit).await?;
+        let Some(last) = stored.last().map(|event| event.position) else { return Ok(()) };
+        let events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
+        live.place(live.hub.unplaced(&events)).await?;
+        live.hub.push(events, last);
+        position = last;
+    }
+    Ok(())
+}
+
+/// Opens events; one that does not open is passed over, and must not stop the others.
+pub(super) async fn open(keyring: &Keyring, stored: Vec<Recorded>) -> Result<Vec<Opened>, SealError> {
+    match keyring.open(stored.clone()).await {
+        Err(SealError::Database(error)) => return Err(SealError::Database(error)),
+        Ok(opened) => return Ok(opened),
+        Err(SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. }) => {}
+    }
+    let mut opened = Vec::with_capacity(stored.len());
+    for event in stored {
+        let position = event.position;
+        match keyring.open(vec![event]).await {
+            Err(SealError::Database(error)) => return Err(SealError::Database(error)),
+            Ok(one) => opened.extend(one),
+            Err(cause @ (SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. })) => {
+                tracing::error!(%cause, position, "An event is not shown live, as it cannot be opened");
+            }
+        }
+    }
+    Ok(opened)
+}

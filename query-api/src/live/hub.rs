@@ -1,0 +1,333 @@
+//! What all sockets of a process share under one lock: recent events, access, and who is connected.
+//!
+//! One lock for all three, so that "everything up to here was sent, from here on push" is one step without a gap.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use shared::access::Role;
+use shared::auth::Caller;
+use shared::id::{NoteId, NotebookId, UserId};
+use shared::visibility::{Resource, Scope, sees};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Settings;
+use super::access::{Known, Loaded};
+use super::ring::{Pushed, Ring};
+use super::topics::{Topic, Topics, may_all};
+
+/// Why the hub ends a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its session was ended.
+    Session,
+    /// Another history has begun.
+    Epoch,
+}
+
+/// The next thing that a socket in catch-up does.
+pub(super) enum Step {
+    /// Sends these, and asks again after `up_to`.
+    Send { events: Vec<Arc<Pushed>>, up_to: i64 },
+    /// Sends these, says that it is live at `up_to`, and takes what comes from the queue.
+    Join { events: Vec<Arc<Pushed>>, up_to: i64, queue: mpsc::Receiver<Arc<Pushed>> },
+    /// Reads from the database, up to here at most: the ring does not reach back.
+    Read { up_to: i64 },
+    /// Loads where these notes stand, and asks again.
+    Load(Vec<NoteId>),
+}
+
+struct Socket {
+    caller: Caller,
+    /// Present while it is live. Dropped when full: the socket then goes back into catch-up.
+    queue: Option<mpsc::Sender<Arc<Pushed>>>,
+    /// It has everything up to here by other ways.
+    after: i64,
+    end: Option<oneshot::Sender<End>>,
+}
+
+struct State {
+    epoch: String,
+    ring: Ring,
+    known: Known,
+    sockets: HashMap<u64, Socket>,
+    of_person: HashMap<UserId, HashSet<u64>>,
+    next_id: u64,
+}
+
+/// See the module.
+pub(super) struct Hub {
+    state: Mutex<State>,
+    queue: usize,
+    page: usize,
+    places: usize,
+}
+
+/// A place in the hub; leaving it frees what was kept for the socket.
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    id: u64,
+    user: UserId,
+}
+
+impl Hub {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let state = State {
+            epoch: String::new(),
+            ring: Ring::new(settings.ring_events, settings.ring_bytes),
+            known: Known::default(),
+            sockets: HashMap::new(),
+            of_person: HashMap::new(),
+            next_id: 0,
+        };
+        Self { state: Mutex::new(state), queue: settings.queue, page: settings.page, places: settings.places }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding the hub")
+    }
+
+    /// The epoch and how far the feed is; the epoch is empty until the feed has begun.
+    pub(super) fn position(&self) -> (String, i64) {
+        let state = self.state();
+        (state.epoch.clone(), state.ring.position())
+    }
+
+    /// Begins (again) after a position, in an epoch. Sockets of the epoch before are ended.
+    pub(super) fn restart(&self, epoch: &str, position: i64) {
+        let mut state = self.state();
+        epoch.clone_into(&mut state.epoch);
+        state.ring.restart(position);
+        state.known.clear();
+        for socket in state.sockets.values_mut() {
+            socket.end(End::Epoch);
+        }
+    }
+
+    /// The notes among these events of which it is not known where they stand; none while nobody is connected.
+    pub(super) fn unplaced(&self, events: &[Pushed]) -> Vec<NoteId> {
+        let state = self.state();
+        if state.sockets.is_empty() {
+            return Vec::new();
+        }
+        events.iter().filter_map(|event| state.unplaced(event)).collect::<HashSet<_>>().into_iter().collect()
+    }
+
+    pub(super) fn unknown(&self, notes: Vec<NoteId>) -> Vec<NoteId> {
+        let state = self.state();
+        notes.into_iter().filter(|note| !state.known.knows_note(*note)).collect()
+    }
+
+    /// Takes in where notes stand; false when the ring cannot bring it up to date, so that it must be loaded again.
+    pub(super) fn place(&self, loaded: &Loaded<(NoteId, Option<NotebookId>)>) -> bool {
+        let mut state = self.state();
+        if state.ring.after(loaded.as_of).is_none() {
+            return false;
+        }
+        state.shrink(self.places);
+        state.known.place(loaded);
+        state.replay(loaded.as_of);
+        true
+    }
+
+    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`.
+    pub(super) fn push(&self, events: Vec<Pushed>, up_to: i64) {
+        let mut state = self.state();
+        for event in events {
+            state.push(Arc::new(event));
+        }
+        state.ring.pass_over(up_to);
+        state.shrink(self.places);
+    }
+
+    /// Seats a socket; without `roles`, only if its person is known already.
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        caller: Caller,
+        roles: Option<&Loaded<(NotebookId, Role)>>,
+    ) -> Option<(Seat, oneshot::Receiver<End>)> {
+        let mut state = self.state();
+        if !state.known.knows_person(caller.user) {
+            let roles = roles.filter(|roles| state.ring.after(roles.as_of).is_some())?;
+            state.known.admit(caller.user, roles);
+            state.replay(roles.as_of);
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        let (end, ended) = oneshot::channel();
+        state.sockets.insert(id, Socket { caller, queue: None, after: 0, end: Some(end) });
+        state.of_person.entry(caller.user).or_default().insert(id);
+        Some((Seat { hub: Arc::clone(self), id, user: caller.user }, ended))
+    }
+
+    /// Ends the sockets of whom `is_ended` says so.
+    pub(super) fn sweep(&self, is_ended: impl Fn(&Caller) -> bool) {
+        for socket in self.state().sockets.values_mut() {
+            if is_ended(&socket.caller) {
+                socket.end(End::Session);
+            }
+        }
+    }
+}
+
+impl State {
+    /// The ring's notes are always kept: their news may be needed to bring loaded rows up to date.
+    fn shrink(&mut self, places: usize) {
+        let Self { known, ring, .. } = self;
+        known.shrink(places, || ring.iter().filter_map(|event| note_of(event)).collect());
+    }
+
+    fn unplaced(&self, event: &Pushed) -> Option<NoteId> {
+        let creates = matches!(event.change, super::access::Change::Place(..));
+        if creates || self.known.knows(&event.subject) { None } else { note_of(event) }
+    }
+
+    /// Brings what was loaded at `as_of` up to the feed.
+    fn replay(&mut self, as_of: i64) {
+        for event in self.ring.after(as_of).into_iter().flatten() {
+            self.known.apply(event.position, event.change);
+        }
+    }
+
+    fn push(&mut self, event: Arc<Pushed>) {
+        self.known.apply(event.position, event.change);
+        for user in self.known.candidates(&event.subject) {
+            if sees(&self.known, user, &event.subject) {
+                for id in self.of_person.get(&user).into_iter().flatten() {
+                    if let Some(socket) = self.sockets.get_mut(id) {
+                        socket.offer(&event);
+                    }
+                }
+            }
+        }
+        if event.event_type == "SessionEnded" {
+            let ended = |socket: &&mut Socket| socket.caller.session.to_string() == event.aggregate;
+            self.sockets.values_mut().filter(ended).for_each(|socket| socket.end(End::Session));
+        }
+        self.ring.push(event);
+    }
+}
+
+impl Socket {
+    fn offer(&mut self, event: &Arc<Pushed>) {
+        if event.position > self.after
+            && let Some(queue) = &self.queue
+            && queue.try_send(Arc::clone(event)).is_err()
+        {
+            // The receiver takes what is queued, then sees the end and catches up from there.
+            self.queue = None;
+        }
+    }
+
+    fn end(&mut self, why: End) {
+        if let Some(end) = self.end.take() {
+            // A socket that has closed by itself no longer listens.
+            _ = end.send(why);
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// Takes a newer token's caller.
+    pub(super) fn renew(&self, caller: Caller) {
+        if let Some(socket) = self.hub.state().sockets.get_mut(&self.id) {
+            socket.caller = caller;
+        }
+    }
+
+    /// Whether the person may subscribe to all of these. The places of notes must be known.
+    pub(super) fn may(&self, topics: &[Topic]) -> bool {
+        may_all(&self.hub.state().known, self.user, topics)
+    }
+
+    /// The scopes by which the past is searched.
+    pub(super) fn scopes(&self, topics: &Topics) -> HashSet<Scope> {
+        let mut scopes: HashSet<Scope> = topics.scopes().collect();
+        if topics.all() {
+            scopes.extend(self.hub.state().known.scopes_of(self.user));
+        }
+        scopes
+    }
+
+    /// What to do after `after`; see [`Step`].
+    pub(super) fn step(&self, topics: &Topics, after: i64) -> Step {
+        let mut state = self.hub.state();
+        let reached = state.ring.position();
+        let Some(missed) = state.ring.after(after) else { return Step::Read { up_to: reached } };
+        let (mut events, mut unplaced, mut up_to) = (Vec::new(), HashSet::new(), reached);
+        for event in missed {
+            if events.len() == self.hub.page {
+                break;
+            }
+            unplaced.extend(state.unplaced(event).filter(|_| topics.want(event)));
+            if topics.show(&state.known, self.user, event) {
+                events.push(Arc::clone(event));
+            }
+            up_to = event.position;
+        }
+        if !unplaced.is_empty() {
+            return Step::Load(unplaced.into_iter().collect());
+        }
+        if events.len() == self.hub.page && up_to < reached {
+            return Step::Send { events, up_to };
+        }
+        let up_to = reached.max(after);
+        let (sender, queue) = mpsc::channel(self.hub.queue);
+        if let Some(socket) = state.sockets.get_mut(&self.id) {
+            socket.after = up_to;
+            socket.queue = Some(sender);
+        }
+        Step::Join { events, up_to, queue }
+    }
+
+    /// What of a page from the database may be seen; `Err`: the notes whose place must be loaded first.
+    pub(super) fn filter(
+        &self,
+        topics: &Topics,
+        page: &[Arc<Pushed>],
+    ) -> Result<Vec<Arc<Pushed>>, Vec<NoteId>> {
+        let state = self.hub.state();
+        let unplaced: HashSet<NoteId> = page
+            .iter()
+            .filter(|event| !state.known.knows(&event.subject))
+            .filter_map(|event| note_of(event))
+            .collect();
+        if !unplaced.is_empty() {
+            return Err(unplaced.into_iter().collect());
+        }
+        let shown = |event: &&Arc<Pushed>| topics.show(&state.known, self.user, event);
+        Ok(page.iter().filter(shown).cloned().collect())
+    }
+
+    /// Up to where the socket has been sent everything, if it has nothing queued.
+    pub(super) fn drained(&self, queue: &mpsc::Receiver<Arc<Pushed>>) -> Option<i64> {
+        let state = self.hub.state();
+        let socket = state.sockets.get(&self.id)?;
+        let idle = queue.is_empty() && socket.queue.is_some();
+        idle.then(|| state.ring.position().max(socket.after))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.hub.state();
+        state.sockets.remove(&self.id);
+        let Some(others) = state.of_person.get_mut(&self.user) else { return };
+        others.remove(&self.id);
+        if others.is_empty() {
+            state.of_person.remove(&self.user);
+            state.known.dismiss(self.user);
+        }
+    }
+}
+
+fn note_of(event: &Pushed) -> Option<NoteId> {
+    match event.subject.resource {
+        Resource::Note(note) => Some(note),
+        Resource::Person | Resource::Notebook(_) => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! Live: one WebSocket per client, over which everything comes that it may see, in order, once, as soon as it can be read.
+//!
+//! Each process reads the log once ([`feed`]) up to the watermark and keeps the recent events in memory ([`ring`]),
+//! with what decides who sees them ([`access`]); [`hub`] holds both under one lock, with the open sockets. A socket
+//! ([`connection`]) is either live, fed through a bounded queue, or in catch-up ([`catch_up`]), reading at its own pace:
+//! it starts in catch-up, and falls back to it whenever its queue is full.
+//!
+//! To add a frame: a variant in [`frames`], its arm in [`connection`], its line in docs/live.md.
+
+mod access;
+mod catch_up;
+mod connection;
+mod feed;
+mod frames;
+mod hub;
+mod load;
+mod ring;
+mod tickets;
+mod topics;
+mod upgrade;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use shared::auth::Verifier;
+use shared::clock::Clock;
+use shared::id::NoteId;
+use shared::lifecycle::Shutdown;
+use shared::seal::Keyring;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::watermark::Watermark;
+use hub::Hub;
+
+/// How often rows are loaded again when the feed ran away from them meanwhile.
+const LOADS: usize = 5;
+
+/// How the gateway behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Origins other than our own host whose pages may open sockets, such as `https://app.example.org`.
+    pub origins: Vec<String>,
+    /// How often a socket hears `progress`, and is asked whether anybody is there.
+    pub heartbeat: Duration,
+    /// How long a client may take to say hello.
+    pub hello_within: Duration,
+    /// Recent events kept in memory, for short gaps.
+    pub ring_events: usize,
+    /// The same, in bytes.
+    pub ring_bytes: usize,
+    /// Events that may wait for one socket before it goes back into catch-up.
+    pub queue: usize,
+    /// Events read or sent at a time in catch-up.
+    pub page: usize,
+    /// Pages of catch-up read from the database at the same time.
+    pub catch_ups: usize,
+    /// Notes whose place is remembered.
+    pub places: usize,
+}
+
+/// What the gateway works with.
+pub struct Parts {
+    /// Runs as the query role; its search path is the read schema.
+    pub pool: PgPool,
+    /// Opens events.
+    pub keyring: Keyring,
+    /// How far may be shown.
+    pub watermark: Watermark,
+    /// Who asks, and who has been logged out.
+    pub verifier: Verifier,
+    /// The time.
+    pub clock: Clock,
+    /// When to end.
+    pub shutdown: Shutdown,
+}
+
+/// The live gateway of one process; clones share it.
+#[derive(Clone)]
+pub struct Live {
+    pool: PgPool,
+    keyring: Keyring,
+    watermark: Watermark,
+    verifier: Verifier,
+    clock: Clock,
+    shutdown: Shutdown,
+    settings: Arc<Settings>,
+    hub: Arc<Hub>,
+    catch_ups: Arc<Semaphore>,
+    open: TaskTracker,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            heartbeat: Duration::from_secs(15),
+            hello_within: Duration::from_secs(10),
+            ring_events: 8192,
+            ring_bytes: 16 * 1024 * 1024,
+            queue: 256,
+            page: 256,
+            catch_ups: 4,
+            places: 200_000,
+        }
+    }
+}
+
+impl Live {
+    /// Starts the feed, which runs until shutdown. Sockets are refused until there is something to read.
+    pub fn start(parts: Parts, settings: Settings) -> Self {
+        let live = Self {
+            pool: parts.pool,
+            keyring: parts.keyring,
+            watermark: parts.watermark,
+            verifier: parts.verifier,
+            clock: parts.clock,
+            shutdown: parts.shutdown,
+            hub: Arc::new(Hub::new(&settings)),
+            catch_ups: Arc::new(Semaphore::new(settings.catch_ups)),
+            settings: Arc::new(settings),
+            open: TaskTracker::new(),
+        };
+        tokio::spawn(live.shutdown.clone().run_until_cancelled_owned(feed::run(live.clone())));
+        live
+    }
+
+    /// Waits until every socket has said goodbye. Call it after shutdown was told.
+    pub async fn closed(&self) {
+        self.open.close();
+        self.open.wait().await;
+    }
+
+    /// Makes sure that it is known where these notes stand.
+    async fn place(&self, notes: Vec<NoteId>) -> Result<(), sqlx::Error> {
+        let unknown = self.hub.unknown(notes);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for _ in 0..LOADS {
+            let places = load::places(&self.pool, &unknown).await?;
+            if self.hub.place(&places) {
+                return Ok(());
+            }
+        }
+        Err(behind())
+    }
+}
+
+/// The routes of the gateway, with their state in place.
+pub fn routes<S>(live: Live) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    OpenApiRouter::new().routes(routes!(upgrade::open)).routes(routes!(tickets::buy)).with_state(live)
+}
+
+impl FromRef<Live> for Verifier {
+    fn from_ref(live: &Live) -> Self {
+        live.verifier.clone()
+    }
+}
+
+/// The read tables say that they are behind what was already pushed from them.
+fn behind() -> sqlx::Error {
+    sqlx::Error::Protocol("the read tables are behind the feed".to_owned())
+}

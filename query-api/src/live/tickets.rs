@@ -1,0 +1,82 @@
+//! One-shot tickets: what a browser puts into the address of a socket in place of an access token.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use shared::auth::Caller;
+use shared::clock::random;
+use shared::id::{SessionId, UserId};
+use shared::problem::Problem;
+
+use super::Live;
+
+/// How long a ticket is good for.
+const LIFETIME: TimeDelta = TimeDelta::seconds(30);
+
+/// A ticket for one socket: `GET /api/v1/live?ticket=…`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = live::Ticket)]
+pub(super) struct Ticket {
+    /// What the address carries; good once.
+    ticket: String,
+    /// Until when.
+    expires_at: DateTime<Utc>,
+}
+
+/// Buys a ticket.
+///
+/// For clients that cannot wait with their token until the first frame. It opens one socket, once, within 30 seconds.
+#[utoipa::path(
+    post,
+    path = "/api/v1/live/tickets",
+    operation_id = "live_ticket",
+    tag = "live",
+    responses((status = 201, body = Ticket), (status = 401, body = Problem), (status = 503, body = Problem))
+)]
+pub(super) async fn buy(
+    State(live): State<Live>,
+    caller: Caller,
+) -> Result<(StatusCode, Json<Ticket>), Problem> {
+    let ticket = URL_SAFE_NO_PAD.encode(random::<32>());
+    let now = live.clock.now();
+    let expires_at = now + LIFETIME;
+    sqlx::query(
+        "with gone as (delete from live.ticket where expires_at < $6)
+         insert into live.ticket (hash, user_id, session_id, caller_until, expires_at) values ($1, $2, $3, $4, $5)",
+    )
+    .bind(hash(&ticket))
+    .bind(caller.user)
+    .bind(caller.session)
+    .bind(caller.expires_at)
+    .bind(expires_at)
+    .bind(now)
+    .execute(&live.pool)
+    .await?;
+    Ok((StatusCode::CREATED, Json(Ticket { ticket, expires_at })))
+}
+
+/// The caller behind a ticket, which is worth nothing from now on.
+pub(super) async fn redeem(live: &Live, ticket: &str) -> Result<Caller, Problem> {
+    let row: Option<(UserId, SessionId, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+        "delete from live.ticket where hash = $1 returning user_id, session_id, caller_until, expires_at",
+    )
+    .bind(hash(ticket))
+    .fetch_optional(&live.pool)
+    .await?;
+    let now = live.clock.now();
+    let caller = row.and_then(|(user, session, caller_until, expires_at)| {
+        (expires_at > now && caller_until > now).then_some(Caller { user, session, expires_at: caller_until })
+    });
+    caller.filter(|caller| !live.verifier.is_ended(caller)).ok_or_else(|| {
+        Problem::unauthorized("ticket-invalid", "The ticket was used before, is too old, or is none of ours.")
+    })
+}
+
+fn hash(ticket: &str) -> Vec<u8> {
+    Sha256::digest(ticket.as_bytes()).to_vec()
+}

@@ -1,0 +1,126 @@
+//! What one socket has subscribed to: scopes or everything, each perhaps for some event types only.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::id::{NoteId, UserId};
+use shared::visibility::{Access, Scope, is_candidate, sees, sees_scope};
+
+use super::frames::TOPICS;
+use super::ring::Pushed;
+
+/// A topic as clients name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Topic {
+    /// `*`: all that I may see.
+    All,
+    /// One scope.
+    Of(Scope),
+}
+
+/// Why topics were refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("one of the topics is not there, or not yours to see")]
+    Unseen,
+    #[error("too many topics on one socket")]
+    TooMany,
+}
+
+impl Refusal {
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Unseen => "topic-unseen",
+            Self::TooMany => "too-many-topics",
+        }
+    }
+}
+
+/// The event types wanted; `None`: all.
+pub(super) type Types = Option<HashSet<String>>;
+
+/// Everything one socket has subscribed to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Topics(HashMap<Topic, Types>);
+
+/// Reads topics; a text that is no scope is a topic that is not there.
+pub(super) fn parse(topics: &[String]) -> Result<Vec<Topic>, Refusal> {
+    topics.iter().map(|topic| topic.parse()).collect()
+}
+
+/// Whether the person may subscribe to all of them.
+pub(super) fn may_all(access: &impl Access, user: UserId, topics: &[Topic]) -> bool {
+    topics.iter().all(|topic| match *topic {
+        Topic::All => true,
+        Topic::Of(scope) => sees_scope(access, user, scope),
+    })
+}
+
+/// The notes among the topics, whose place must be known to judge them.
+pub(super) fn notes(topics: &[Topic]) -> Vec<NoteId> {
+    let note = |topic: &Topic| match topic {
+        Topic::Of(Scope::Note(note)) => Some(*note),
+        Topic::All | Topic::Of(Scope::User(_) | Scope::Notebook(_)) => None,
+    };
+    topics.iter().filter_map(note).collect()
+}
+
+impl Topics {
+    /// Subscribes; a topic subscribed again takes its new event types.
+    pub(super) fn add(&mut self, topics: &[Topic], types: &Types) -> Result<(), Refusal> {
+        let new: HashSet<&Topic> = topics.iter().filter(|topic| !self.0.contains_key(topic)).collect();
+        if self.0.len() + new.len() > TOPICS {
+            return Err(Refusal::TooMany);
+        }
+        self.0.extend(topics.iter().map(|topic| (*topic, types.clone())));
+        Ok(())
+    }
+
+    /// Unsubscribes; what was not subscribed is not missed.
+    pub(super) fn remove(&mut self, topics: &[Topic]) {
+        self.0.retain(|topic, _| !topics.contains(topic));
+    }
+
+    /// Whether everything is subscribed, beside the scopes of [`Topics::scopes`].
+    pub(super) fn all(&self) -> bool {
+        self.0.contains_key(&Topic::All)
+    }
+
+    /// The scopes subscribed one by one.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = Scope> {
+        self.0.keys().filter_map(|topic| match topic {
+            Topic::All => None,
+            Topic::Of(scope) => Some(*scope),
+        })
+    }
+
+    /// Whether an event that reaches the person anyway is one that this socket asked for.
+    pub(super) fn want(&self, pushed: &Pushed) -> bool {
+        let type_fits = |types: &Types| types.as_ref().is_none_or(|types| types.contains(&pushed.event_type));
+        self.0.iter().any(|(topic, types)| {
+            type_fits(types)
+                && match topic {
+                    Topic::All => true,
+                    Topic::Of(scope) => pushed.subject.scopes.contains(scope),
+                }
+        })
+    }
+
+    /// Whether an event of the past is to be sent: asked for by a topic, found by a scope, and visible now.
+    pub(super) fn show(&self, access: &impl Access, user: UserId, pushed: &Pushed) -> bool {
+        let named = || self.scopes().any(|scope| pushed.subject.scopes.contains(&scope));
+        self.want(pushed)
+            && (is_candidate(access, user, &pushed.subject) || named())
+            && sees(access, user, &pushed.subject)
+    }
+}
+
+impl std::str::FromStr for Topic {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::Of).map_err(|_| Refusal::Unseen)
+    }
+}

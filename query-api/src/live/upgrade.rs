@@ -1,0 +1,142 @@
+//! The door: from an HTTP request to a socket, with everything that is refused before there is one.
+
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::{RawQuery, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use shared::problem::Problem;
+
+use super::frames::{FRAME_BYTES, PROTOCOL};
+use super::{Live, connection, tickets};
+
+/// Buffers of a socket, in bytes. The library's own defaults cost 134 KiB per idle socket.
+const BUFFER: usize = 4 * 1024;
+
+/// Opens a socket: one per client, for all rooms.
+///
+/// JSON text frames, subprotocol `daybook.v1`. The first is `hello`; docs/live.md tells the rest.
+#[utoipa::path(
+    get,
+    path = "/api/v1/live",
+    operation_id = "live_open",
+    tag = "live",
+    params(("ticket" = Option<String>, Query, description = "From POST /api/v1/live/tickets; else hello brings a token")),
+    responses(
+        (status = 101, description = "A WebSocket"),
+        (status = 400, body = Problem),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 503, body = Problem)
+    )
+)]
+pub(super) async fn open(
+    State(live): State<Live>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let ticket = ticket(query.as_deref().unwrap_or_default())?;
+    let upgrade = upgrade.map_err(|_| {
+        Problem::bad_request("websocket-expected", "This is a WebSocket; open it with a WebSocket client.")
+    })?;
+    check_origin(&headers, &live.settings.origins)?;
+    let upgrade = negotiate(upgrade)?;
+    if live.hub.position().0.is_empty() || live.shutdown.is_cancelled() {
+        return Err(Problem::unavailable("live-not-ready", "There is nothing to read yet. Try again.", 1));
+    }
+    let caller = match ticket {
+        Some(ticket) => Some(tickets::redeem(&live, &ticket).await?),
+        None => None,
+    };
+    let upgrade = upgrade
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_message_size(FRAME_BYTES)
+        .max_frame_size(FRAME_BYTES);
+    Ok(upgrade.on_upgrade(move |socket| {
+        let open = live.open.clone();
+        open.track_future(connection::serve(live, socket, caller))
+    }))
+}
+
+/// Addresses end up in logs and histories, so a token has no place there.
+fn ticket(query: &str) -> Result<Option<String>, Problem> {
+    let mut ticket = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            // Tickets are base64url, so nothing in one is ever escaped.
+            Some(("ticket", value)) if ticket.is_none() => ticket = Some(value.to_owned()),
+            Some(("token" | "access_token" | "authorization" | "jwt", _)) => {
+                let detail = "An access token has no place in an address. Send it in hello, or buy a ticket.";
+                return Err(Problem::bad_request("token-in-url", detail));
+            }
+            Some(_) | None => {
+                let detail = "The only parameter here is ticket, once.";
+                return Err(Problem::bad_request("unknown-parameter", detail));
+            }
+        }
+    }
+    Ok(ticket)
+}
+
+/// A page of another site must not open sockets in a visitor's name. Programs send no Origin.
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let own = origin.parse::<Uri>().ok().is_some_and(|origin| {
+        matches!(origin.scheme_str(), Some("http" | "https"))
+            && origin.authority().map(axum::http::uri::Authority::as_str) == host
+    });
+    if own || allowed.iter().any(|allowed| allowed == origin) {
+        return Ok(());
+    }
+    let detail = "Pages of this origin may not open sockets here; the operator can allow it.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "origin-refused", detail))
+}
+
+/// Who names protocols must name ours; who names none gets it.
+fn negotiate(upgrade: WebSocketUpgrade) -> Result<WebSocketUpgrade, Problem> {
+    let names_any = upgrade.requested_protocols().next().is_some();
+    let upgrade = upgrade.protocols([PROTOCOL]);
+    if names_any && upgrade.selected_protocol().is_none() {
+        return Err(Problem::bad_request("unknown-protocol", "The protocol spoken here is daybook.v1."));
+    }
+    Ok(upgrade)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
+        let value = |text: &str| text.parse().expect("a header's value");
+        pairs.iter().map(|(name, text)| (name.clone(), value(text))).collect()
+    }
+
+    #[test]
+    fn only_a_ticket_may_stand_in_the_address() {
+        assert_eq!(ticket(""), Ok(None));
+        assert_eq!(ticket("ticket=abc"), Ok(Some("abc".to_owned())));
+        for wrong in ["token=abc", "access_token=abc", "ticket=a&ticket=b", "ticket=a&token=b", "x", "x=1"] {
+            assert_eq!(ticket(wrong).map_err(|problem| problem.status), Err(400), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn own_and_configured_origins_are_let_in_and_others_are_not() {
+        let allowed = ["https://app.example.org".to_owned()];
+        let check =
+            |origin: &str| check_origin(&headers(&[(HOST, "day.example:8080"), (ORIGIN, origin)]), &allowed);
+        assert_eq!(check_origin(&headers(&[(HOST, "day.example:8080")]), &allowed), Ok(()));
+        for good in ["http://day.example:8080", "https://day.example:8080", "https://app.example.org"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["null", "", "http://day.example", "https://evil.example", "https://app.example.org.evil.example"]
+        {
+            assert_eq!(check(bad).map_err(|problem| problem.status), Err(403), "{bad}");
+        }
+    }
+}
