@@ -59,7 +59,8 @@ async fn a_lost_answer_is_found_again() -> anyhow::Result<()> {
 
 fn command(task: u64, n: u64) -> Append {
     let key = format!("{task}/{n}");
-    let key = IdempotencyKey { actor: "someone".into(), key, ours: n.is_multiple_of(2), fingerprint: [1; 32] };
+    let key =
+        IdempotencyKey { actor: "someone".into(), key, ours: n.is_multiple_of(2), fingerprint: [1; 32] };
     let mut append = Append::new(key, "answer", 1);
     append.events = [0, 1]
         .map(|nth| NewEvent {
