@@ -25,9 +25,6 @@ pub const FILES: &[(&str, &str)] = &[
 pub const VERSIONS: &[(&str, u32)] =
     &[("users", 1), ("sessions", 1), ("notebooks", 1), ("notebook_members", 1), ("notes", 1), ("feed", 1)];
 
-/// Held while a schema is made, so that two projectors of one release do not both try.
-const MAKING_LOCK: i64 = 0x6461_7962_6f6f_6b03;
-
 static NAME: LazyLock<String> = LazyLock::new(|| format!("read_{}", fingerprint(FILES, VERSIONS)));
 
 /// The name of this binary's read schema: `read_` and 12 hexadecimal digits.
@@ -39,31 +36,20 @@ pub fn name() -> &'static str {
 /// then owns it; the query role may read it. A schema that can be seen is complete.
 pub async fn ensure(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(MAKING_LOCK).execute(&mut *transaction).await?;
-    let there: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
-        .bind(name)
-        .fetch_one(&mut *transaction)
-        .await?;
-    if !there {
-        make(&mut transaction, name).await?;
+    let new: bool =
+        sqlx::query_scalar("select es.make_read_schema($1)").bind(name).fetch_one(&mut *transaction).await?;
+    if new {
+        fill(&mut transaction, name).await?;
     }
-    sqlx::query(
-        "insert into es.read_schema as s (name) values ($1) \
-         on conflict (name) do update set last_used = clock_timestamp()",
-    )
-    .bind(name)
-    .execute(&mut *transaction)
-    .await?;
     transaction.commit().await
 }
 
-async fn make(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
-    let (projector, query) = (DatabaseRole::Projector.name(), DatabaseRole::Query.name());
-    let open = format!("create schema {name} authorization {projector}; set local search_path = {name};");
-    connection.execute(open.as_str()).await?;
+async fn fill(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    connection.execute(format!("set local search_path = {name}").as_str()).await?;
     for (_, file) in FILES {
         connection.execute(*file).await?;
     }
+    let query = DatabaseRole::Query.name();
     let grant = format!(
         "grant usage on schema {name} to {query}; grant select on all tables in schema {name} to {query};"
     );
