@@ -55,7 +55,7 @@ async fn work(tools: Tools, term: Shutdown) {
     let result = async { Engine::resume(tools.clone()).await?.lead(&term).await }.await;
     match result {
         Ok(()) => {}
-        Err(EngineError::Fault(fault)) => stand_still(&tools.status, fault),
+        Err(EngineError::Fault(fault)) => stand_still(&tools.status, &fault),
         Err(error @ (EngineError::Overtaken | EngineError::NoEpoch)) => tracing::warn!("{error}"),
         Err(error @ (EngineError::Database(_) | EngineError::Keys(_))) => {
             tracing::error!(
@@ -67,9 +67,9 @@ async fn work(tools: Tools, term: Shutdown) {
 }
 
 /// Says it once, loudly. It is tried again each second: an operator may decide to skip the event.
-fn stand_still(status: &watch::Sender<Status>, fault: Fault) {
+fn stand_still(status: &watch::Sender<Status>, fault: &Fault) {
     status.send_if_modified(|status| {
-        let news = status.fault.as_ref() != Some(&fault);
+        let news = status.fault.as_ref() != Some(fault);
         if news {
             tracing::error!(
                 position = fault.position,

@@ -1,0 +1,166 @@
+//! Whatever arrives, in whatever order, and whoever dies: the tables are those of the log read in one go.
+
+mod world;
+
+use projector::engine::EngineError;
+use projector::engine::sift::Carried;
+use shared::event::Recorded;
+use world::{World, a_bit_of_all, id, note_created, note_retitled, until};
+
+const LIVE: &str = "read_live";
+
+fn carried(events: &[&Recorded]) -> Vec<Carried> {
+    events.iter().map(|event| Carried::Event(Box::new((*event).clone()))).collect()
+}
+
+#[tokio::test]
+async fn messages_missing_doubled_and_out_of_order_make_the_same_tables() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(20)).await;
+    let log = world.log().await;
+    let mut engine = world.engine(LIVE).await;
+    for chunk in log.chunks(7) {
+        // Backwards, the first one doubled, and one of them lost on the way.
+        let mut messages: Vec<&Recorded> = chunk.iter().rev().chain(chunk.first()).collect();
+        messages.retain(|event| event.position % 5 != 0);
+        engine.take(carried(&messages)).await.unwrap();
+    }
+    engine.take(carried(&log.iter().collect::<Vec<_>>())).await.unwrap();
+    assert_eq!(engine.position(), world.head());
+    assert_eq!(world.tables(LIVE).await, world.expected().await);
+}
+
+#[tokio::test]
+async fn a_doubtful_message_is_read_from_the_log() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(1)).await;
+    let mut engine = world.engine(LIVE).await;
+    engine.take(vec![Carried::Doubtful]).await.unwrap();
+    assert_eq!(engine.position(), world.head());
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_between_fold_and_commit_leaves_no_trace() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(5)).await;
+    let before = {
+        world.engine(LIVE).await;
+        world.tables(LIVE).await
+    };
+    // The feed is written last: an engine that waits for it has folded and written everything else.
+    let mut gate = world.owner.begin().await.unwrap();
+    sqlx::query("lock table read_live.feed in share mode").execute(&mut *gate).await.unwrap();
+    let mut dying = world.engine(LIVE).await;
+    let task = tokio::spawn(async move { dying.catch_up().await });
+    world.until_waiting().await;
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    gate.rollback().await.unwrap();
+    // The dead one's connection is returned and rolled back behind its back.
+    until(async || {
+        let open: i64 = sqlx::query_scalar(
+            "select count(*) from pg_locks l join pg_stat_activity a using (pid)
+              where a.datname = current_database() and l.mode = 'RowExclusiveLock' and a.pid <> pg_backend_pid()",
+        )
+        .fetch_one(&world.owner)
+        .await
+        .unwrap();
+        open == 0
+    })
+    .await;
+    assert_eq!(world.tables(LIVE).await, before);
+
+    world.engine(LIVE).await.catch_up().await.unwrap();
+    assert_eq!(world.tables(LIVE).await, world.expected().await);
+}
+
+#[tokio::test]
+async fn of_two_engines_one_applies_a_batch() {
+    let mut world = World::new().await;
+    world.engine(LIVE).await;
+    world.append(a_bit_of_all(5)).await;
+    let log = world.log().await;
+    for half in log.chunks(log.len().div_ceil(2)) {
+        let (mut one, mut two) = (world.engine(LIVE).await, world.engine(LIVE).await);
+        let results = tokio::join!(one.apply(half.to_vec()), two.apply(half.to_vec()));
+        let overtaken = |result: &Result<(), EngineError>| matches!(result, Err(EngineError::Overtaken));
+        assert!(overtaken(&results.0) ^ overtaken(&results.1), "{results:?}");
+        assert!(results.0.is_ok() ^ results.1.is_ok(), "{results:?}");
+    }
+    assert_eq!(world.tables(LIVE).await, world.expected().await);
+}
+
+#[tokio::test]
+async fn without_its_key_a_note_is_nowhere_and_all_else_is_there() {
+    let mut world = World::new().await;
+    world.append(vec![note_created(1, 10, "Canary"), note_created(2, 10, "Plans")]).await;
+    world.append(vec![note_retitled(1, "Canary two")]).await;
+    sqlx::query("delete from es.key where holder = $1")
+        .bind(format!("note:{}", id(1)))
+        .execute(&world.owner)
+        .await
+        .unwrap();
+    let tables = world.expected().await;
+    assert!(!tables.to_string().contains("Canary"));
+    assert_eq!(tables["position"], 3);
+    assert_eq!(tables["notes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(tables["notes"][0]["title"], "Plans");
+    assert_eq!(tables["feed"].as_array().map(Vec::len), Some(6));
+}
+
+#[tokio::test]
+async fn an_unknown_event_stops_the_engine_right_before_it_until_it_is_skipped() {
+    let mut world = World::new().await;
+    world.append(vec![note_created(1, 10, "Dreams"), note_retitled(1, "Plans")]).await;
+    world.append(vec![world::fact("note", 1, "NoteSung", serde_json::json!({}))]).await;
+    world.append(vec![note_retitled(1, "Songs")]).await;
+    let mut engine = world.engine(LIVE).await;
+    for _ in 0..2 {
+        let stopped = engine.catch_up().await;
+        assert!(matches!(&stopped, Err(EngineError::Fault(fault)) if fault.position == 3), "{stopped:?}");
+        assert_eq!(world.tables(LIVE).await["notes"][0]["title"], "Plans");
+        assert_eq!(engine.position(), 2);
+    }
+    sqlx::query("insert into es.skip (position, why, by) values (3, 'nobody sings here', 'ada')")
+        .execute(&world.owner)
+        .await
+        .unwrap();
+    engine.catch_up().await.unwrap();
+    assert_eq!(world.tables(LIVE).await["notes"][0]["title"], "Songs");
+    assert_eq!(engine.position(), 4);
+}
+
+#[tokio::test]
+async fn tables_of_a_parted_history_are_built_anew() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(3)).await;
+    let agreed = world.head() - 4;
+    world.engine(LIVE).await.catch_up().await.unwrap();
+    world.lose_after(agreed).await;
+    world.begin_epoch(agreed).await;
+    world.append((0..9).map(|_| note_retitled(1_000, "After the restore")).collect()).await;
+    world.engine(LIVE).await.catch_up().await.unwrap();
+    assert_eq!(world.tables(LIVE).await, world.expected().await);
+}
+
+#[tokio::test]
+async fn tables_that_went_no_further_than_both_agree_are_kept() {
+    let mut world = World::new().await;
+    world.append(vec![note_created(1, 10, "Dreams")]).await;
+    world.engine(LIVE).await.catch_up().await.unwrap();
+    // A mark that a rebuild would lose.
+    sqlx::query("update read_live.notes set title = 'kept'").execute(&world.owner).await.unwrap();
+    world.begin_epoch(1).await;
+    assert_eq!(world.engine(LIVE).await.position(), 1);
+    assert_eq!(world.tables(LIVE).await["notes"][0]["title"], "kept");
+}
+
+#[tokio::test]
+async fn a_log_shorter_than_the_tables_builds_them_anew() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(1)).await;
+    world.engine(LIVE).await.catch_up().await.unwrap();
+    world.lose_after(2).await;
+    world.engine(LIVE).await.catch_up().await.unwrap();
+    assert_eq!(world.tables(LIVE).await, world.expected().await);
+}

@@ -1,0 +1,135 @@
+//! The whole projector: leading, following, catching up, with NATS and without.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod world;
+
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use futures::StreamExt;
+use projector::Status;
+use servers::testing::nats;
+use shared::epoch::{self, EpochId};
+use shared::event::Recorded;
+use shared::jetstream::{self, Notice, Retention};
+use shared::read_schema;
+use tokio::time::timeout;
+use world::{World, a_bit_of_all, note_created, note_retitled};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn stream(world: &World, client: &Client) -> (Context, EpochId) {
+    let epoch = epoch::current(&world.owner).await.unwrap().unwrap().epoch;
+    let context = jetstream::context(client, PATIENCE);
+    context.create_stream(jetstream::stream_config(&epoch, 1, &Retention::default())).await.unwrap();
+    (context, epoch)
+}
+
+async fn publish(context: &Context, epoch: &EpochId, event: &Recorded) {
+    let subject = jetstream::subject(epoch, &event.room, &event.event_type);
+    context.send_publish(subject, jetstream::message(event)).await.unwrap().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_nats_the_log_is_followed() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(3)).await;
+    let mut running = world.start(None);
+    let head = world.head();
+    assert!(running.wait(|status| status.is_ready() && status.position == head).await.leading);
+    world.append(vec![note_created(1, 10, "Dreams")]).await;
+    let head = world.head();
+    running.wait(|status| status.position == head).await;
+    assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_standby_watches_and_takes_over() {
+    let mut world = World::new().await;
+    let mut first = world.start(None);
+    first.wait(|status| status.leading).await;
+    let mut second = world.start(None);
+    world.append(a_bit_of_all(3)).await;
+    let head = world.head();
+    assert!(!second.wait(|status| status.is_ready() && status.position == head).await.leading);
+    first.stop().await;
+    world.append(vec![note_created(1, 10, "Dreams")]).await;
+    assert!(second.wait(|status| status.position == head + 1).await.leading);
+    assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_of_the_stream_is_folded_and_the_watermark_told() {
+    let mut world = World::new().await;
+    let nats = nats().await.unwrap();
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let (context, epoch) = stream(&world, &client).await;
+    world.append(a_bit_of_all(1)).await;
+    let head = world.head();
+    // Only the stream will have this one: were it to come from the log, it would not come.
+    world.append(vec![note_retitled(1_000, "Carried")]).await;
+    let event = world.log().await.pop().unwrap();
+    world.lose_after(head).await;
+    for event in world.log().await {
+        publish(&context, &epoch, &event).await;
+    }
+    let mut marks = client.subscribe(jetstream::WATERMARK).await.unwrap();
+    let mut running = world.start(Some(client.clone()));
+    running.wait(|status| status.is_ready() && status.position == head).await;
+    publish(&context, &epoch, &event).await;
+    let told = async {
+        while let Some(mark) = marks.next().await {
+            if Notice::from_bytes(&mark.payload) == Some(Notice { epoch: epoch.clone(), position: head + 1 })
+            {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.expect("the event of the stream is folded");
+
+    // And what the log does not have is taken back.
+    running.wait(|status| status.is_ready() && status.position == head).await;
+    assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_sequences_are_not_positions_is_not_believed() {
+    let mut world = World::new().await;
+    let nats = nats().await.unwrap();
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let (context, epoch) = stream(&world, &client).await;
+    let mut running = world.start(Some(client.clone()));
+    running.wait(Status::is_ready).await;
+    world.append(vec![note_created(1, 10, "Dreams"), note_retitled(1, "Plans")]).await;
+    let log = world.log().await;
+    // The second event's content at the first event's place, under its own position and under the first one's.
+    let payload = serde_json::to_vec(&log[1]).unwrap();
+    let subject = jetstream::subject(&epoch, "notes", "NoteRetitled");
+    context.publish(subject.clone(), payload.into()).await.unwrap().await.unwrap();
+    context.publish(subject, "no event".into()).await.unwrap().await.unwrap();
+    running.wait(|status| status.position == 2).await;
+    assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_nats_that_comes_back_empty_is_followed_again() {
+    let mut world = World::new().await;
+    let mut nats = nats().await.unwrap();
+    let client = jetstream::connect(&nats.url(), "test").await.unwrap();
+    stream(&world, &client).await;
+    world.append(a_bit_of_all(1)).await;
+    let mut running = world.start(Some(client.clone()));
+    let head = world.head();
+    running.wait(|status| status.position == head).await;
+    nats.wipe().await.unwrap();
+    world.append(vec![note_retitled(1_000, "Meanwhile")]).await;
+    running.wait(|status| status.position == head + 1).await;
+    assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
+    running.stop().await;
+}

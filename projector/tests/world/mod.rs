@@ -1,0 +1,292 @@
+//! A database with a log of its own, and projectors over it.
+
+#![expect(dead_code, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::Client;
+use projector::engine::{Engine, Tools};
+use projector::{Handles, Status, run};
+use serde_json::{Value, json};
+use servers::testing::{TestDatabase, database};
+use shared::clock::Clock;
+use shared::event::Recorded;
+use shared::lifecycle::Shutdown;
+use shared::postgres::{DatabaseRole, options, pool};
+use shared::read_schema::{self, VERSIONS};
+use shared::seal::{DataKey, Keyring, MasterKey, about};
+use shared::{migrate, stored};
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
+use uuid::Uuid;
+
+/// How long anything may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) owner: PgPool,
+    pub(crate) master: MasterKey,
+    keys: HashMap<String, DataKey>,
+    sequences: HashMap<Uuid, i64>,
+    position: i64,
+    // Last, so that it outlives the pools.
+    database: TestDatabase,
+}
+
+/// One thing that happened, before it is recorded.
+pub(crate) struct Fact {
+    pub(crate) aggregate: &'static str,
+    pub(crate) id: Uuid,
+    pub event_type: &'static str,
+    pub(crate) data: Value,
+    pub(crate) scopes: Vec<String>,
+}
+
+pub(crate) fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+pub(crate) fn note_created(note: u128, notebook: u128, title: &str) -> Fact {
+    fact("note", note, "NoteCreated", json!({"notebook_id": id(notebook), "title": title}))
+}
+
+pub(crate) fn note_retitled(note: u128, title: &str) -> Fact {
+    fact("note", note, "NoteRetitled", json!({"title": title}))
+}
+
+pub(crate) fn fact(aggregate: &'static str, number: u128, event_type: &'static str, data: Value) -> Fact {
+    let scopes = vec![format!("{aggregate}:{}", id(number)), "everything:".to_owned()];
+    Fact { aggregate, id: id(number), event_type, data, scopes }
+}
+
+/// A little of everything: 3 persons, 2 notebooks, `notes` notes that are each retitled and moved.
+pub(crate) fn a_bit_of_all(notes: u128) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for user in 1..=3 {
+        let registered = json!({"email": format!("u{user}@example.org"), "username": format!("User{user}"), "display_name": "U"});
+        facts.push(fact("user", user, "UserRegistered", registered));
+        let opened = json!({"user_id": id(user), "device": null, "address": "127.0.0.1"});
+        facts.push(fact("session", 100 + user, "SessionOpened", opened));
+    }
+    for book in 10..=11 {
+        facts.push(fact("notebook", book, "NotebookCreated", json!({"owner": id(1), "name": "Lab"})));
+    }
+    for note in 1_000..1_000 + notes {
+        facts.push(note_created(note, 10, "Dreams"));
+        facts.push(note_retitled(note, "Plans"));
+        facts.push(fact("note", note, "NoteMoved", json!({"from": id(10), "to": id(11)})));
+    }
+    facts.push(fact("session", 101, "SessionEnded", json!({"user_id": id(1)})));
+    facts.push(fact("user", 2, "PreferencesSet", json!({"preferences": {"theme": "dark"}})));
+    facts
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let master = MasterKey::from_hex(&"07".repeat(32)).unwrap();
+        let name = format!("projector_{}", migrate::fingerprint());
+        let migrate = async |url: String| migrate::migrate(&url, &master).await;
+        let database = database(&name, migrate).await.unwrap();
+        let owner = PgPool::connect(&database.url).await.unwrap();
+        Self { owner, master, keys: HashMap::new(), sequences: HashMap::new(), position: 0, database }
+    }
+
+    /// Records facts as `es.append` would, sealed under a key for each aggregate.
+    pub(crate) async fn append(&mut self, facts: Vec<Fact>) {
+        let mut rows = Vec::with_capacity(facts.len());
+        for fact in facts {
+            rows.push(self.stored(fact).await);
+        }
+        sqlx::query(
+            "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
+                                   event_version, payload, metadata, scopes, recorded_at)
+             select position, event_id, aggregate_type, aggregate_id, sequence, event_type, '1.0', payload,
+                    jsonb_build_object('actor', 'ada', 'correlation', 'c', 'causation', 'c'), scopes,
+                    clock_timestamp()
+               from jsonb_to_recordset($1) r (position bigint, event_id uuid, aggregate_type text, aggregate_id text,
+                                              sequence bigint, event_type text, payload jsonb, scopes text[])",
+        )
+        .bind(Value::Array(rows))
+        .execute(&self.owner)
+        .await
+        .unwrap();
+    }
+
+    async fn stored(&mut self, fact: Fact) -> Value {
+        let Fact { aggregate, id, event_type, data, scopes } = fact;
+        let sequence = *self.sequences.entry(id).and_modify(|last| *last += 1).or_insert(1);
+        self.position += 1;
+        let holder = format!("{aggregate}:{id}");
+        let payload = if event_type == "SessionEnded" {
+            data
+        } else {
+            self.key(&holder).await.seal(&holder, &about(event_type, &id.to_string(), sequence), &data)
+        };
+        json!({
+            "position": self.position, "event_id": Clock::System.new_id(), "aggregate_type": aggregate,
+            "aggregate_id": id, "sequence": sequence, "event_type": event_type, "payload": payload, "scopes": scopes,
+        })
+    }
+
+    async fn key(&mut self, holder: &str) -> DataKey {
+        if !self.keys.contains_key(holder) {
+            let (key, wrapped) = self.master.make(holder);
+            sqlx::query("insert into es.key (holder, wrapped, made_at) values ($1, $2, clock_timestamp())")
+                .bind(holder)
+                .bind(wrapped)
+                .execute(&self.owner)
+                .await
+                .unwrap();
+            self.keys.insert(holder.to_owned(), key);
+        }
+        self.keys[holder].clone()
+    }
+
+    /// The last position of the log.
+    pub(crate) fn head(&self) -> i64 {
+        self.position
+    }
+
+    /// Forgets what was recorded after `position`, as a restore of an older backup would.
+    pub(crate) async fn lose_after(&mut self, position: i64) {
+        let mut connection = self.owner.acquire().await.unwrap();
+        for statement in [
+            "alter table es.event disable trigger event_stays".to_owned(),
+            format!("delete from es.event where position > {position}"),
+            "alter table es.event enable always trigger event_stays".to_owned(),
+        ] {
+            sqlx::query(&statement).execute(&mut *connection).await.unwrap();
+        }
+        self.position = position;
+        // Numbers of lost events are given again; enough that they differ.
+        for last in self.sequences.values_mut() {
+            *last += 100;
+        }
+    }
+
+    pub(crate) async fn begin_epoch(&self, agreed: i64) {
+        let epoch = shared::epoch::EpochId::fresh();
+        sqlx::query("insert into es.epoch (epoch, agreed_position, reason) values ($1, $2, 'a test')")
+            .bind(epoch)
+            .bind(agreed)
+            .execute(&self.owner)
+            .await
+            .unwrap();
+    }
+
+    /// The whole log, as the stream would carry it.
+    pub(crate) async fn log(&self) -> Vec<Recorded> {
+        stored::after(&self.owner, 0, i64::MAX).await.unwrap()
+    }
+
+    pub(crate) fn pool(&self, schema: &str) -> PgPool {
+        pool(&self.database.url, DatabaseRole::Projector, Some(schema), 4).unwrap()
+    }
+
+    pub(crate) fn tools(&self, schema: &str) -> Tools {
+        let pool = self.pool(schema);
+        Tools {
+            keyring: Keyring::new(self.master.clone(), pool.clone()),
+            pool,
+            schema: schema.to_owned(),
+            nats: None,
+            status: watch::channel(Status::default()).0,
+        }
+    }
+
+    pub(crate) async fn engine(&self, schema: &str) -> Engine {
+        Engine::resume(self.tools(schema)).await.unwrap()
+    }
+
+    /// What a projector makes of the log that never saw anything else, and reads it in one go.
+    pub(crate) async fn expected(&self) -> Value {
+        sqlx::query("drop schema if exists read_expected cascade").execute(&self.owner).await.unwrap();
+        self.engine("read_expected").await.catch_up().await.unwrap();
+        self.tables("read_expected").await
+    }
+
+    /// Every column of every row, and the position.
+    pub(crate) async fn tables(&self, schema: &str) -> Value {
+        let mut tables = serde_json::Map::new();
+        for (table, _) in VERSIONS {
+            let rows: Value = sqlx::query_scalar(&format!(
+                "select coalesce(jsonb_agg(to_jsonb(t) order by to_jsonb(t)::text), '[]') from {schema}.{table} t"
+            ))
+            .fetch_one(&self.owner)
+            .await
+            .unwrap();
+            tables.insert((*table).to_owned(), rows);
+        }
+        let position: i64 = sqlx::query_scalar(&format!("select position from {schema}.checkpoint"))
+            .fetch_one(&self.owner)
+            .await
+            .unwrap();
+        tables.insert("position".to_owned(), position.into());
+        Value::Object(tables)
+    }
+
+    /// Starts the whole projector over the real schema.
+    pub(crate) fn start(&self, nats: Option<Client>) -> Running {
+        let pool = self.pool(read_schema::name());
+        let handles = Handles {
+            connect: options(&self.database.url, DatabaseRole::Projector, None).unwrap(),
+            keyring: Keyring::new(self.master.clone(), pool.clone()),
+            pool,
+            nats,
+        };
+        let (sender, status) = watch::channel(Status::default());
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(run(handles, sender, shutdown.clone()));
+        Running { status, shutdown, task }
+    }
+
+    /// Waits until so many sessions wait for a lock.
+    pub(crate) async fn until_waiting(&self) {
+        until(async || {
+            let waiting: bool = sqlx::query_scalar(
+                "select exists (select from pg_stat_activity
+                                 where datname = current_database() and wait_event_type = 'Lock')",
+            )
+            .fetch_one(&self.owner)
+            .await
+            .unwrap();
+            waiting
+        })
+        .await;
+    }
+}
+
+/// A projector in a task.
+pub(crate) struct Running {
+    pub(crate) status: watch::Receiver<Status>,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Waits until its status is as wanted.
+    pub(crate) async fn wait(&mut self, wanted: impl FnMut(&Status) -> bool) -> Status {
+        let status = timeout(DEADLINE, self.status.wait_for(wanted)).await;
+        status.expect("in time").expect("it runs").clone()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(DEADLINE, self.task).await.expect("it stops in time").unwrap();
+    }
+}
+
+/// The one helper that polls.
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let polled = async {
+        let mut ticks = interval(Duration::from_millis(10));
+        while !holds().await {
+            ticks.tick().await;
+        }
+    };
+    timeout(DEADLINE, polled).await.expect("in time");
+}
