@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+pub use async_nats::Client;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Context, stream};
-use async_nats::{Client, ConnectError, ConnectOptions};
+use async_nats::{ConnectError, ConnectOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::epoch::EpochId;

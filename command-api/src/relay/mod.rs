@@ -22,6 +22,7 @@ mod error;
 mod herald;
 mod parting;
 mod publish;
+mod seen;
 mod term;
 mod wake;
 

@@ -1,13 +1,12 @@
 //! When stream and log tell different histories: find how far they agree, and begin a new epoch.
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::Stream;
-use shared::epoch::{self, Epoch, EpochId, Origin};
+use shared::epoch::{self, Epoch, Origin};
 use shared::jetstream::stream_name;
 use sqlx::PgPool;
 
-use super::check::{Seen, agrees, message_from};
 use super::error::RelayError;
+use super::seen::{Message, Seen, differs_at};
 
 /// How it was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,35 +32,36 @@ impl Parting {
 
 /// The last position up to which stream and log certainly agree; 0 when the stream no longer tells.
 ///
-/// Histories agree up to a point and differ after it, so the point is found by halving.
+/// Before the last messages, which were compared one by one, histories agree up to a point and differ after it.
+/// So the point is found by halving.
 pub(super) async fn agreed(
     log: &PgPool,
-    stream: &Stream,
-    epoch: &EpochId,
-    seen: Seen,
+    seen: &Seen,
+    differs_at: Option<i64>,
     head: i64,
 ) -> Result<i64, RelayError> {
-    let (mut low, mut high) = (0, seen.last.min(head));
+    let end = seen.last.min(head);
+    let (mut low, mut high) = (0, differs_at.map_or(end, |position| end.min(position - 1)));
     let mut probe = seen.first;
     while low < high {
-        match message_from(stream, epoch, probe).await? {
-            Some(message) if message.sequence <= high => {
-                if agrees(log, message).await? {
-                    low = message.sequence;
-                } else {
-                    high = probe - 1;
-                }
+        match seen.message_from(probe).await? {
+            Some(message) if message.sequence <= high && agrees(log, message).await? => {
+                low = message.sequence;
             }
-            // Nothing is kept from here on that could be compared.
+            // Another event, or nothing is kept from here on that could be compared.
             Some(_) | None => high = probe - 1,
         }
-        // Below the first message there is nothing to compare with: it must agree, or nothing does.
+        // Before the first message there is nothing to compare: if it does not agree, nothing does for certain.
         if low == 0 {
             return Ok(0);
         }
         probe = low + (high - low + 1) / 2;
     }
     Ok(low)
+}
+
+async fn agrees(log: &PgPool, message: Message) -> sqlx::Result<bool> {
+    Ok(differs_at(log, &[message]).await?.is_none())
 }
 
 /// Begins the new epoch; its stream is made by the next check.

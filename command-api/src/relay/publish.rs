@@ -19,7 +19,7 @@ const ACK: Duration = Duration::from_secs(1);
 /// Events read at once.
 const BATCH: i64 = 500;
 /// Messages under way at most.
-const WINDOW: usize = 1024;
+pub(super) const WINDOW: usize = 1024;
 
 /// Follows the log from where the stream ends.
 pub(super) struct Publisher {
@@ -27,6 +27,8 @@ pub(super) struct Publisher {
     epoch: EpochId,
     /// The last position that was sent.
     sent: i64,
+    /// The last position that the stream has confirmed, and all before it.
+    pub(super) confirmed: i64,
     /// What was sent and is not yet acknowledged, in order.
     under_way: VecDeque<(i64, PublishAckFuture)>,
 }
@@ -34,7 +36,8 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn new(nats: &Client, start: Start) -> Self {
         let context = jetstream::context(nats, ACK);
-        Self { context, epoch: start.epoch, sent: start.last, under_way: VecDeque::new() }
+        let (sent, confirmed) = (start.last, start.last);
+        Self { context, epoch: start.epoch, sent, confirmed, under_way: VecDeque::new() }
     }
 
     /// Sends the next events; `false` when there are none and everything sent has been acknowledged.
@@ -68,6 +71,7 @@ impl Publisher {
             if i64::try_from(sequence) != Ok(position) {
                 return Err(RelayError::Misplaced { position, sequence });
             }
+            self.confirmed = position;
             #[expect(clippy::cast_precision_loss, reason = "positions stay far below 2^52")]
             metrics::gauge!("daybook_relay_position").set(position as f64);
         }

@@ -23,57 +23,69 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_
 /// Relays until the term is over.
 pub(super) async fn serve(relay: Relay, leading: Arc<AtomicBool>, term: Shutdown) {
     let _leading = Leading::new(leading);
-    let mut wake = Wake::new(relay.appended.clone());
-    let mut pause = PAUSES.0;
+    let mut course = Course { wake: Wake::new(relay.appended.clone()), pause: PAUSES.0, trusted: 0 };
     while !term.is_cancelled() {
-        match carry(&relay, &mut wake, &mut pause, &term).await {
-            Ok(()) => {}
-            Err(ref e)
-                if {
-                    eprintln!("DBG {e:?}");
-                    false
-                } => {}
-            Err(error) if error.is_refusal() && pause == PAUSES.0 => {
-                tracing::info!(error = &error as &dyn std::error::Error, "Checking the stream");
-                pause *= 2;
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "Cannot publish; trying again");
-                drop(timeout(pause, term.cancelled()).await);
-                pause = (pause * 2).min(PAUSES.1);
-            }
+        let Err(error) = course.hold(&relay, &term).await else { continue };
+        // A refusal is news, not a failure: what it means is found out at once, the first time.
+        if error.is_refusal() && course.pause == PAUSES.0 {
+            tracing::info!(error = &error as &dyn std::error::Error, "Checking the stream");
+        } else {
+            tracing::warn!(error = &error as &dyn std::error::Error, "Cannot publish; trying again");
+            drop(timeout(course.pause, term.cancelled()).await);
         }
+        course.pause = (course.pause * 2).min(PAUSES.1);
     }
 }
 
-/// Brings the stream up to the log and keeps it there, until it is time to check, or something fails.
-async fn carry(
-    relay: &Relay,
-    wake: &mut Wake,
-    pause: &mut Duration,
-    term: &Shutdown,
-) -> Result<(), RelayError> {
-    // Requests made now would only pile up in the client.
-    if relay.nats.connection_state() != State::Connected {
-        return Err(RelayError::Offline);
+/// What is remembered from one check to the next.
+struct Course {
+    wake: Wake,
+    /// How long to wait after the next failure.
+    pause: Duration,
+    /// Up to here this leader knows what is in the stream.
+    trusted: i64,
+}
+
+impl Course {
+    /// Checks, then publishes until it is time to check again.
+    async fn hold(&mut self, relay: &Relay, term: &Shutdown) -> Result<(), RelayError> {
+        // Requests made now would only pile up in the client.
+        if relay.nats.connection_state() != State::Connected {
+            return Err(RelayError::Offline);
+        }
+        self.wake.listen(&relay.nats).await;
+        let Some(start) = check(relay, self.trusted).await? else {
+            self.trusted = 0;
+            return Ok(());
+        };
+        let mut publisher = Publisher::new(&relay.nats, start);
+        let ended = self.follow(&mut publisher, relay, term).await;
+        self.trusted = publisher.confirmed;
+        ended
     }
-    wake.listen(&relay.nats).await;
-    let Some(start) = check(relay).await? else { return Ok(()) };
-    let checked = Instant::now();
-    let mut publisher = Publisher::new(&relay.nats, start);
-    loop {
-        while publisher.step(&relay.pool).await? {
-            if term.is_cancelled() {
+
+    /// Brings the stream up to the log and keeps it there.
+    async fn follow(
+        &mut self,
+        publisher: &mut Publisher,
+        relay: &Relay,
+        term: &Shutdown,
+    ) -> Result<(), RelayError> {
+        let checked = Instant::now();
+        loop {
+            while publisher.step(&relay.pool).await? {
+                if term.is_cancelled() {
+                    return Ok(());
+                }
+            }
+            self.pause = PAUSES.0;
+            if checked.elapsed() > CHECK {
                 return Ok(());
             }
-        }
-        *pause = PAUSES.0;
-        if checked.elapsed() > CHECK {
-            return Ok(());
-        }
-        tokio::select! {
-            () = term.cancelled() => return Ok(()),
-            () = wake.next() => {}
+            tokio::select! {
+                () = term.cancelled() => return Ok(()),
+                () = self.wake.next() => {}
+            }
         }
     }
 }

@@ -1,0 +1,186 @@
+//! A database, a NATS server and relays between them, for the relay's tests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{Context, consumer::pull};
+use command_api::relay::{self, Relay};
+use futures::StreamExt;
+use servers::nats::Nats;
+use servers::testing::{self, TestDatabase};
+use shared::epoch::{self, Epoch, EpochId};
+use shared::jetstream::{self, EVENT_ID, Retention};
+use shared::lifecycle::Shutdown;
+use shared::postgres::{DatabaseRole, pool};
+use shared::seal::MasterKey;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use uuid::Uuid;
+
+/// Both servers, and the owner's way into them.
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) nats: Nats,
+    pub(crate) owner: PgPool,
+    client: Client,
+}
+
+/// A relay that runs; dropping it ends it.
+pub(crate) struct Running {
+    appended: watch::Sender<i64>,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Says, as the writer of its process does, how far the log goes.
+    pub(crate) fn tell(&self, position: i64) {
+        self.appended.send_replace(position);
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+/// Asks until the answer is there.
+pub(crate) async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut ticks = interval(Duration::from_millis(10));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < deadline {
+        ticks.tick().await;
+        if let Some(value) = probe().await {
+            return value;
+        }
+    }
+    panic!("{what}: not within 30 seconds");
+}
+
+/// Runs a relay in the runtime of the caller.
+pub(crate) async fn start(database: &str, nats: &str) -> Running {
+    let (appended, here) = watch::channel(0);
+    let shutdown = Shutdown::new();
+    let relay = Relay {
+        pool: pool(database, DatabaseRole::Command, None, 3).unwrap(),
+        nats: jetstream::connect(nats, "relay").await.unwrap(),
+        appended: here,
+        retention: Retention { size: 1 << 27, ..Retention::default() },
+    };
+    let task = tokio::spawn(relay::run(relay, shutdown.clone()));
+    Running { appended, shutdown, task }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let name = format!("relay_{}", shared::migrate::fingerprint());
+        let database = testing::database(&name, async |url| {
+            shared::migrate::migrate(&url, &MasterKey::from_hex(&"07".repeat(32)).unwrap()).await
+        });
+        let (database, nats) = tokio::join!(database, testing::nats());
+        let (database, nats) = (database.unwrap(), nats.unwrap());
+        let owner = PgPool::connect(&database.url).await.unwrap();
+        let client = jetstream::connect(&nats.url(), "test").await.unwrap();
+        Self { database, nats, owner, client }
+    }
+
+    pub(crate) async fn relay(&self) -> Running {
+        start(&self.database.url, &self.nats.url()).await
+    }
+
+    /// Waits for the stream: a relay that has to make it leaves out what was appended before.
+    pub(crate) async fn stream_made(&self) {
+        until("the stream", async || self.stream().await).await;
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        jetstream::context(&self.client, Duration::from_secs(1))
+    }
+
+    pub(crate) async fn epoch(&self) -> Epoch {
+        epoch::current(&self.owner).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn stream(&self) -> Option<Stream> {
+        jetstream::stream(&self.context(), &self.epoch().await.epoch).await.ok().flatten()
+    }
+
+    /// Puts a message into the stream that is no event of the log.
+    pub(crate) async fn foreign(&self, epoch: &EpochId) {
+        let subject = jetstream::subject(epoch, "notes", "NoteRetitled");
+        self.context().publish(subject, "foreign".into()).await.unwrap().await.unwrap();
+    }
+
+    /// The last sequence of the stream.
+    pub(crate) async fn last(&self) -> Option<i64> {
+        i64::try_from(self.stream().await?.cached_info().state.last_sequence).ok()
+    }
+
+    /// Appends events past `es.append`: what is in them does not matter here. Returns the new head.
+    pub(crate) async fn append(&self, count: i64) -> i64 {
+        sqlx::query_scalar(
+            "with head as (select coalesce(max(position), 0) as last from es.event), new as (
+               insert into es.event
+               select last + n, gen_random_uuid(), 'note', gen_random_uuid()::text, 1, 'NoteRetitled', '1.0', '{}',
+                      '{\"actor\": \"test\"}', '{}', clock_timestamp()
+                 from head, generate_series(1, $1) n returning position)
+             select max(position) from new",
+        )
+        .bind(count)
+        .fetch_one(&self.owner)
+        .await
+        .unwrap()
+    }
+
+    /// Takes the log back to a position, as restoring an older copy does.
+    pub(crate) async fn restore(&self, position: i64) {
+        let mut transaction = self.owner.begin().await.unwrap();
+        for sql in [
+            "alter table es.event disable trigger event_stays",
+            &format!("delete from es.event where position > {position}"),
+            "alter table es.event enable always trigger event_stays",
+        ] {
+            sqlx::query(sql).execute(&mut *transaction).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+    }
+
+    /// Waits until the stream of the epoch in force ends where the log does, and compares every message.
+    /// Returns its first sequence.
+    pub(crate) async fn carried(&self) -> i64 {
+        let stream = until("the stream ends where the log does", async || {
+            let head = shared::stored::head(&self.owner).await.unwrap();
+            let stream = self.stream().await?;
+            (stream.cached_info().state.last_sequence == u64::try_from(head).unwrap()).then_some(stream)
+        })
+        .await;
+        let log: Vec<(i64, Uuid)> =
+            sqlx::query_as("select position, event_id from es.event").fetch_all(&self.owner).await.unwrap();
+        let log: BTreeMap<_, _> = log.into_iter().collect();
+        for (sequence, event) in messages(&stream).await {
+            assert_eq!(log.get(&sequence), event.as_ref(), "at sequence {sequence}");
+        }
+        i64::try_from(stream.cached_info().state.first_sequence).unwrap()
+    }
+}
+
+/// Every message that the stream keeps: its sequence and the event it says it carries.
+async fn messages(stream: &Stream) -> Vec<(i64, Option<Uuid>)> {
+    let count = usize::try_from(stream.cached_info().state.messages).unwrap();
+    let consumer = stream.create_consumer(pull::OrderedConfig::default()).await.unwrap();
+    let messages = consumer.messages().await.unwrap().take(count);
+    messages
+        .map(|message| {
+            let message = message.unwrap();
+            let event =
+                message.headers.as_ref().and_then(|headers| headers.get(EVENT_ID)?.as_str().parse().ok());
+            (i64::try_from(message.info().unwrap().stream_sequence).unwrap(), event)
+        })
+        .collect()
+        .await
+}
