@@ -1,4 +1,20 @@
 //! Answers, pushes, shows history; never decides.
 
+mod after;
+mod answer;
+mod app;
 pub mod live;
+mod users;
 pub mod watermark;
+
+use axum::middleware::from_fn;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use app::{Parts, QueryApp};
+
+/// The reads over HTTP. The gateway brings its own state, so the process merges [`live::routes`] beside these.
+pub fn routes() -> OpenApiRouter<QueryApp> {
+    OpenApiRouter::new()
+        .merge(users::routes())
+        .route_layer(from_fn(answer::unless_seen))
+}

@@ -1,0 +1,109 @@
+//! What a read answers: the thing, the position it is true at, and a tag by which the caller may keep it.
+
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use shared::problem::Problem;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+const POSITION: HeaderName = HeaderName::from_static("position");
+
+/// One row of a read: how far the tables were (`at_position`, `at_epoch`), and the thing if there is one (`id`).
+///
+/// Every read joins what it looks for to the checkpoint, so there is a row even when nothing is found.
+pub(crate) struct Found<T> {
+    position: i64,
+    epoch: String,
+    pub(crate) item: Option<T>,
+}
+
+/// A body with its position.
+pub(crate) struct Answer<T> {
+    position: String,
+    body: T,
+}
+
+impl<T> Found<T> {
+    /// The position as the header carries it.
+    pub(crate) fn position(&self) -> Result<String, Problem> {
+        // A caller has registered, so a log without a fold is one that was not read yet.
+        if self.epoch.is_empty() { Err(building()) } else { Ok(format!("{}-{}", self.epoch, self.position)) }
+    }
+
+    /// The thing, or the refusal when there is none that the caller may see.
+    pub(crate) fn answer(self, missing: impl FnOnce() -> Problem) -> Result<Answer<T>, Problem> {
+        let position = self.position()?;
+        Ok(Answer { position, body: self.item.ok_or_else(missing)? })
+    }
+}
+
+impl<T> Answer<T> {
+    /// A body that is true at a position.
+    pub(crate) fn new(position: String, body: T) -> Self {
+        Self { position, body }
+    }
+}
+
+/// Why a statement failed. Tables that are not there are being made by the projector of this release.
+pub(crate) fn failed(error: sqlx::Error) -> Problem {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    if code.is_some_and(|code| code == "42P01" || code == "3F000") { building() } else { error.into() }
+}
+
+fn building() -> Problem {
+    Problem::unavailable("read-tables-building", "The tables to read from are being built. Try again.", 1)
+}
+
+/// Answers 304 to a caller who has the representation already (RFC 9110, 13.1.2).
+pub(crate) async fn unless_seen(request: Request, next: Next) -> Response {
+    let seen = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
+    let response = next.run(request).await;
+    if response.status() == StatusCode::OK && seen.iter().any(|seen| names(seen, response.headers())) {
+        let mut headers = response.headers().clone();
+        headers.remove(CONTENT_TYPE);
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    response
+}
+
+fn names(seen: &HeaderValue, headers: &HeaderMap) -> bool {
+    let (Ok(seen), Some(Ok(tag))) = (seen.to_str(), headers.get(ETAG).map(HeaderValue::to_str)) else {
+        return false;
+    };
+    let opaque = tag.trim_start_matches("W/");
+    seen.split(',').map(str::trim).any(|seen| seen == "*" || seen.trim_start_matches("W/") == opaque)
+}
+
+impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Found<T> {
+    fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
+        let id: Option<Uuid> = row.try_get("id")?;
+        Ok(Self {
+            position: row.try_get("at_position")?,
+            epoch: row.try_get("at_epoch")?,
+            item: id.map(|_| T::from_row(row)).transpose()?,
+        })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.body).expect("an answer is plain data");
+        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
+        let headers = [
+            (CONTENT_TYPE, "application/json".to_owned()),
+            // Who may see it can change at any moment: keep it, but ask each time.
+            (CACHE_CONTROL, "private, no-cache".to_owned()),
+            (ETAG, format!("W/\"{digest}\"")),
+            (POSITION, self.position),
+        ];
+        (headers, body).into_response()
+    }
+}

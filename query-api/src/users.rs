@@ -1,0 +1,70 @@
+//! Reading about persons: so far, about oneself.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use shared::auth::Caller;
+use shared::http::Query;
+use shared::id::UserId;
+use shared::problem::Problem;
+use sqlx::FromRow;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::after::{self, When, not_yet};
+use crate::answer::{Answer, Found, failed};
+use crate::app::QueryApp;
+
+/// The routes of the room.
+pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
+    OpenApiRouter::new().routes(routes!(me))
+}
+
+/// A person as they see themselves.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[schema(as = users::Me)]
+struct Me {
+    id: UserId,
+    email: String,
+    username: String,
+    /// What others see.
+    display_name: String,
+    /// Given name.
+    first_name: Option<String>,
+    /// Family name.
+    last_name: Option<String>,
+    /// A picture, by its web address.
+    avatar_url: Option<String>,
+    /// What clients keep about how the person likes things.
+    #[schema(value_type = Object)]
+    preferences: Value,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// For `If-Match` when changing it.
+    version: i64,
+}
+
+/// Your profile and preferences.
+#[utoipa::path(get, path = "/me", operation_id = "me_read", tag = "users", params(When),
+    responses((status = 200, body = Me), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn me(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Query(when): Query<When>,
+) -> Result<Answer<Me>, Problem> {
+    after::wait(&app.watermark, when.after.as_ref()).await?;
+    let found: Found<Me> = sqlx::query_as(
+        "select c.position as at_position, c.epoch as at_epoch, u.id, u.email, u.username, u.display_name,
+                u.first_name, u.last_name, u.avatar_url, u.preferences, u.created_at, u.updated_at, u.version
+           from checkpoint c
+           left join users u on u.id = $1",
+    )
+    .bind(caller.user)
+    .fetch_one(&app.pool)
+    .await
+    .map_err(failed)?;
+    // Who has a token has registered: the tables only have not come that far.
+    found.answer(|| not_yet("Your account is so new that it cannot be read yet. Try again."))
+}
