@@ -3,7 +3,9 @@
 mod after;
 mod answer;
 mod app;
+mod cursor;
 pub mod live;
+mod notebooks;
 mod users;
 pub mod watermark;
 
@@ -16,5 +18,6 @@ pub use app::{Parts, QueryApp};
 pub fn routes() -> OpenApiRouter<QueryApp> {
     OpenApiRouter::new()
         .merge(users::routes())
+        .merge(notebooks::routes())
         .route_layer(from_fn(answer::unless_seen))
 }

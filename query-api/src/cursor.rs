@@ -1,0 +1,128 @@
+//! Lists in pages, newest first: a cursor says where a page ended, and only this server can make one.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::id::UserId;
+use shared::problem::Problem;
+use shared::server_keys::ServerKeys;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::answer::{Answer, Found};
+
+/// How many things a page has.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Limit(i64);
+
+/// Where a thing stands in its list: later times first, and of one time larger ids first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) id: Uuid,
+}
+
+/// What stands in a list.
+pub(crate) trait Listed {
+    /// Where it stands.
+    fn place(&self) -> Place;
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The things of this page.
+    items: Vec<T>,
+    /// For the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+/// One caller's way through one list; its cursors are of no use to another caller, in another list or for other filters.
+pub(crate) struct Paging<'a> {
+    keys: &'a ServerKeys,
+    bound_to: String,
+    limit: Limit,
+    after: Option<Place>,
+}
+
+impl<'a> Paging<'a> {
+    /// Begins, or goes on where `cursor` says.
+    pub(crate) fn new(
+        keys: &'a ServerKeys,
+        (list, caller, filters): (&str, UserId, &impl Serialize),
+        limit: Limit,
+        cursor: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let bound_to = serde_json::to_string(&(list, caller, filters)).expect("filters are plain data");
+        let begun = Self { keys, bound_to, limit, after: None };
+        let after = cursor.map(|cursor| begun.open(cursor).ok_or_else(bad_cursor)).transpose()?;
+        Ok(Self { after, ..begun })
+    }
+
+    /// The time of the last thing of the page before.
+    pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
+        self.after.map(|place| place.at)
+    }
+
+    /// The id of the last thing of the page before.
+    pub(crate) fn id(&self) -> Option<Uuid> {
+        self.after.map(|place| place.id)
+    }
+
+    /// How many rows to read: one more than shown, which tells whether there is a next page.
+    pub(crate) fn rows(&self) -> i64 {
+        self.limit.0 + 1
+    }
+
+    /// The page that the rows make.
+    pub(crate) fn answer<T: Listed>(&self, rows: Vec<Found<T>>) -> Result<Answer<Page<T>>, Problem> {
+        let position =
+            rows.first().ok_or_else(|| Problem::internal("The checkpoint has no row"))?.position()?;
+        let mut items: Vec<T> = rows.into_iter().filter_map(|row| row.item).collect();
+        let shown = usize::try_from(self.limit.0).unwrap_or(usize::MAX);
+        let more = items.len() > shown;
+        items.truncate(shown);
+        let next_cursor = items.last().filter(|_| more).map(|last| self.seal(last.place()));
+        Ok(Answer::new(position, Page { items, next_cursor }))
+    }
+
+    fn seal(&self, place: Place) -> String {
+        let content = serde_json::to_vec(&place).expect("a place is plain data");
+        URL_SAFE_NO_PAD.encode([&self.mac(&content)[..], &content].concat())
+    }
+
+    fn open(&self, cursor: &str) -> Option<Place> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (mac, content) = bytes.split_at_checked(32)?;
+        // Compared under the key once more, so that the time it takes says nothing about the right code.
+        let genuine = self.keys.cursor(&self.mac(content)) == self.keys.cursor(mac);
+        if genuine { serde_json::from_slice(content).ok() } else { None }
+    }
+
+    fn mac(&self, content: &[u8]) -> [u8; 32] {
+        self.keys.cursor(&[self.bound_to.as_bytes(), b"\0", content].concat())
+    }
+}
+
+fn bad_cursor() -> Problem {
+    Problem::bad_request(
+        "bad-cursor",
+        "The cursor is not one that this list gave to you for these filters; begin without one.",
+    )
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<i64> for Limit {
+    type Error = &'static str;
+
+    fn try_from(limit: i64) -> Result<Self, &'static str> {
+        if (1..=200).contains(&limit) { Ok(Self(limit)) } else { Err("limit must be 1 to 200") }
+    }
+}

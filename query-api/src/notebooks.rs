@@ -1,0 +1,142 @@
+//! Reading notebooks.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::access::Role;
+use shared::auth::Caller;
+use shared::http::{Path, Query};
+use shared::id::NotebookId;
+use shared::problem::Problem;
+use sqlx::FromRow;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::after::{self, When};
+use crate::answer::{Answer, Found, failed};
+use crate::app::QueryApp;
+use crate::cursor::{Limit, Listed, Page, Paging, Place};
+use crate::watermark::After;
+
+/// The routes of the room.
+pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+}
+
+/// A notebook as one person sees it.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[schema(as = notebooks::Notebook)]
+struct Notebook {
+    id: NotebookId,
+    /// What it is called.
+    name: String,
+    /// What it is for.
+    description: String,
+    /// What the caller may do with it.
+    role: Role,
+    /// How many notes stand in it. Not in lists: counting takes longer the more there are.
+    #[sqlx(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note_count: Option<i64>,
+    /// Who started it: a person's id, or the name of a policy.
+    created_by: String,
+    created_at: DateTime<Utc>,
+    /// Who changed it last: a person's id, or the name of a policy.
+    updated_by: String,
+    updated_at: DateTime<Utc>,
+    /// For `If-Match` when changing it.
+    version: i64,
+    /// Since when the caller may see it: what lists are ordered by, so that what was shared just now comes first.
+    #[serde(skip)]
+    since: DateTime<Utc>,
+}
+
+/// Which notebooks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
+    #[serde(default, deserialize_with = "after::read")]
+    #[param(value_type = Option<String>)]
+    after: Option<After>,
+}
+
+impl Listed for Notebook {
+    fn place(&self) -> Place {
+        Place { at: self.since, id: self.id.0 }
+    }
+}
+
+/// The notebooks you may see, newest first.
+#[utoipa::path(get, path = "/notebooks", operation_id = "notebooks_list", tag = "notebooks", params(Which),
+    responses((status = 200, body = Page<Notebook>), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn list(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Query(which): Query<Which>,
+) -> Result<Answer<Page<Notebook>>, Problem> {
+    let way = ("notebooks", caller.user, &());
+    let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
+    after::wait(&app.watermark, which.after.as_ref()).await?;
+    let rows = sqlx::query_as(
+        "select c.position as at_position, c.epoch as at_epoch, n.id, n.name, n.description, n.role, n.since,
+                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
+           from checkpoint c
+           left join (
+             select n.id, n.name, n.description, m.role, m.created_at as since, n.created_by, n.created_at,
+                    n.updated_by, n.updated_at, n.version
+               from notebook_members m
+               join notebooks n on n.id = m.notebook_id
+              where m.user_id = $1
+                and (m.created_at, m.notebook_id) < (coalesce($2, 'infinity'::timestamptz),
+                                                     coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+              order by m.created_at desc, m.notebook_id desc
+              limit $4) n on true
+          order by n.since desc, n.id desc",
+    )
+    .bind(caller.user)
+    .bind(paging.at())
+    .bind(paging.id())
+    .bind(paging.rows())
+    .fetch_all(&app.pool)
+    .await
+    .map_err(failed)?;
+    paging.answer(rows)
+}
+
+/// One notebook.
+#[utoipa::path(get, path = "/notebooks/{id}", operation_id = "notebooks_read", tag = "notebooks",
+    params(("id" = NotebookId, Path,), When),
+    responses((status = 200, body = Notebook), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn read(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Path(id): Path<NotebookId>,
+    Query(when): Query<When>,
+) -> Result<Answer<Notebook>, Problem> {
+    after::wait(&app.watermark, when.after.as_ref()).await?;
+    let found: Found<Notebook> = sqlx::query_as(
+        "select c.position as at_position, c.epoch as at_epoch, n.id, n.name, n.description, m.role,
+                m.created_at as since, (select count(*) from notes where notebook_id = n.id) as note_count,
+                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
+           from checkpoint c
+           left join (notebooks n join notebook_members m on m.notebook_id = n.id and m.user_id = $1)
+                on n.id = $2",
+    )
+    .bind(caller.user)
+    .bind(id)
+    .fetch_one(&app.pool)
+    .await
+    .map_err(failed)?;
+    found.answer(|| {
+        Problem::not_found("notebook-missing", "There is no such notebook, or none that you may see.")
+    })
+}
