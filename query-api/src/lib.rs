@@ -6,6 +6,7 @@ mod app;
 mod cursor;
 pub mod live;
 mod notebooks;
+mod notes;
 mod users;
 pub mod watermark;
 
@@ -19,5 +20,6 @@ pub fn routes() -> OpenApiRouter<QueryApp> {
     OpenApiRouter::new()
         .merge(users::routes())
         .merge(notebooks::routes())
+        .merge(notes::routes())
         .route_layer(from_fn(answer::unless_seen))
 }

@@ -1,0 +1,141 @@
+//! Reading notes.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::access::Role;
+use shared::auth::Caller;
+use shared::http::{Path, Query};
+use shared::id::{NoteId, NotebookId};
+use shared::problem::Problem;
+use sqlx::FromRow;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::after::{self, When};
+use crate::answer::{Answer, Found, failed};
+use crate::app::QueryApp;
+use crate::cursor::{Limit, Listed, Page, Paging, Place};
+use crate::watermark::After;
+
+/// The routes of the room.
+pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+}
+
+/// A note as one person sees it.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[schema(as = notes::Note)]
+struct Note {
+    id: NoteId,
+    /// The notebook it stands in.
+    notebook_id: NotebookId,
+    /// What it is called.
+    title: String,
+    /// What the caller may do with it.
+    role: Role,
+    /// Who started it: a person's id, or the name of a policy.
+    created_by: String,
+    created_at: DateTime<Utc>,
+    /// Who changed it last: a person's id, or the name of a policy.
+    updated_by: String,
+    updated_at: DateTime<Utc>,
+    /// For `If-Match` when changing it.
+    version: i64,
+}
+
+/// Which notes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Only those of one notebook.
+    notebook_id: Option<NotebookId>,
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
+    #[serde(default, deserialize_with = "after::read")]
+    #[param(value_type = Option<String>)]
+    after: Option<After>,
+}
+
+impl Listed for Note {
+    fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.0 }
+    }
+}
+
+/// The notes you may see, newest first.
+#[utoipa::path(get, path = "/notes", operation_id = "notes_list", tag = "notes", params(Which),
+    responses((status = 200, body = Page<Note>), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn list(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Query(which): Query<Which>,
+) -> Result<Answer<Page<Note>>, Problem> {
+    let way = ("notes", caller.user, &which.notebook_id);
+    let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
+    after::wait(&app.watermark, which.after.as_ref()).await?;
+    // From each notebook its newest, and of those the newest: what it costs follows the notebooks that the caller
+    // sees, never the notes that others have.
+    let rows = sqlx::query_as(
+        "select c.position as at_position, c.epoch as at_epoch, n.id, n.notebook_id, n.title, n.role,
+                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
+           from checkpoint c
+           left join (
+             select n.id, m.notebook_id, n.title, m.role, n.created_by, n.created_at, n.updated_by, n.updated_at,
+                    n.version
+               from notebook_members m
+              cross join lateral (
+                select id, title, created_by, created_at, updated_by, updated_at, version
+                  from notes
+                 where notebook_id = m.notebook_id
+                   and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
+                                           coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                 order by created_at desc, id desc
+                 limit $5) n
+              where m.user_id = $1 and ($2 is null or m.notebook_id = $2)
+              order by n.created_at desc, n.id desc
+              limit $5) n on true
+          order by n.created_at desc, n.id desc",
+    )
+    .bind(caller.user)
+    .bind(which.notebook_id)
+    .bind(paging.at())
+    .bind(paging.id())
+    .bind(paging.rows())
+    .fetch_all(&app.pool)
+    .await
+    .map_err(failed)?;
+    paging.answer(rows)
+}
+
+/// One note.
+#[utoipa::path(get, path = "/notes/{id}", operation_id = "notes_read", tag = "notes", params(("id" = NoteId, Path,), When),
+    responses((status = 200, body = Note), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn read(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Path(id): Path<NoteId>,
+    Query(when): Query<When>,
+) -> Result<Answer<Note>, Problem> {
+    after::wait(&app.watermark, when.after.as_ref()).await?;
+    let found: Found<Note> = sqlx::query_as(
+        "select c.position as at_position, c.epoch as at_epoch, n.id, n.notebook_id, n.title, m.role,
+                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
+           from checkpoint c
+           left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
+                on n.id = $2",
+    )
+    .bind(caller.user)
+    .bind(id)
+    .fetch_one(&app.pool)
+    .await
+    .map_err(failed)?;
+    found.answer(|| Problem::not_found("note-missing", "There is no such note, or none that you may see."))
+}
