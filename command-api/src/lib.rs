@@ -7,6 +7,7 @@ pub mod log;
 pub mod notebooks;
 pub mod notes;
 pub mod relay;
+pub mod service;
 pub mod sessions;
 pub mod users;
 

@@ -7,6 +7,7 @@ mod cursor;
 pub mod live;
 mod notebooks;
 mod notes;
+pub mod service;
 mod users;
 pub mod watermark;
 

@@ -1,1 +1,91 @@
-//! Under construction.
+//! Configuration that more than one program reads: where the stores are, and the key to what is in them.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::clock::random;
+use crate::seal::MasterKey;
+
+/// Where events and messages are kept.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Stores {
+    /// A Postgres database of your own, as its owner. Without it, a server of ours keeps its data in the data folder.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// A NATS server of your own, with `JetStream`. Without it, one of ours keeps its data in the data folder.
+    #[arg(long, env = "NATS_URL", hide_env_values = true)]
+    pub nats_url: Option<SecretString>,
+    /// Where our own servers keep their data, and the master key stands.
+    #[arg(long, env = "DAYBOOK_DATA", default_value = ".daybook")]
+    pub data: PathBuf,
+    /// The key that all content is sealed under: 64 hexadecimal digits. Without it, `master.key` in the data folder is
+    /// read, and made at first start. Whoever loses it loses everything.
+    #[arg(long, env = "DAYBOOK_MASTER_KEY", hide_env_values = true)]
+    pub master_key: Option<SecretString>,
+    /// Accept a Postgres that may lose what it has acknowledged (fsync off). For databases that may be lost.
+    #[arg(long, env = "DAYBOOK_THROWAWAY")]
+    pub throwaway: bool,
+}
+
+impl Stores {
+    /// The master key: as given, or from its file, which is made when there is none.
+    pub fn master_key(&self) -> anyhow::Result<MasterKey> {
+        let path = self.data.join("master.key");
+        let text = match &self.master_key {
+            Some(text) => text.clone(),
+            None if path.exists() => std::fs::read_to_string(&path)
+                .with_context(|| format!("{} cannot be read", path.display()))?
+                .into(),
+            None => make_key(&path)?,
+        };
+        MasterKey::from_hex(text.expose_secret()).with_context(|| {
+            format!(
+                "The master key must be 64 hexadecimal digits (DAYBOOK_MASTER_KEY, or the file {})",
+                path.display()
+            )
+        })
+    }
+}
+
+fn make_key(path: &Path) -> anyhow::Result<SecretString> {
+    let text = hex::encode(random::<32>());
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = made.with_context(|| format!("{} cannot be made", path.display()))?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    tracing::info!(path = %path.display(), "Made a master key: keep a copy of it somewhere else");
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn stores(data: PathBuf, key: Option<&str>) -> Stores {
+        Stores { database_url: None, nats_url: None, data, master_key: key.map(Into::into), throwaway: false }
+    }
+
+    #[test]
+    fn a_master_key_is_made_once_and_only_its_owner_reads_it() {
+        let data = std::env::temp_dir().join(hex::encode(random::<8>()));
+        std::fs::create_dir(&data).expect("a new folder");
+        stores(data.clone(), None).master_key().expect("made");
+        let path = data.join("master.key");
+        let first = std::fs::read_to_string(&path).expect("there");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        stores(data.clone(), None).master_key().expect("read");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), first);
+        std::fs::remove_dir_all(data).expect("removed");
+    }
+
+    #[test]
+    fn a_master_key_of_another_form_is_said() {
+        let error = stores(PathBuf::from("."), Some("abc")).master_key().err().expect("refused").to_string();
+        assert!(error.contains("64 hexadecimal digits"), "{error}");
+    }
+}

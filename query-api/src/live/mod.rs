@@ -152,12 +152,9 @@ impl Live {
     }
 }
 
-/// The routes of the gateway, with their state in place.
-pub fn routes<S>(live: Live) -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    OpenApiRouter::new().routes(routes!(upgrade::open)).routes(routes!(tickets::buy)).with_state(live)
+/// The routes of the gateway.
+pub fn routes() -> OpenApiRouter<Live> {
+    OpenApiRouter::new().routes(routes!(upgrade::open)).routes(routes!(tickets::buy))
 }
 
 impl FromRef<Live> for Verifier {

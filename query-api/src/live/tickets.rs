@@ -33,7 +33,7 @@ pub(super) struct Ticket {
 /// For clients that cannot wait with their token until the first frame. It opens one socket, once, within 30 seconds.
 #[utoipa::path(
     post,
-    path = "/api/v1/live/tickets",
+    path = "/live/tickets",
     operation_id = "live_ticket",
     tag = "live",
     responses((status = 201, body = Ticket), (status = 401, body = Problem), (status = 503, body = Problem))

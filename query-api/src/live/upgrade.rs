@@ -18,7 +18,7 @@ const BUFFER: usize = 4 * 1024;
 /// JSON text frames, subprotocol `daybook.v1`. The first is `hello`; docs/live.md tells the rest.
 #[utoipa::path(
     get,
-    path = "/api/v1/live",
+    path = "/live",
     operation_id = "live_open",
     tag = "live",
     params(("ticket" = Option<String>, Query, description = "From POST /api/v1/live/tickets; else hello brings a token")),

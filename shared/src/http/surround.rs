@@ -56,7 +56,7 @@ pub fn surround(api: Router, openapi: OpenApi, health: impl Health) -> Router {
                 .or_else(|| panic.downcast_ref::<String>().cloned());
             Problem::internal(cause.unwrap_or_else(|| "a panic".to_owned())).into_response()
         }))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().on_failure(()))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }

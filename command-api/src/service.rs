@@ -1,0 +1,89 @@
+//! Starting the command API: the log's writer, the relay, and what the routes work with.
+
+use async_nats::Client;
+use shared::auth::{Issuer, Verifier};
+use shared::clock::Clock;
+use shared::jetstream::Retention;
+use shared::lifecycle::Shutdown;
+use shared::postgres::{DatabaseRole, options, pool, refuse_forgetful};
+use shared::seal::{Keyring, MasterKey};
+use shared::server_keys::ServerKeys;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, Cache, Parts};
+use crate::log::Log;
+use crate::relay::{self, Relay};
+use crate::sessions::{Passwords, Throttle};
+use crate::users::Registration;
+
+/// Connections for requests; the writer and the leaders have their own.
+const CONNECTIONS: u32 = 16;
+
+/// What the command API needs to start.
+pub struct Setup {
+    /// The database. The address' user must be allowed to become `daybook_command`.
+    pub database_url: String,
+    /// The carrier, if there is one.
+    pub nats: Option<Client>,
+    /// Wraps all keys.
+    pub master: MasterKey,
+    /// Time and ids.
+    pub clock: Clock,
+    /// Who may make an account.
+    pub registration: Registration,
+    /// Accept a database that may lose what it acknowledged.
+    pub throwaway: bool,
+}
+
+/// A command API that runs.
+pub struct Running {
+    /// What its routes work with.
+    pub app: App,
+    writer: JoinHandle<()>,
+    relay: Option<JoinHandle<()>>,
+    stop: Shutdown,
+}
+
+/// Starts the writer and the relay.
+pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running> {
+    let role = DatabaseRole::Command;
+    let pool = pool(&setup.database_url, role, None, CONNECTIONS)?;
+    if !setup.throwaway {
+        refuse_forgetful(&pool).await?;
+    }
+    let keys = ServerKeys::load(&pool, &setup.master).await?;
+    // The writer outlives the requests that wait for it.
+    let stop = Shutdown::new();
+    let (log, writer) = Log::start(options(&setup.database_url, role, None)?, stop.clone());
+    let relay = setup.nats.map(|nats| {
+        let relay =
+            Relay { pool: pool.clone(), nats, appended: log.appended(), retention: Retention::default() };
+        tokio::spawn(relay::run(relay, stop.clone()))
+    });
+    let app = App::new(Parts {
+        log,
+        keyring: Keyring::new(setup.master, pool.clone()),
+        issuer: Issuer::new(&keys, setup.clock),
+        verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown.clone()),
+        keys,
+        pool,
+        passwords: Passwords::default(),
+        throttle: Throttle::default(),
+        clock: setup.clock,
+        cache: Cache::default(),
+        registration: setup.registration,
+    });
+    Ok(Running { app, writer, relay, stop })
+}
+
+impl Running {
+    /// Writes what still waits, and ends. Call it when no request is under way any more.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A task that panicked has said so already.
+        _ = self.writer.await;
+        if let Some(relay) = self.relay {
+            _ = relay.await;
+        }
+    }
+}

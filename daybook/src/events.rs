@@ -1,0 +1,53 @@
+//! `daybook events`: prints the log, unsealed, an event a line.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use shared::config::Stores;
+use shared::postgres::{DatabaseRole, pool};
+use shared::seal::Keyring;
+
+use crate::{output, running};
+
+/// Events read at a time.
+const PAGE: i64 = 1_000;
+/// How often `--follow` looks for more.
+const POLL: Duration = Duration::from_millis(250);
+
+#[derive(clap::Args)]
+pub(crate) struct Events {
+    #[command(flatten)]
+    stores: Stores,
+    /// Begin after this position.
+    #[arg(long, default_value_t = 0)]
+    after: i64,
+    /// Go on as more happens.
+    #[arg(long)]
+    follow: bool,
+}
+
+impl Events {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let url = match &self.stores.database_url {
+            Some(url) => url.expose_secret().to_owned(),
+            None => running::read(&self.stores.data)?.database_url,
+        };
+        let pool = pool(&url, DatabaseRole::Query, None, 2)?;
+        let keyring = Keyring::new(self.stores.master_key()?, pool.clone());
+        let mut position = self.after;
+        let mut poll = tokio::time::interval(POLL);
+        loop {
+            let stored = shared::stored::after(&pool, position, PAGE).await?;
+            if stored.is_empty() {
+                if !self.follow {
+                    return Ok(());
+                }
+                poll.tick().await;
+            }
+            for opened in keyring.open(stored).await? {
+                position = opened.recorded.position;
+                output::line(&serde_json::to_string(&opened.recorded)?);
+            }
+        }
+    }
+}

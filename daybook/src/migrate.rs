@@ -1,0 +1,23 @@
+//! `daybook migrate`: brings a database to the form of this release.
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use shared::config::Stores;
+
+#[derive(clap::Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    stores: Stores,
+}
+
+impl Migrate {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let url = self.stores.database_url.as_ref().context(
+            "Name the database, as its owner: DATABASE_URL or --database-url. (daybook up migrates a database of its own by itself.)",
+        )?;
+        std::fs::create_dir_all(&self.stores.data)?;
+        shared::migrate::migrate(url.expose_secret(), &self.stores.master_key()?).await?;
+        tracing::info!("The database has the form of this release");
+        Ok(())
+    }
+}

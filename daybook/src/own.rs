@@ -1,0 +1,64 @@
+//! Servers of our own, for whoever named none: Postgres and NATS as children of this process.
+
+use std::path::Path;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use servers::nats::{self, Nats};
+use servers::postgres::{self, Durability, Postgres};
+use shared::config::Stores;
+
+/// The database that is made in a Postgres of our own.
+const DATABASE: &str = "daybook";
+
+/// Addresses to work with, and the servers behind them that end with us.
+pub(crate) struct Servers {
+    pub(crate) database_url: String,
+    pub(crate) nats_url: String,
+    postgres: Option<Postgres>,
+    nats: Option<Nats>,
+}
+
+impl Servers {
+    /// Uses the servers that were named, and starts those that were not.
+    pub(crate) async fn start(stores: &Stores) -> anyhow::Result<Self> {
+        let (database_url, postgres) = match &stores.database_url {
+            Some(url) => (url.expose_secret().to_owned(), None),
+            None => own_postgres(&stores.data).await.map(|(url, server)| (url, Some(server)))?,
+        };
+        let (nats_url, nats) = match &stores.nats_url {
+            Some(url) => (url.expose_secret().to_owned(), None),
+            None => own_nats(&stores.data).await.map(|(url, server)| (url, Some(server)))?,
+        };
+        Ok(Self { database_url, nats_url, postgres, nats })
+    }
+
+    /// Stops what was started, the carrier first.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        if let Some(mut nats) = self.nats {
+            nats.stop().await?;
+        }
+        if let Some(postgres) = self.postgres {
+            postgres.shutdown().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn own_postgres(data: &Path) -> anyhow::Result<(String, Postgres)> {
+    let options = postgres::Options {
+        data: data.join("postgres"),
+        durability: Durability::Durable,
+        settings: Vec::new(),
+    };
+    let server = Postgres::start(options).await.context("Postgres did not start")?;
+    server.create_database(DATABASE).await?;
+    Ok((server.url(DATABASE), server))
+}
+
+async fn own_nats(data: &Path) -> anyhow::Result<(String, Nats)> {
+    let server = Nats::start(nats::Options { store: data.join("nats"), port: None })
+        .await
+        .context("NATS did not start")?;
+    Ok((server.url(), server))
+}

@@ -1,0 +1,82 @@
+//! The data folder belongs to one `daybook up` at a time, which leaves word there of how to reach it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+/// How to reach a `daybook up`: kept in the data folder, readable by its owner only.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// The address of its port.
+    pub(crate) url: String,
+    /// Its database.
+    pub(crate) database_url: String,
+    /// Its process id.
+    pub(crate) pid: u32,
+}
+
+/// Held while a `daybook up` runs on a data folder; the system lets go of it however the process ends.
+pub(crate) struct Hold(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
+
+/// Takes the data folder, which is made if it is not there, or says who has it.
+pub(crate) fn hold(data: &Path) -> anyhow::Result<Hold> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("{} cannot be made", data.display()))?;
+    let file =
+        OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(data.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Hold(file)),
+        Err(TryLockError::WouldBlock) => match read(data) {
+            Ok(other) => bail!(
+                "Daybook is running on {} already (process {}, {}). Stop it, or give this one a folder of its own with --data.",
+                data.display(),
+                other.pid,
+                other.url
+            ),
+            Err(_) => bail!("Daybook is starting on {} already.", data.display()),
+        },
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", data.display()))
+        }
+    }
+}
+
+/// Leaves word of how to reach this process.
+pub(crate) fn write(data: &Path, address: SocketAddr, database_url: &str) -> anyhow::Result<String> {
+    let url = format!("http://{address}");
+    let running =
+        Running { url: url.clone(), database_url: database_url.to_owned(), pid: std::process::id() };
+    let path = data.join("running.json");
+    let new = data.join("running.json.new");
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&serde_json::to_vec_pretty(&running)?)?;
+    std::fs::rename(new, path)?;
+    Ok(url)
+}
+
+/// How to reach the `daybook up` of a data folder.
+pub(crate) fn read(data: &Path) -> anyhow::Result<Running> {
+    let path = data.join("running.json");
+    let text = std::fs::read(&path).with_context(|| {
+        format!(
+            "Nothing seems to run on {}: there is no {}. Start it with ./dev up.",
+            data.display(),
+            path.display()
+        )
+    })?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// Takes the word back.
+pub(crate) fn clear(data: &Path) {
+    // Gone already is as good.
+    _ = std::fs::remove_file(data.join("running.json"));
+}

@@ -1,0 +1,320 @@
+//! A gateway of one's own over a fresh database, with a hand in place of the command side and the projector.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::{SinkExt, StreamExt};
+use query_api::live::{self, Live, Parts, Settings};
+use query_api::watermark::Watermark;
+use serde_json::{Value, json};
+use servers::testing::{self, TestDatabase};
+use shared::auth::{Issuer, Verifier};
+use shared::clock::Clock;
+use shared::id::{NoteId, NotebookId, SessionId, UserId};
+use shared::lifecycle::Shutdown;
+use shared::postgres::{DatabaseRole, pool};
+use shared::seal::{Keyring, MasterKey};
+use shared::server_keys::ServerKeys;
+use shared::{migrate, read_schema};
+use sqlx::PgPool;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use uuid::Uuid;
+
+pub const ADA: UserId = UserId(Uuid::from_u128(0xada));
+pub const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
+pub const LAB: NotebookId = NotebookId(Uuid::from_u128(0x1ab));
+pub const SAFE: NotebookId = NotebookId(Uuid::from_u128(0x5afe));
+pub const NOTE: NoteId = NoteId(Uuid::from_u128(0x207e));
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub struct World {
+    /// Runs as the owner, with the read schema as its search path.
+    pub owner: PgPool,
+    pub query: PgPool,
+    pub shutdown: Shutdown,
+    pub epoch: String,
+    keys: ServerKeys,
+    address: SocketAddr,
+    _database: TestDatabase,
+}
+
+pub struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// Small, so that a few events are more than a ring, a page or a queue holds.
+pub fn small() -> Settings {
+    Settings { ring_events: 4, page: 3, queue: 2, catch_ups: 1, ..Settings::default() }
+}
+
+fn master() -> MasterKey {
+    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
+}
+
+async fn migrated(url: String) -> Result<()> {
+    migrate::migrate(&url, &master()).await?;
+    let projector = pool(&url, DatabaseRole::Projector, None, 1)?;
+    read_schema::ensure(&projector, read_schema::name()).await?;
+    projector.close().await;
+    Ok(())
+}
+
+impl World {
+    pub async fn start(settings: Settings) -> Self {
+        Self::with(settings, None).await
+    }
+
+    pub async fn with(settings: Settings, nats: Option<async_nats::Client>) -> Self {
+        let template = format!("live_{}_{}", migrate::fingerprint(), read_schema::name());
+        let database = testing::database(&template, migrated).await.expect("a database");
+        let url = &database.url;
+        let options: sqlx::postgres::PgConnectOptions = url.parse().expect("an address");
+        let owner = PgPool::connect_lazy_with(options.options([("search_path", read_schema::name())]));
+        let query = pool(url, DatabaseRole::Query, Some(read_schema::name()), 8).expect("a pool");
+        let keys = ServerKeys::load(&query, &master()).await.expect("made by the migration");
+        let epoch = sqlx::query_scalar("select epoch from es.epoch").fetch_one(&owner).await.expect("one");
+        sqlx::query("update checkpoint set epoch = $1").bind(&epoch).execute(&owner).await.expect("one row");
+        let (shutdown, address) = (Shutdown::new(), ([127, 0, 0, 1], 0).into());
+        let mut world = Self { owner, query, shutdown, epoch, keys, address, _database: database };
+        world.serve(settings, nats).await;
+        world
+    }
+
+    /// Starts (another) gateway process over the same database; clients come to the newest.
+    pub async fn serve(&mut self, settings: Settings, nats: Option<async_nats::Client>) {
+        let watermark = Watermark::start(self.query.clone(), nats, &self.shutdown);
+        let mut marks = watermark.subscribe();
+        let known = marks.wait_for(|mark| !mark.epoch.is_empty());
+        drop(timeout(DEADLINE, known).await.expect("in time").expect("a mark"));
+        let live = Live::start(
+            Parts {
+                pool: self.query.clone(),
+                keyring: Keyring::new(master(), self.query.clone()),
+                watermark,
+                verifier: Verifier::start(
+                    &self.keys,
+                    Clock::System,
+                    self.query.clone(),
+                    self.shutdown.clone(),
+                ),
+                clock: Clock::System,
+                shutdown: self.shutdown.clone(),
+            },
+            settings,
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        self.address = listener.local_addr().expect("bound");
+        let routes = live::routes().with_state::<()>(live);
+        let (router, _) = utoipa_axum::router::OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+
+    /// Writes events and what they fold to, in one transaction, as projector and command side do between them.
+    pub async fn append(&self, events: &[Value]) -> i64 {
+        let head = self.append_unread(events).await;
+        self.fold(head).await;
+        head
+    }
+
+    /// Writes events that are not folded yet: they cannot be read.
+    pub async fn append_unread(&self, events: &[Value]) -> i64 {
+        let head: i64 = sqlx::query_scalar(
+            "with new as (
+               insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
+                 event_version, payload, metadata, scopes, recorded_at)
+               select base.n + e.n, gen_random_uuid(), e.e->>'aggregate', e.e->>'id', base.n + e.n, e.e->>'type', '1.0',
+                 e.e->'data', jsonb_build_object('actor', e.e->>'id', 'correlation', 'c', 'causation', 'c'),
+                 array(select jsonb_array_elements_text(e.e->'scopes')), clock_timestamp()
+                 from jsonb_array_elements($1) with ordinality e(e, n),
+                      (select coalesce(max(position), 0) n from es.event) base
+               returning position)
+             select max(position) from new",
+        )
+        .bind(Value::from(events.to_vec()))
+        .fetch_one(&self.owner)
+        .await
+        .expect("events");
+        head
+    }
+
+    /// Brings the read tables to a position.
+    pub async fn fold(&self, to: i64) {
+        let statements = [
+            "insert into feed select unnest(scopes), position from es.event
+              where position > (select position from checkpoint) and position <= $1",
+            "insert into notebook_members select aggregate_id::uuid, (payload->>'owner')::uuid, 'owner', recorded_at
+               from es.event where event_type = 'NotebookCreated' and position <= $1 on conflict do nothing",
+            "insert into notes select aggregate_id::uuid, (payload->>'notebook_id')::uuid, 't', 'a', recorded_at, 'a',
+               recorded_at, 1 from es.event where event_type = 'NoteCreated' and position <= $1
+             on conflict do nothing",
+            "update notes set notebook_id = (e.payload->>'to')::uuid from es.event e
+              where e.event_type = 'NoteMoved' and e.aggregate_id = notes.id::text and e.position <= $1
+                and e.position > (select position from checkpoint)",
+            "update checkpoint set position = $1",
+        ];
+        let mut transaction = self.owner.begin().await.expect("a transaction");
+        for statement in statements {
+            sqlx::query(statement).bind(to).execute(&mut *transaction).await.expect(statement);
+        }
+        transaction.commit().await.expect("committed");
+    }
+
+    /// A token of a session of that person's, good for the usual time since `clock`.
+    pub fn token(&self, user: UserId, clock: Clock) -> (String, SessionId) {
+        let session = SessionId(Clock::System.new_id());
+        (Issuer::new(&self.keys, clock).issue(user, session).0, session)
+    }
+
+    pub async fn dial(&self, query: &str) -> Result<Client, Box<Error>> {
+        let address = format!("ws://{}/api/v1/live{query}", self.address);
+        connect_async(address).await.map(|(socket, _)| Client(socket)).map_err(Box::new)
+    }
+
+    /// A socket that has said hello with these further members.
+    pub async fn hello(&self, user: UserId, more: Value) -> Client {
+        let mut client = self.dial("").await.expect("a socket");
+        let mut hello = json!({"type": "hello", "token": self.token(user, Clock::System).0});
+        if let (Value::Object(hello), Value::Object(more)) = (&mut hello, more) {
+            hello.extend(more);
+        }
+        client.send(&hello).await;
+        client
+    }
+
+    pub async fn resume(&self, user: UserId, after: i64) -> Client {
+        let mut client = self.hello(user, json!({"resume": {"epoch": self.epoch, "after": after}})).await;
+        assert_eq!(client.next().await["type"], "welcome");
+        client
+    }
+
+    /// A socket that is live.
+    pub async fn live(&self, user: UserId) -> Client {
+        let mut client = self.hello(user, json!({})).await;
+        assert_eq!(client.next().await["type"], "welcome");
+        assert_eq!(client.next().await["type"], "live");
+        client
+    }
+
+    /// Knocks until the gateway has come to a position.
+    pub async fn reaches(&self, position: i64) {
+        let knocking = async {
+            while self.hello(BOB, json!({"topics": []})).await.next().await["position"].as_i64()
+                < Some(position)
+            {}
+        };
+        timeout(DEADLINE, knocking).await.expect("the feed comes to the position in time");
+    }
+
+    pub async fn post(&self, path: &str, token: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+}
+
+impl Client {
+    pub async fn send(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.expect("sent");
+    }
+
+    /// The next frame; fails when none comes in time.
+    pub async fn next(&mut self) -> Value {
+        let next = async {
+            loop {
+                match self.0.next().await.expect("the socket is open").expect("a frame") {
+                    Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                    Message::Close(why) => panic!("closed: {why:?}"),
+                    Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => {}
+                }
+            }
+        };
+        timeout(DEADLINE, next).await.expect("a frame in time")
+    }
+
+    /// The positions of events until a frame of another type comes, and that frame. Progress is passed over.
+    pub async fn events(&mut self) -> (Vec<i64>, Value) {
+        let mut positions = Vec::new();
+        loop {
+            let frame = self.next().await;
+            match frame["type"].as_str() {
+                Some("event") => positions.push(frame["event"]["position"].as_i64().expect("a position")),
+                Some("progress") => {}
+                Some(_) | None => return (positions, frame),
+            }
+        }
+    }
+
+    /// The position of the next event, or the next `live`.
+    pub async fn event_or_live(&mut self) -> Result<i64, Value> {
+        loop {
+            let frame = self.next().await;
+            match frame["type"].as_str() {
+                Some("event") => return Ok(frame["event"]["position"].as_i64().expect("a position")),
+                Some("progress") => {}
+                Some(_) | None => return Err(frame),
+            }
+        }
+    }
+
+    /// The positions of events that were sent before our ping was answered.
+    pub async fn events_until_pong(&mut self) -> Vec<i64> {
+        self.send(&json!({"type": "ping"})).await;
+        let (positions, frame) = self.events().await;
+        assert_eq!(frame, json!({"type": "pong"}));
+        positions
+    }
+
+    /// The code of the goodbye; what comes before it is passed over.
+    pub async fn bye(&mut self) -> String {
+        loop {
+            let frame = self.next().await;
+            if frame["type"] == "bye" {
+                return frame["code"].as_str().expect("a code").to_owned();
+            }
+        }
+    }
+}
+
+pub fn notebook(owner: UserId, id: NotebookId) -> Value {
+    json!({"aggregate": "notebook", "id": id, "type": "NotebookCreated", "data": {"owner": owner, "name": "Lab"},
+           "scopes": [format!("notebook:{id}")]})
+}
+
+pub fn renamed(id: NotebookId) -> Value {
+    json!({"aggregate": "notebook", "id": id, "type": "NotebookRenamed", "data": {"name": "Laboratory"},
+           "scopes": [format!("notebook:{id}")]})
+}
+
+pub fn note(id: NoteId, notebook: NotebookId) -> Value {
+    json!({"aggregate": "note", "id": id, "type": "NoteCreated", "data": {"notebook_id": notebook, "title": "Dreams"},
+           "scopes": [format!("note:{id}"), format!("notebook:{notebook}")]})
+}
+
+pub fn retitled(id: NoteId, notebook: NotebookId) -> Value {
+    json!({"aggregate": "note", "id": id, "type": "NoteRetitled", "data": {"title": "Plans"},
+           "scopes": [format!("note:{id}"), format!("notebook:{notebook}")]})
+}
+
+pub fn moved(id: NoteId, from: NotebookId, to: NotebookId) -> Value {
+    json!({"aggregate": "note", "id": id, "type": "NoteMoved", "data": {"from": from, "to": to},
+           "scopes": [format!("note:{id}"), format!("notebook:{from}"), format!("notebook:{to}")]})
+}
+
+/// An event of a person's own, of about so many bytes.
+pub fn preferences(user: UserId, bytes: usize) -> Value {
+    json!({"aggregate": "user", "id": user, "type": "PreferencesSet",
+           "data": {"preferences": {"theme": "x".repeat(bytes)}}, "scopes": [format!("user:{user}")]})
+}
