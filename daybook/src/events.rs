@@ -35,14 +35,14 @@ impl Events {
         let pool = pool(&url, DatabaseRole::Query, None, 2)?;
         let keyring = Keyring::new(self.stores.master_key()?, pool.clone());
         let mut position = self.after;
-        let mut poll = tokio::time::interval(POLL);
+        let mut ticks = tokio::time::interval(POLL);
         loop {
             let stored = shared::stored::after(&pool, position, PAGE).await?;
             if stored.is_empty() {
                 if !self.follow {
                     return Ok(());
                 }
-                poll.tick().await;
+                ticks.tick().await;
             }
             for opened in keyring.open(stored).await? {
                 position = opened.recorded.position;

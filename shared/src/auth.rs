@@ -187,9 +187,9 @@ fn key_id(signing: &SigningKey) -> String {
 }
 
 async fn follow_ended(pool: PgPool, ended: Ended, clock: Clock, shutdown: Shutdown) {
-    let mut poll = tokio::time::interval(POLL);
+    let mut ticks = tokio::time::interval(POLL);
     let mut away = false;
-    while shutdown.run_until_cancelled(poll.tick()).await.is_some() {
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         match recently_ended(&pool).await {
             Ok(sessions) => {
                 away = false;

@@ -107,7 +107,7 @@ impl From<sqlx::Error> for Problem {
                 | sqlx::Error::Tls(_)
         ) || error
             .as_database_error()
-            .and_then(|error| error.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .is_some_and(|code| is_passing(&code));
         if away {
             tracing::warn!(cause = %error, "The database cannot be reached");

@@ -146,7 +146,9 @@ impl App {
             }
             Ok(Outcome::Conflict { .. }) => {
                 self.cache.drop(A::TYPE, id);
-                read.iter().for_each(|expect| self.cache.drop(expect.aggregate_type, &expect.aggregate_id));
+                for expect in &read {
+                    self.cache.drop(expect.aggregate_type, &expect.aggregate_id);
+                }
                 Attempt::Again
             }
             Ok(Outcome::Claimed { kind }) => Attempt::Refused { problem: taken(&kind), stale: false },

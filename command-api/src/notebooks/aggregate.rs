@@ -51,7 +51,7 @@ impl Notebook {
             }
             (E::NotebookRenamed { name: new }, Self::Live { name, .. }) => *name = new,
             (E::NotebookDescribed { description: new }, Self::Live { description, .. }) => {
-                *description = Some(new)
+                *description = Some(new);
             }
             (E::NotebookRenamed { .. } | E::NotebookDescribed { .. }, Self::Missing) => (),
         }

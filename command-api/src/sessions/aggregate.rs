@@ -45,6 +45,7 @@ impl Session {
         self == Self::Open { user_id: user }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "all aggregates evolve alike")]
     fn evolve(&mut self, event: E) {
         *self = match event {
             E::SessionOpened { user_id, .. } => Self::Open { user_id },

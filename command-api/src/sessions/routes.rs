@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = sessions::Login)]
-struct Login {
+struct Credentials {
     /// E-mail address or username.
     login: String,
     /// The password.
@@ -69,15 +69,15 @@ struct Tokens {
 }
 
 /// Log in with an e-mail address or a username.
-#[utoipa::path(post, path = "/auth/login", operation_id = "auth_login", tag = "auth", request_body = Login,
+#[utoipa::path(post, path = "/auth/login", operation_id = "auth_login", tag = "auth", request_body = Credentials,
     responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
 async fn login(
     State(app): State<App>,
     parts: Parts,
-    Json(body): Json<Login>,
+    Json(body): Json<Credentials>,
 ) -> Result<axum::Json<Tokens>, Problem> {
     let address = peer(&parts);
-    app.throttle.check(app.keys.claim("login", &body.login), address)?;
+    app.throttle.check(&app.keys.claim("login", &body.login), address)?;
     let account = find_account(&app, &body.login).await?;
     let (user, hash) = account.unzip();
     let right = app.passwords.check(&body.password, hash).await?;

@@ -130,7 +130,7 @@ fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
                 }
             }
             plain @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-                _ = target.insert(name, plain)
+                _ = target.insert(name, plain);
             }
         }
     }

@@ -82,7 +82,7 @@ async fn register(
         ));
     }
     let claim = app.keys.claim("register", body.email.as_str());
-    app.throttle.check(claim.clone(), peer(&parts))?;
+    app.throttle.check(&claim, peer(&parts))?;
     let hash = app.passwords.hash(&body.password).await?;
     // Nobody is logged in yet, so keys are remembered per e-mail address.
     let remembered = format!("register:{}", hex::encode(claim));

@@ -26,7 +26,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                _ = connections.spawn(connect(stream, peer, router.clone(), shutdown.clone()))
+                _ = connections.spawn(connect(stream, peer, router.clone(), shutdown.clone()));
             }
             Err(cause) => {
                 // Out of file descriptors, or the peer has gone: neither is a reason to stop listening.
