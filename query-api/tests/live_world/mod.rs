@@ -24,29 +24,29 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use uuid::Uuid;
 
-pub const ADA: UserId = UserId(Uuid::from_u128(0xada));
-pub const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
-pub const LAB: NotebookId = NotebookId(Uuid::from_u128(0x1ab));
-pub const SAFE: NotebookId = NotebookId(Uuid::from_u128(0x5afe));
-pub const NOTE: NoteId = NoteId(Uuid::from_u128(0x207e));
+pub(crate) const ADA: UserId = UserId(Uuid::from_u128(0xada));
+pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
+pub(crate) const LAB: NotebookId = NotebookId(Uuid::from_u128(0x1ab));
+pub(crate) const SAFE: NotebookId = NotebookId(Uuid::from_u128(0x5afe));
+pub(crate) const NOTE: NoteId = NoteId(Uuid::from_u128(0x207e));
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-pub struct World {
+pub(crate) struct World {
     /// Runs as the owner, with the read schema as its search path.
-    pub owner: PgPool,
-    pub query: PgPool,
-    pub shutdown: Shutdown,
-    pub epoch: String,
+    pub(crate) owner: PgPool,
+    pub(crate) query: PgPool,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) epoch: String,
     keys: ServerKeys,
     address: SocketAddr,
     _database: TestDatabase,
 }
 
-pub struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// Small, so that a few events are more than a ring, a page or a queue holds.
-pub fn small() -> Settings {
+pub(crate) fn small() -> Settings {
     Settings { ring_events: 4, page: 3, queue: 2, catch_ups: 1, ..Settings::default() }
 }
 
@@ -63,11 +63,11 @@ async fn migrated(url: String) -> Result<()> {
 }
 
 impl World {
-    pub async fn start(settings: Settings) -> Self {
+    pub(crate) async fn start(settings: Settings) -> Self {
         Self::with(settings, None).await
     }
 
-    pub async fn with(settings: Settings, nats: Option<async_nats::Client>) -> Self {
+    pub(crate) async fn with(settings: Settings, nats: Option<async_nats::Client>) -> Self {
         let template = format!("live_{}_{}", migrate::fingerprint(), read_schema::name());
         let database = testing::database(&template, migrated).await.expect("a database");
         let url = &database.url;
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Starts (another) gateway process over the same database; clients come to the newest.
-    pub async fn serve(&mut self, settings: Settings, nats: Option<async_nats::Client>) {
+    pub(crate) async fn serve(&mut self, settings: Settings, nats: Option<async_nats::Client>) {
         let watermark = Watermark::start(self.query.clone(), nats, &self.shutdown);
         let mut marks = watermark.subscribe();
         let known = marks.wait_for(|mark| !mark.epoch.is_empty());
@@ -107,20 +107,21 @@ impl World {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         self.address = listener.local_addr().expect("bound");
-        let routes = live::routes().with_state::<()>(live);
-        let (router, _) = utoipa_axum::router::OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
+        let gateway = live::routes().with_state::<()>(live);
+        let (router, _) =
+            utoipa_axum::router::OpenApiRouter::new().nest("/api/v1", gateway).split_for_parts();
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 
     /// Writes events and what they fold to, in one transaction, as projector and command side do between them.
-    pub async fn append(&self, events: &[Value]) -> i64 {
+    pub(crate) async fn append(&self, events: &[Value]) -> i64 {
         let head = self.append_unread(events).await;
         self.fold(head).await;
         head
     }
 
     /// Writes events that are not folded yet: they cannot be read.
-    pub async fn append_unread(&self, events: &[Value]) -> i64 {
+    pub(crate) async fn append_unread(&self, events: &[Value]) -> i64 {
         let head: i64 = sqlx::query_scalar(
             "with new as (
                insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
@@ -141,7 +142,7 @@ impl World {
     }
 
     /// Brings the read tables to a position.
-    pub async fn fold(&self, to: i64) {
+    pub(crate) async fn fold(&self, to: i64) {
         let statements = [
             "insert into feed select unnest(scopes), position from es.event
               where position > (select position from checkpoint) and position <= $1",
@@ -163,18 +164,18 @@ impl World {
     }
 
     /// A token of a session of that person's, good for the usual time since `clock`.
-    pub fn token(&self, user: UserId, clock: Clock) -> (String, SessionId) {
+    pub(crate) fn token(&self, user: UserId, clock: Clock) -> (String, SessionId) {
         let session = SessionId(Clock::System.new_id());
         (Issuer::new(&self.keys, clock).issue(user, session).0, session)
     }
 
-    pub async fn dial(&self, query: &str) -> Result<Client, Box<Error>> {
+    pub(crate) async fn dial(&self, query: &str) -> Result<Client, Box<Error>> {
         let address = format!("ws://{}/api/v1/live{query}", self.address);
         connect_async(address).await.map(|(socket, _)| Client(socket)).map_err(Box::new)
     }
 
     /// A socket that has said hello with these further members.
-    pub async fn hello(&self, user: UserId, more: Value) -> Client {
+    pub(crate) async fn hello(&self, user: UserId, more: Value) -> Client {
         let mut client = self.dial("").await.expect("a socket");
         let mut hello = json!({"type": "hello", "token": self.token(user, Clock::System).0});
         if let (Value::Object(hello), Value::Object(more)) = (&mut hello, more) {
@@ -184,14 +185,14 @@ impl World {
         client
     }
 
-    pub async fn resume(&self, user: UserId, after: i64) -> Client {
+    pub(crate) async fn resume(&self, user: UserId, after: i64) -> Client {
         let mut client = self.hello(user, json!({"resume": {"epoch": self.epoch, "after": after}})).await;
         assert_eq!(client.next().await["type"], "welcome");
         client
     }
 
     /// A socket that is live.
-    pub async fn live(&self, user: UserId) -> Client {
+    pub(crate) async fn live(&self, user: UserId) -> Client {
         let mut client = self.hello(user, json!({})).await;
         assert_eq!(client.next().await["type"], "welcome");
         assert_eq!(client.next().await["type"], "live");
@@ -199,7 +200,7 @@ impl World {
     }
 
     /// Knocks until the gateway has come to a position.
-    pub async fn reaches(&self, position: i64) {
+    pub(crate) async fn reaches(&self, position: i64) {
         let knocking = async {
             while self.hello(BOB, json!({"topics": []})).await.next().await["position"].as_i64()
                 < Some(position)
@@ -208,7 +209,7 @@ impl World {
         timeout(DEADLINE, knocking).await.expect("the feed comes to the position in time");
     }
 
-    pub async fn post(&self, path: &str, token: &str) -> String {
+    pub(crate) async fn post(&self, path: &str, token: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         let request = format!(
@@ -222,16 +223,16 @@ impl World {
 }
 
 impl Client {
-    pub async fn send(&mut self, frame: &Value) {
+    pub(crate) async fn send(&mut self, frame: &Value) {
         self.send_text(&frame.to_string()).await;
     }
 
-    pub async fn send_text(&mut self, text: &str) {
+    pub(crate) async fn send_text(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.expect("sent");
     }
 
     /// The next frame; fails when none comes in time.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let next = async {
             loop {
                 match self.0.next().await.expect("the socket is open").expect("a frame") {
@@ -245,7 +246,7 @@ impl Client {
     }
 
     /// The positions of events until a frame of another type comes, and that frame. Progress is passed over.
-    pub async fn events(&mut self) -> (Vec<i64>, Value) {
+    pub(crate) async fn events(&mut self) -> (Vec<i64>, Value) {
         let mut positions = Vec::new();
         loop {
             let frame = self.next().await;
@@ -258,7 +259,7 @@ impl Client {
     }
 
     /// The position of the next event, or the next `live`.
-    pub async fn event_or_live(&mut self) -> Result<i64, Value> {
+    pub(crate) async fn event_or_live(&mut self) -> Result<i64, Value> {
         loop {
             let frame = self.next().await;
             match frame["type"].as_str() {
@@ -270,7 +271,7 @@ impl Client {
     }
 
     /// The positions of events that were sent before our ping was answered.
-    pub async fn events_until_pong(&mut self) -> Vec<i64> {
+    pub(crate) async fn events_until_pong(&mut self) -> Vec<i64> {
         self.send(&json!({"type": "ping"})).await;
         let (positions, frame) = self.events().await;
         assert_eq!(frame, json!({"type": "pong"}));
@@ -278,7 +279,7 @@ impl Client {
     }
 
     /// The code of the goodbye; what comes before it is passed over.
-    pub async fn bye(&mut self) -> String {
+    pub(crate) async fn bye(&mut self) -> String {
         loop {
             let frame = self.next().await;
             if frame["type"] == "bye" {
@@ -288,33 +289,33 @@ impl Client {
     }
 }
 
-pub fn notebook(owner: UserId, id: NotebookId) -> Value {
+pub(crate) fn notebook(owner: UserId, id: NotebookId) -> Value {
     json!({"aggregate": "notebook", "id": id, "type": "NotebookCreated", "data": {"owner": owner, "name": "Lab"},
            "scopes": [format!("notebook:{id}")]})
 }
 
-pub fn renamed(id: NotebookId) -> Value {
+pub(crate) fn renamed(id: NotebookId) -> Value {
     json!({"aggregate": "notebook", "id": id, "type": "NotebookRenamed", "data": {"name": "Laboratory"},
            "scopes": [format!("notebook:{id}")]})
 }
 
-pub fn note(id: NoteId, notebook: NotebookId) -> Value {
+pub(crate) fn note(id: NoteId, notebook: NotebookId) -> Value {
     json!({"aggregate": "note", "id": id, "type": "NoteCreated", "data": {"notebook_id": notebook, "title": "Dreams"},
            "scopes": [format!("note:{id}"), format!("notebook:{notebook}")]})
 }
 
-pub fn retitled(id: NoteId, notebook: NotebookId) -> Value {
+pub(crate) fn retitled(id: NoteId, notebook: NotebookId) -> Value {
     json!({"aggregate": "note", "id": id, "type": "NoteRetitled", "data": {"title": "Plans"},
            "scopes": [format!("note:{id}"), format!("notebook:{notebook}")]})
 }
 
-pub fn moved(id: NoteId, from: NotebookId, to: NotebookId) -> Value {
+pub(crate) fn moved(id: NoteId, from: NotebookId, to: NotebookId) -> Value {
     json!({"aggregate": "note", "id": id, "type": "NoteMoved", "data": {"from": from, "to": to},
            "scopes": [format!("note:{id}"), format!("notebook:{from}"), format!("notebook:{to}")]})
 }
 
 /// An event of a person's own, of about so many bytes.
-pub fn preferences(user: UserId, bytes: usize) -> Value {
+pub(crate) fn preferences(user: UserId, bytes: usize) -> Value {
     json!({"aggregate": "user", "id": user, "type": "PreferencesSet",
            "data": {"preferences": {"theme": "x".repeat(bytes)}}, "scopes": [format!("user:{user}")]})
 }
