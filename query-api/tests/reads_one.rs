@@ -1,0 +1,121 @@
+//! Reading one thing: who may see it, at which position, and when it need not be sent again.
+
+mod reads_world;
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::Request;
+use reads_world::{ADA, BOB, in_schema, world};
+use serde_json::json;
+use uuid::Uuid;
+
+fn address(room: &str, id: u128) -> String {
+    format!("/{room}/{}", Uuid::from_u128(id))
+}
+
+#[tokio::test]
+async fn a_person_reads_themselves() {
+    let world = world().await;
+    world.user(ADA, "ada").await;
+    world.user(BOB, "bob").await;
+    let me = world.get(ADA, "/me").await;
+    let wanted = json!({
+        "id": ADA, "email": "ada@example.org", "username": "ada", "display_name": "ada", "first_name": null,
+        "last_name": null, "avatar_url": null, "preferences": {"theme": "dark"},
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-02T00:00:00Z", "version": 3
+    });
+    assert_eq!((me.status.as_u16(), me.body.clone()), (200, wanted));
+    assert_eq!((me.header("position"), me.header("content-type")), ("0000000a-7", "application/json"));
+}
+
+#[tokio::test]
+async fn nobody_is_refused_and_a_newcomer_asked_to_wait() {
+    let world = world().await;
+    let nobody = world.ask(Request::get("/me").body(Body::empty()).expect("a request")).await;
+    assert_eq!(nobody.refusal(), (401, "token-missing"));
+    assert_eq!(world.get(ADA, "/me").await.refusal(), (503, "not-yet"));
+}
+
+#[tokio::test]
+async fn a_notebook_and_its_notes_are_there_for_its_members_only() {
+    let world = world().await;
+    world.notebook(1, ADA, 0).await;
+    world.note(2, 1, 5).await;
+    world.note(3, 1, 6).await;
+    let notebook = world.get(ADA, &address("notebooks", 1)).await;
+    assert_eq!((&notebook.body["role"], &notebook.body["note_count"]), (&json!("owner"), &json!(2)));
+    let note = world.get(ADA, &address("notes", 2)).await;
+    assert_eq!((&note.body["role"], &note.body["title"]), (&json!("owner"), &json!("2")));
+    assert_eq!(note.header("position"), "0000000a-7");
+    for (room, id, slug) in [("notebooks", 1, "notebook-missing"), ("notes", 2, "note-missing")] {
+        let hidden = world.get(BOB, &address(room, id)).await;
+        let missing = world.get(BOB, &address(room, 99)).await;
+        assert_eq!(hidden.refusal(), (404, slug));
+        assert_eq!(hidden.body, missing.body);
+    }
+    assert_eq!(world.get(ADA, "/notes/no-uuid").await.status.as_u16(), 404);
+    assert!(world.get(BOB, "/notes").await.items("id").is_empty());
+}
+
+#[tokio::test]
+async fn a_shared_notebook_is_seen_in_the_role_it_was_shared_in() {
+    let world = world().await;
+    world.notebook(1, ADA, 0).await;
+    world.note(2, 1, 5).await;
+    let id = Uuid::from_u128(1);
+    world.write(&format!("insert into notebook_members values ('{id}', '{BOB}', 'viewer', now())")).await;
+    for address in [address("notebooks", 1), address("notes", 2)] {
+        assert_eq!(world.get(BOB, &address).await.body["role"], json!("viewer"));
+    }
+    assert_eq!(world.get(BOB, "/notes").await.items("role"), ["viewer"]);
+    assert_eq!(world.get(BOB, "/notebooks").await.items("role"), ["viewer"]);
+}
+
+#[tokio::test]
+async fn what_was_seen_is_not_sent_again_until_it_changes() {
+    let world = world().await;
+    world.notebook(1, ADA, 0).await;
+    world.note(2, 1, 5).await;
+    for address in [address("notes", 2), "/notes".to_owned()] {
+        let first = world.get(ADA, &address).await;
+        let tag = first.header("etag").to_owned();
+        assert!(tag.starts_with("W/\""), "{tag}");
+        let both = format!("\"other\", {tag}");
+        let again = world.get_unless(ADA, &address, Some(&both)).await;
+        assert_eq!((again.status.as_u16(), again.header("etag")), (304, tag.as_str()));
+        assert_eq!((again.header("position"), &again.body), ("0000000a-7", &json!(null)));
+        world.write("update notes set version = version + 1").await;
+        let changed = world.get_unless(ADA, &address, Some(&tag)).await;
+        assert_eq!(changed.status.as_u16(), 200);
+        assert_ne!(changed.header("etag"), tag);
+    }
+}
+
+#[tokio::test]
+async fn a_read_waits_for_what_its_caller_has_seen_but_not_for_ever() {
+    let world = world().await;
+    for reached in ["7", "0000000a-7", "0000000a-1"] {
+        assert_eq!(world.get(ADA, &format!("/notes?after={reached}")).await.status.as_u16(), 200);
+    }
+    let begun = Instant::now();
+    let late = world.get(ADA, "/notes?after=8").await;
+    assert_eq!((late.refusal(), late.header("retry-after")), ((503, "not-yet"), "1"));
+    assert!((Duration::from_secs(2)..Duration::from_secs(4)).contains(&begun.elapsed()));
+    let stale = world.get(ADA, &format!("{}?after=0000000b-1", address("notes", 2))).await;
+    assert_eq!(stale.refusal(), (409, "epoch-changed"));
+    assert_eq!(world.get(ADA, "/me?after=soon").await.refusal(), (400, "bad-query"));
+}
+
+#[tokio::test]
+async fn tables_that_are_not_there_yet_are_being_built() {
+    let nowhere = in_schema("read_nowhere").await;
+    for address in ["/me", "/notes", "/notebooks"] {
+        let building = nowhere.get(ADA, address).await;
+        assert_eq!(building.refusal(), (503, "read-tables-building"), "{address}");
+        assert_eq!(building.header("retry-after"), "1");
+    }
+    let unread = world().await;
+    unread.write("update checkpoint set epoch = '', position = 0").await;
+    assert_eq!(unread.get(ADA, "/notes").await.refusal(), (503, "read-tables-building"));
+}

@@ -1,0 +1,149 @@
+//! The reads over a fresh database, with a hand in place of the projector.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use query_api::watermark::{Mark, Watermark};
+use query_api::{Parts, QueryApp};
+use serde_json::Value;
+use servers::testing::{self, TestDatabase};
+use shared::auth::{Issuer, Verifier};
+use shared::clock::Clock;
+use shared::id::{SessionId, UserId};
+use shared::lifecycle::Shutdown;
+use shared::postgres::{DatabaseRole, pool};
+use shared::seal::MasterKey;
+use shared::server_keys::ServerKeys;
+use shared::{migrate, read_schema};
+use sqlx::{Executor, PgPool};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+pub(crate) const EPOCH: &str = "0000000a";
+pub(crate) const ADA: UserId = UserId(Uuid::from_u128(0xada));
+pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
+
+pub(crate) struct World {
+    /// Runs as the owner, with the read schema as its search path.
+    pub(crate) owner: PgPool,
+    router: Router,
+    issuer: Issuer,
+    // Last, so that it outlives the pools.
+    _database: TestDatabase,
+}
+
+/// What came back.
+pub(crate) struct Seen {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Seen {
+    /// The status, and which problem.
+    pub(crate) fn refusal(&self) -> (u16, &str) {
+        (self.status.as_u16(), self.body["type"].as_str().unwrap_or_default())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().expect("text")).unwrap_or_default()
+    }
+
+    /// One field of every item.
+    pub(crate) fn items(&self, field: &str) -> Vec<String> {
+        let items = self.body["items"].as_array().expect("a list");
+        items.iter().map(|item| item[field].as_str().expect("a text").to_owned()).collect()
+    }
+}
+
+fn master() -> MasterKey {
+    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
+}
+
+async fn migrated(url: String) -> anyhow::Result<()> {
+    migrate::migrate(&url, &master()).await?;
+    let projector = pool(&url, DatabaseRole::Projector, None, 1)?;
+    read_schema::ensure(&projector, read_schema::name()).await?;
+    projector.close().await;
+    Ok(())
+}
+
+pub(crate) async fn world() -> World {
+    in_schema(read_schema::name()).await
+}
+
+/// Reads in the schema of that name, which may not be there.
+pub(crate) async fn in_schema(schema: &str) -> World {
+    let template = format!("reads_{}_{}", migrate::fingerprint(), read_schema::name());
+    let database = testing::database(&template, migrated).await.expect("a database");
+    let options: sqlx::postgres::PgConnectOptions = database.url.parse().expect("an address");
+    let owner = PgPool::connect_lazy_with(options.options([("search_path", read_schema::name())]));
+    let query = pool(&database.url, DatabaseRole::Query, Some(schema), 4).expect("a pool");
+    let keys = ServerKeys::load(&query, &master()).await.expect("made by the migration");
+    let verifier = Verifier::start(&keys, Clock::System, query.clone(), Shutdown::new());
+    let watermark = Watermark::fixed(Mark { epoch: EPOCH.to_owned(), position: 7, head: 7 });
+    let issuer = Issuer::new(&keys, Clock::System);
+    let app = QueryApp::new(Parts { pool: query, watermark, verifier, keys });
+    let (router, _) = query_api::routes().with_state::<()>(app).split_for_parts();
+    let world = World { owner, router, issuer, _database: database };
+    world.write(&format!("update checkpoint set position = 7, epoch = '{EPOCH}'")).await;
+    world
+}
+
+impl World {
+    /// Runs SQL as the owner.
+    pub(crate) async fn write(&self, sql: &str) {
+        self.owner.execute(sql).await.expect("well-formed SQL");
+    }
+
+    pub(crate) async fn user(&self, user: UserId, name: &str) {
+        self.write(&format!(
+            "insert into users values ('{user}', '{name}@example.org', '{name}', '{name}', '{name}', null, null, null,
+             '{{\"theme\": \"dark\"}}', '2026-01-01', '2026-01-02', 3)"
+        ))
+        .await;
+    }
+
+    /// A notebook of `user`, made `minute` minutes after midnight.
+    pub(crate) async fn notebook(&self, id: u128, user: UserId, minute: i32) {
+        let (id, at) = (Uuid::from_u128(id), format!("timestamptz '2026-01-01Z' + interval '{minute} min'"));
+        self.write(&format!(
+            "insert into notebooks values ('{id}', 'n{minute}', '', '{user}', {at}, '{user}', {at}, 1);
+             insert into notebook_members values ('{id}', '{user}', 'owner', {at})"
+        ))
+        .await;
+    }
+
+    /// A note titled by its number, made `minute` minutes after midnight.
+    pub(crate) async fn note(&self, id: u128, notebook: u128, minute: i32) {
+        let (notebook, at) =
+            (Uuid::from_u128(notebook), format!("timestamptz '2026-01-01Z' + interval '{minute} min'"));
+        self.write(&format!(
+            "insert into notes values ('{}', '{notebook}', '{id}', '{ADA}', {at}, '{ADA}', {at}, 1)",
+            Uuid::from_u128(id)
+        ))
+        .await;
+    }
+
+    pub(crate) async fn get(&self, user: UserId, address: &str) -> Seen {
+        self.get_unless(user, address, None).await
+    }
+
+    /// Asks with `If-None-Match`.
+    pub(crate) async fn get_unless(&self, user: UserId, address: &str, seen: Option<&str>) -> Seen {
+        let (token, _) = self.issuer.issue(user, SessionId(Uuid::from_u128(1)));
+        let mut request = Request::get(address).header("authorization", format!("Bearer {token}"));
+        if let Some(seen) = seen {
+            request = request.header("if-none-match", seen);
+        }
+        self.ask(request.body(Body::empty()).expect("a request")).await
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Seen {
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Seen { status, headers, body }
+    }
+}
