@@ -1,2 +1,63 @@
-//! Under construction.
-fn main() {}
+//! Measures Daybook against what it could have been built from instead, on the same machine in the same minute.
+
+mod append;
+mod measure;
+mod report;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks. Progress goes to standard error, the figures to standard output.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Appends one-event commands: our log against cqrs-es with postgres-es, on one durable Postgres.
+    Append {
+        /// Print the figures as one line of JSON, the last of standard output.
+        #[arg(long)]
+        json: bool,
+        /// How often both are measured, in turn.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// How long each of them is measured in a round.
+        #[arg(long, default_value = "3", value_parser = seconds)]
+        seconds: Duration,
+        /// How many write at once; several numbers are measured one after the other.
+        #[arg(long, value_delimiter = ',', default_value = "1,64,512")]
+        writers: Vec<usize>,
+        /// Let the rival's pool ping a connection before each use, which is the default of sqlx, and slower.
+        #[arg(long)]
+        rival_pings: bool,
+        /// Where the server's files are put for the time of the measurement; must be a disk, not memory.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        folder: std::path::PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().what {
+        What::Append { json, rounds, seconds, writers, rival_pings, folder } => {
+            let plan = append::Plan { rounds, length: seconds, writers, rival_pings, folder };
+            let compared = append::run(&plan).await?;
+            say(&if json { report::json(&compared) } else { report::table(&compared) });
+            Ok(())
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|length| !length.is_zero()).ok_or_else(|| "not a number of seconds above 0".to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "figures on standard output are what this program is for")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,165 @@
+//! Our side: commands as the command API makes them, through the one writer of `command_api::log`.
+
+use anyhow::{Context, Result, ensure};
+use command_api::log::{Append, Claim, Expect, IdempotencyKey, Log, NewEvent, Outcome, SideRow};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::clock::Clock;
+use shared::postgres::{DatabaseRole, options, refuse_forgetful};
+use shared::seal::{DataKey, MasterKey, about};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::{EVENTS_EACH, PAYLOAD, check};
+use crate::measure::Writer;
+
+/// Every so many commands one takes a claim.
+const CLAIM_EVERY: u64 = 10;
+const EVENT: &str = "NoteRetitled";
+
+/// Our log, and what it has acknowledged.
+pub(super) struct Ours {
+    log: Log,
+    master: MasterKey,
+    /// How many events were acknowledged.
+    pub(super) acknowledged: u64,
+}
+
+impl Ours {
+    /// Starts the writer on a migrated database.
+    pub(super) fn start(url: &str, master: MasterKey) -> Result<Self> {
+        let (log, _) = Log::start(options(url, DatabaseRole::Command, None)?, CancellationToken::new());
+        Ok(Self { log, master, acknowledged: 0 })
+    }
+
+    /// Makes writers, each with a notebook that its commands read.
+    pub(super) async fn writers(&mut self, count: usize) -> Result<Vec<OurWriter>> {
+        let mut writers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut writer = OurWriter::new(self.log.clone(), self.master.clone());
+            writer.make_notebook().await?;
+            self.acknowledged += 1;
+            writers.push(writer);
+        }
+        Ok(writers)
+    }
+
+    /// Compares what was acknowledged with what is there.
+    pub(super) async fn verify(&self, owner_url: &str) -> Result<()> {
+        let owner = PgPool::connect(owner_url).await?;
+        refuse_forgetful(&owner).await?;
+        let (events, last, commands): (i64, Option<i64>, i64) =
+            sqlx::query_as("select count(*), max(position), (select count(*) from es.command) from es.event")
+                .fetch_one(&owner)
+                .await?;
+        owner.close().await;
+        ensure!(
+            last.unwrap_or(0) == events && commands == events,
+            "positions or keys are missing: {events} events, last {last:?}, {commands} keys"
+        );
+        check("ours", self.acknowledged, events)
+    }
+}
+
+/// One client, with a note at hand.
+pub(super) struct OurWriter {
+    log: Log,
+    master: MasterKey,
+    actor: String,
+    notebook: String,
+    note: String,
+    holder: String,
+    key: DataKey,
+    wrapped: Vec<u8>,
+    sequence: i64,
+    commands: u64,
+    data: Value,
+}
+
+impl OurWriter {
+    fn new(log: Log, master: MasterKey) -> Self {
+        let note = id();
+        let holder = format!("note:{note}");
+        let (key, wrapped) = master.make(&holder);
+        // Sealing adds a nonce, a tag, the holder's name, and a third for base64.
+        let data = json!({ "type": EVENT, "title": "x".repeat(PAYLOAD * 3 / 4 - 125) });
+        let (actor, notebook) = (id(), id());
+        Self { log, master, actor, notebook, note, holder, key, wrapped, sequence: 0, commands: 0, data }
+    }
+
+    async fn make_notebook(&mut self) -> Result<()> {
+        let mut append = Append::new(self.idempotency_key(&[]), &self.notebook, 1);
+        append.events.push(self.event("notebook", self.notebook.clone(), 1, json!({})));
+        self.record(append).await
+    }
+
+    fn next_note(&mut self) {
+        self.note = id();
+        self.holder = format!("note:{}", self.note);
+        (self.key, self.wrapped) = self.master.make(&self.holder);
+        self.sequence = 0;
+    }
+
+    fn command(&self) -> Append {
+        let payload = self.key.seal(&self.holder, &about(EVENT, &self.note, self.sequence), &self.data);
+        debug_assert!(payload.to_string().len().abs_diff(PAYLOAD) < 20, "{}", payload.to_string().len());
+        let request = serde_json::to_vec(&self.data).expect("a JSON value always serializes");
+        let mut append = Append::new(self.idempotency_key(&request), &self.note, self.sequence);
+        append.events.push(self.event("note", self.note.clone(), self.sequence, payload));
+        append.expects.push(Expect {
+            aggregate_type: "notebook",
+            aggregate_id: self.notebook.clone(),
+            sequence: 1,
+        });
+        if self.sequence == 1 {
+            let (holder, wrapped) = (self.holder.clone(), self.wrapped.clone());
+            append.side.push(SideRow::KeyMade { holder, wrapped });
+        }
+        if self.commands.is_multiple_of(CLAIM_EVERY) {
+            let value = Sha256::digest(self.note.as_bytes()).to_vec();
+            append.claims.push(Claim { kind: "handle", value, owner: self.holder.clone() });
+        }
+        append
+    }
+
+    fn idempotency_key(&self, request: &[u8]) -> IdempotencyKey {
+        let fingerprint = Sha256::digest(request).into();
+        IdempotencyKey { actor: self.actor.clone(), key: id(), ours: false, fingerprint }
+    }
+
+    fn event(&self, aggregate_type: &'static str, id: String, sequence: i64, payload: Value) -> NewEvent {
+        NewEvent {
+            event_id: Clock::System.new_id(),
+            aggregate_type,
+            scopes: vec![format!("{aggregate_type}:{id}"), format!("notebook:{}", self.notebook)],
+            aggregate_id: id,
+            sequence,
+            event_type: EVENT.into(),
+            event_version: "1.0".into(),
+            payload,
+            metadata: json!({ "actor": self.actor, "correlation": self::id(), "causation": self::id() }),
+        }
+    }
+
+    async fn record(&self, append: Append) -> Result<()> {
+        let outcome = self.log.append(append).await.context("our log gave no outcome")?;
+        ensure!(matches!(outcome, Outcome::Appended { .. }), "our log refused: {outcome:?}");
+        Ok(())
+    }
+}
+
+impl Writer for OurWriter {
+    async fn step(&mut self) -> Result<()> {
+        if self.sequence == EVENTS_EACH {
+            self.next_note();
+        }
+        self.sequence += 1;
+        let append = self.command();
+        self.commands += 1;
+        self.record(append).await
+    }
+}
+
+fn id() -> String {
+    Clock::System.new_id().to_string()
+}
