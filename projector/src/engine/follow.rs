@@ -96,11 +96,30 @@ async fn carry(
     }
 }
 
-/// A message is believed only when its sequence, its event's position and its form agree.
 fn carried(message: &Message) -> Carried {
     let sequence = message.info().ok().and_then(|info| i64::try_from(info.stream_sequence).ok());
-    match jetstream::recorded(&message.payload) {
+    believe(sequence, &message.payload)
+}
+
+/// A message is believed only when its sequence, its event's position and its form agree.
+fn believe(sequence: Option<i64>, payload: &[u8]) -> Carried {
+    match jetstream::recorded(payload) {
         Ok(event) if Some(event.position) == sequence => Carried::Event(Box::new(event)),
         Ok(_) | Err(_) => Carried::Doubtful,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projections::testing::recorded;
+
+    #[test]
+    fn an_event_at_another_sequence_than_its_position_is_not_believed() {
+        let payload = serde_json::to_vec(&recorded(7)).expect("an event is JSON");
+        assert!(matches!(believe(Some(7), &payload), Carried::Event(event) if event.position == 7));
+        assert!(matches!(believe(Some(8), &payload), Carried::Doubtful));
+        assert!(matches!(believe(None, &payload), Carried::Doubtful));
+        assert!(matches!(believe(Some(7), b"no event"), Carried::Doubtful));
     }
 }
