@@ -74,14 +74,15 @@ pub(crate) fn table(compared: &[Compared]) -> String {
     );
     for one in compared {
         let figures = one.figures();
-        let [ours, rival, ratio, min, max] =
-            ["ours_per_s", "postgres_es_per_s", "ratio", "ratio_min", "ratio_max"].map(|name| &figures[name]);
+        let [ours, rival] =
+            ["ours_per_s", "postgres_es_per_s"].map(|name| figures[name].as_f64().unwrap_or_default());
+        let [ratio, min, max] = ["ratio", "ratio_min", "ratio_max"].map(|name| &figures[name]);
         let [p50, p99, their_p50, their_p99] =
             ["ours_p50_ms", "ours_p99_ms", "postgres_es_p50_ms", "postgres_es_p99_ms"]
                 .map(|name| &figures[name]);
         write!(
             table,
-            "\n| {} | {ours} | {rival} | {ratio} ({min} to {max}) | {p50} ms, {p99} ms | {their_p50} ms, {their_p99} ms |",
+            "\n| {} | {ours:.0} | {rival:.0} | {ratio} ({min} to {max}) | {p50} ms, {p99} ms | {their_p50} ms, {their_p99} ms |",
             one.writers
         )
         .expect("a string takes everything");
