@@ -16,6 +16,8 @@ use crate::app::App;
 pub(super) const LIFETIME: TimeDelta = TimeDelta::days(30);
 /// How long a replaced token still gets its successor.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
+/// How many generations back a token is still known for its session's: at one each 15 minutes, a day.
+const GENERATIONS: usize = 96;
 
 /// A refresh token, as the client holds it.
 pub(super) struct RefreshToken(Vec<u8>);
@@ -61,16 +63,23 @@ impl RefreshToken {
 
 /// Takes a token in and gives its successor; `None` for one that was never ours, or whose session has ended.
 pub(super) async fn turn(app: &App, token: &RefreshToken) -> Result<Option<Turn>, Problem> {
-    let Some(row) = find(app, &token.hash()).await?.filter(|row| row.is_open) else { return Ok(None) };
+    let (row, outlived) = match find(app, &[token.hash()]).await? {
+        Some(row) => (Some(row), false),
+        None => (find(app, &descendants(app, token)).await?, true),
+    };
+    let Some(row) = row.filter(|row| row.is_open) else { return Ok(None) };
     let (Ok(session), Ok(user)) = (row.session_id.parse(), row.user_id.parse()) else {
         return Err(Problem::internal("a session's row names no session"));
     };
+    if outlived {
+        return Ok(Some(Turn::Reused { user, session }));
+    }
     let next = RefreshToken(app.keys.successor(&token.0).to_vec());
     if row.refresh == token.hash() && rotate(app, &row.session_id, token, &next).await? {
         return Ok(Some(Turn::Next { user, session, token: next }));
     }
     // Replaced: by this token's own successor a moment ago, or by somebody, some time ago. Look again; it may have been now.
-    let Some(row) = find(app, &token.hash()).await?.filter(|row| row.is_open) else { return Ok(None) };
+    let Some(row) = find(app, &[token.hash()]).await?.filter(|row| row.is_open) else { return Ok(None) };
     let repeated = row.refresh == next.hash() && app.clock.now() - row.rotated_at < GRACE;
     Ok(Some(if repeated {
         Turn::Next { user, session, token: next }
@@ -79,12 +88,18 @@ pub(super) async fn turn(app: &App, token: &RefreshToken) -> Result<Option<Turn>
     }))
 }
 
-async fn find(app: &App, hash: &[u8]) -> Result<Option<Row>, Problem> {
+/// The hashes of the tokens that came or would come after this one. Only the server can compute them.
+fn descendants(app: &App, token: &RefreshToken) -> Vec<Vec<u8>> {
+    let next = |token: &RefreshToken| Some(RefreshToken(app.keys.successor(&token.0).to_vec()));
+    std::iter::successors(next(token), next).take(GENERATIONS).map(|token| token.hash()).collect()
+}
+
+async fn find(app: &App, hashes: &[Vec<u8>]) -> Result<Option<Row>, Problem> {
     let row = sqlx::query_as(
         "select session_id, user_id, refresh, rotated_at, ended_at is null and expires_at > clock_timestamp() as is_open
-           from es.session where refresh = $1 or previous = $1",
+           from es.session where refresh = any($1) or previous = any($1)",
     );
-    Ok(row.bind(hash).fetch_optional(&app.pool).await?)
+    Ok(row.bind(hashes).fetch_optional(&app.pool).await?)
 }
 
 async fn rotate(app: &App, session: &str, old: &RefreshToken, new: &RefreshToken) -> Result<bool, Problem> {

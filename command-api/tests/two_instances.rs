@@ -1,0 +1,160 @@
+//! Two command APIs on one database: whichever is asked, the answer is that of one.
+
+#[path = "two_instances/pair.rs"]
+mod pair;
+#[path = "two_instances/round.rs"]
+mod round;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use pair::{Answer, Ask, Pair, Tokens, id, new_id};
+
+/// Each with a person of its own, all at once.
+const TASKS: usize = 20;
+/// Streams stay short: each round has its own notebooks and note.
+const ROUNDS: usize = 10;
+/// `TASKS * ROUNDS * CHECKS` = 10,000.
+const CHECKS: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_requests_with_one_key_make_one_note() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let notebook = pair.notebook(&ada, "Lab").await;
+    let body = json!({"notebook_id": notebook, "title": "Plans"});
+    let asked = (0..100).map(|n| pair.ask(n % 2, Ask::post("/notes", &body).by(&ada).key("one")));
+    let answers: Vec<Answer> = join_all(asked).await;
+    let first = &answers[0];
+    assert_eq!(first.status, 201, "{first:?}");
+    for answer in &answers {
+        assert_eq!(answer, first);
+    }
+    let notes: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select aggregate_id, sequence, position from es.event where event_type = 'NoteCreated'",
+    )
+    .fetch_all(&pair.owner)
+    .await
+    .unwrap();
+    let told = (id(&first.body), first.number("version"), first.number("position"));
+    assert_eq!(notes, [told], "what was told is what was recorded");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_create_gets_the_answer_of_then() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let (notebook, note) = (pair.notebook(&ada, "Lab").await, new_id());
+    let body = json!({"id": note, "notebook_id": notebook, "title": "Plans"});
+    let first = pair.ask(0, Ask::post("/notes", &body).by(&ada).key("k")).await;
+    assert_eq!((first.status, id(&first.body)), (201, note.clone()), "{first:?}");
+    let title = json!({"title": "Later"});
+    assert_eq!(pair.ask(1, Ask::patch(&format!("/notes/{note}"), &title).by(&ada)).await.status, 200);
+    let events = pair.events().await;
+    let other = json!({"id": note, "notebook_id": notebook, "title": "Dreams"});
+    for instance in [0, 1] {
+        assert_eq!(pair.ask(instance, Ask::post("/notes", &body).by(&ada).key("k")).await, first);
+        let reused = pair.ask(instance, Ask::post("/notes", &other).by(&ada).key("k")).await;
+        reused.is_refused(422, "idempotency-key-reused");
+        pair.ask(instance, Ask::post("/notes", &body).by(&ada)).await.is_refused(409, "note-exists");
+        let fresh_key = pair.ask(instance, Ask::post("/notes", &body).by(&ada).key("new")).await;
+        fresh_key.is_refused(409, "note-exists");
+    }
+    assert_eq!(pair.events().await, events);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_has_changed_the_other_never_decides_on_its_stale_memory() {
+    let pair = Pair::start().await;
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let pair = pair.clone();
+        tasks.spawn(async move {
+            let person = pair.person(&format!("person{task}")).await;
+            for _ in 0..ROUNDS {
+                round::play(&pair, &person, CHECKS).await;
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("every check holds");
+    }
+    round::moves_are_a_chain(&pair).await;
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_peoples_ids_open_nothing() {
+    let pair = Pair::start().await;
+    let (ada, eve) = (pair.person("ada").await, pair.person("eve").await);
+    let (lab, den) = (pair.notebook(&ada, "Lab").await, pair.notebook(&eve, "Den").await);
+    let (note, own) = (pair.note(&ada, &lab).await, pair.note(&eve, &den).await);
+    let events = pair.events().await;
+    let refused = async |request: Ask, status: u16, slug: &str| {
+        for instance in [0, 1, 0] {
+            pair.ask(instance, request.clone().by(&eve)).await.is_refused(status, slug);
+        }
+    };
+    let note_in = |notebook: &str| json!({"notebook_id": notebook, "title": "Hers"});
+    let mut taken_note = note_in(&den);
+    taken_note["id"] = json!(note);
+    let taken_notebook = json!({"id": lab, "name": "Hers"});
+    refused(Ask::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})), 404, "note-missing").await;
+    refused(Ask::patch(&format!("/notes/{note}"), &json!({"notebook_id": den})), 404, "note-missing").await;
+    refused(Ask::post("/notes", &taken_note), 404, "note-missing").await;
+    refused(Ask::patch(&format!("/notebooks/{lab}"), &json!({"name": "Hers"})), 404, "notebook-missing")
+        .await;
+    refused(Ask::post("/notebooks", &taken_notebook), 404, "notebook-missing").await;
+    // A notebook of others and one that never was are told apart by nothing.
+    for unseen in [&lab, &new_id()] {
+        refused(Ask::post("/notes", &note_in(unseen)), 422, "invalid").await;
+        let moved = Ask::patch(&format!("/notes/{own}"), &json!({"notebook_id": unseen}));
+        refused(moved, 422, "invalid").await;
+    }
+    // A version tells a stranger nothing either.
+    let versioned = Ask::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})).if_match(7);
+    refused(versioned, 404, "note-missing").await;
+    assert_eq!(pair.events().await, events);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_turns_once_and_an_old_one_ends_the_session() {
+    let pair = Pair::start().await;
+    let first = pair.person("ada").await;
+    let other = pair.login(1, "ada").await;
+    let turn = async |instance: usize, token: &Tokens| {
+        let answer =
+            pair.ask(instance, Ask::post("/auth/refresh", &json!({"refresh_token": token.refresh}))).await;
+        if answer.status == 200 { Ok(Tokens::from(&answer.body)) } else { Err(answer) }
+    };
+    let second = turn(0, &first).await.expect("the first token is good");
+    assert_ne!(second.refresh, first.refresh);
+    for instance in [0, 1, 1] {
+        let repeated = turn(instance, &first).await.expect("its answer may have been lost");
+        assert_eq!(repeated.refresh, second.refresh);
+    }
+    let third = turn(1, &second).await.expect("the second token is good");
+    let alive = async |instance: usize, token: &Tokens| {
+        pair.ask(instance, Ask::patch("/me", &json!({"first_name": "Ada"})).by(token)).await
+    };
+    for (instance, tokens) in [(0, &first), (1, &second), (0, &third), (1, &third)] {
+        assert_eq!(alive(instance, tokens).await.status, 200);
+    }
+    turn(0, &first).await.expect_err("two generations old").is_refused(401, "refresh-invalid");
+    for (instance, tokens) in [(1, &third), (0, &third), (1, &first), (0, &second)] {
+        alive(instance, tokens).await.is_refused(401, "session-ended");
+        turn(instance, tokens).await.expect_err("its session ended").is_refused(401, "refresh-invalid");
+    }
+    assert_eq!(alive(0, &other).await.status, 200, "the person's other session is untouched");
+    let ends: i64 = sqlx::query_scalar("select count(*) from es.event where event_type = 'SessionEnded'")
+        .fetch_one(&pair.owner)
+        .await
+        .unwrap();
+    assert_eq!(ends, 1);
+    assert_eq!(turn(0, &other).await.map(|_| Value::Null), Ok(Value::Null));
+    pair.stop().await;
+}
