@@ -1,13 +1,17 @@
 //! Servers of our own, for whoever named none: Postgres and NATS as children of this process.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use servers::nats::{self, Nats};
 use servers::postgres::{self, Durability, Postgres};
 use shared::config::Stores;
+use tokio::time::Instant;
 
+/// How long a server of before may take to end; after that Postgres itself says what is wrong.
+const PREDECESSOR: Duration = Duration::from_secs(20);
 /// The database that is made in a Postgres of our own.
 const DATABASE: &str = "daybook";
 
@@ -46,6 +50,7 @@ impl Servers {
 }
 
 async fn own_postgres(data: &Path) -> anyhow::Result<(String, Postgres)> {
+    wait_for_predecessor(&data.join("postgres")).await;
     let options = postgres::Options {
         data: data.join("postgres"),
         durability: Durability::Durable,
@@ -54,6 +59,21 @@ async fn own_postgres(data: &Path) -> anyhow::Result<(String, Postgres)> {
     let server = Postgres::start(options).await.context("Postgres did not start")?;
     server.create_database(DATABASE).await?;
     Ok((server.url(DATABASE), server))
+}
+
+/// After a kill -9 the server of before is still ending: the data folder is ours (we hold its lock), so it will be gone.
+async fn wait_for_predecessor(data: &Path) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let deadline = Instant::now() + PREDECESSOR;
+    while Instant::now() < deadline && runs(data) {
+        ticks.tick().await;
+    }
+}
+
+/// Whether a Postgres runs on a data folder: its first line names a process that is there.
+fn runs(data: &Path) -> bool {
+    let file = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    file.lines().next().is_some_and(|pid| Path::new("/proc").join(pid.trim()).exists())
 }
 
 async fn own_nats(data: &Path) -> anyhow::Result<(String, Nats)> {

@@ -167,7 +167,8 @@ mod tests {
     }
 
     fn object(value: Value) -> Map<String, Value> {
-        value.as_object().expect("an object").clone()
+        let Value::Object(fields) = value else { panic!("not an object: {value}") };
+        fields
     }
 
     fn set(value: Value) -> E {

@@ -50,6 +50,10 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if let Some(pointer) = find_nul(&value, &mut String::new()) {
         return Err(Problem::invalid(pointer, "must not contain U+0000"));
     }
+    // Serde would take the fields of a struct from an array too, in the order of their declaration.
+    if value.is_array() {
+        return Err(Problem::invalid("", "must be an object, not an array"));
+    }
     serde_path_to_error::deserialize(value)
         .map_err(|error| Problem::invalid(pointer(error.path()), error.inner().to_string()))
 }

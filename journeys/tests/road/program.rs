@@ -1,0 +1,130 @@
+//! A `daybook up` with servers of its own, on a data folder that outlives it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, interval};
+
+/// How long anything here may take.
+const LIMIT: Duration = Duration::from_mins(1);
+const PASSWORD: &str = "correct horse battery";
+
+/// A Daybook with its own Postgres (fsync on) and NATS.
+pub(crate) struct Program {
+    child: Child,
+    url: String,
+    pub(crate) database_url: String,
+    client: reqwest::Client,
+}
+
+impl Drop for Program {
+    /// A test that fails must not leave it running.
+    fn drop(&mut self) {
+        // Ended already is as good.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// The program stands beside the folder of the test executables; `./dev test` builds it first.
+pub(crate) fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows itself");
+    let program = test.ancestors().nth(2).expect("a test stands in target/<profile>/deps").join("daybook");
+    assert!(program.is_file(), "{} is not there; build it first: cargo build -p daybook", program.display());
+    program
+}
+
+impl Program {
+    pub(crate) async fn start(data: &Path) -> Self {
+        // A killed one could not take its word back.
+        _ = std::fs::remove_file(data.join("running.json"));
+        let log = std::fs::File::create(data.with_extension("log")).expect("a file beside the data folder");
+        let child = Command::new(program())
+            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("it runs");
+        let word = until(|| async { std::fs::read(data.join("running.json")).ok() }).await;
+        let word: Value = serde_json::from_slice(&word).expect("JSON");
+        let text = |name: &str| word[name].as_str().expect("a text").to_owned();
+        let daybook = Self {
+            child,
+            url: text("url"),
+            database_url: text("database_url"),
+            client: reqwest::Client::new(),
+        };
+        until(|| daybook.is_ready()).await;
+        daybook
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it was ours");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let kill = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(kill.success());
+        self.child.wait().expect("it was ours")
+    }
+
+    pub(crate) async fn register(&self, email: &str) {
+        let body = json!({"email": email, "password": PASSWORD});
+        self.accepted(self.client.post(self.address("/auth/register")).json(&body)).await;
+    }
+
+    pub(crate) async fn login(&self, login: &str) -> String {
+        let body = json!({"login": login, "password": PASSWORD});
+        let tokens = self.accepted(self.client.post(self.address("/auth/login")).json(&body)).await;
+        tokens["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Value {
+        self.accepted(self.client.post(self.address(path)).bearer_auth(token).json(body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Value {
+        self.accepted(self.client.get(self.address(path)).bearer_auth(token)).await
+    }
+
+    pub(crate) async fn status(&self, path: &str, token: &str) -> u16 {
+        let answer = self.client.get(self.address(path)).bearer_auth(token).send().await.expect("an answer");
+        answer.status().as_u16()
+    }
+
+    async fn is_ready(&self) -> Option<()> {
+        let answer = self.client.get(format!("{}/readyz", self.url)).send().await.ok()?;
+        answer.status().is_success().then_some(())
+    }
+
+    async fn accepted(&self, request: reqwest::RequestBuilder) -> Value {
+        let answer = request.send().await.expect("an answer");
+        let (status, text) = (answer.status(), answer.text().await.expect("a body"));
+        assert!(status.is_success(), "{status} {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.url)
+    }
+}
+
+/// Looks again until there is something, within the limit.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + LIMIT;
+    let mut ticks = interval(Duration::from_millis(20));
+    while Instant::now() < deadline {
+        ticks.tick().await;
+        if let Some(found) = look().await {
+            return found;
+        }
+    }
+    panic!("it did not come to be within {LIMIT:?}")
+}
