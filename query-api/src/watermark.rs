@@ -271,10 +271,10 @@ mod tests {
         assert_eq!(watermark.wait(&after("6"), soon()).await, Err(WaitError::TooLate));
         assert_eq!(watermark.wait(&after("0000000b-1"), soon()).await, Err(WaitError::EpochChanged));
         let wanted = after("0000000a-6");
-        let (waited, ()) =
+        let (outcome, ()) =
             tokio::join!(watermark.wait(&wanted, Instant::now() + Duration::from_secs(5)), async {
-                watermark.told(&told("0000000a", 6))
+                watermark.told(&told("0000000a", 6));
             });
-        assert_eq!(waited, Ok(()));
+        assert_eq!(outcome, Ok(()));
     }
 }
