@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
+use shared::epoch::EpochId;
 use shared::seal::Keyring;
 use shared::server_keys::ServerKeys;
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::log::Log;
 use crate::sessions::{Passwords, Throttle};
@@ -47,6 +49,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Aggregates in memory.
     pub cache: Cache,
+    /// The history that positions count in, as far as it is known.
+    pub epoch: watch::Receiver<Option<EpochId>>,
     /// Who may register.
     pub registration: crate::users::Registration,
 }

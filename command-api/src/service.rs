@@ -1,13 +1,18 @@
 //! Starting the command API: the log's writer, the relay, and what the routes work with.
 
+use std::time::Duration;
+
 use async_nats::Client;
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
+use shared::epoch::{self, EpochId};
 use shared::jetstream::Retention;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, options, pool, refuse_forgetful};
 use shared::seal::{Keyring, MasterKey};
 use shared::server_keys::ServerKeys;
+use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::{App, Cache, Parts};
@@ -18,6 +23,9 @@ use crate::users::Registration;
 
 /// Connections for requests; the writer and the leaders have their own.
 const CONNECTIONS: u32 = 16;
+
+/// How often a process asks which history is in force.
+const POLL: Duration = Duration::from_millis(250);
 
 /// What the command API needs to start.
 pub struct Setup {
@@ -66,14 +74,34 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
         issuer: Issuer::new(&keys, setup.clock),
         verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown.clone()),
         keys,
-        pool,
         passwords: Passwords::default(),
         throttle: Throttle::default(),
         clock: setup.clock,
         cache: Cache::default(),
         registration: setup.registration,
+        epoch: follow_epoch(pool.clone(), shutdown.clone()),
+        pool,
     });
     Ok(Running { app, writer, relay, stop })
+}
+
+/// Asks which history positions count in, until `shutdown`.
+fn follow_epoch(pool: PgPool, shutdown: Shutdown) -> watch::Receiver<Option<EpochId>> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(POLL);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            // Postgres away: what was known stays true until it is back.
+            if let Ok(Some(now)) = epoch::current(&pool).await {
+                sender.send_if_modified(|known| {
+                    let news = known.as_ref() != Some(&now.epoch);
+                    *known = Some(now.epoch);
+                    news
+                });
+            }
+        }
+    });
+    receiver
 }
 
 impl Running {

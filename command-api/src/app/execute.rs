@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::auth::Caller;
+use shared::epoch::EpochId;
 use shared::event::RoomEvent;
 use shared::problem::Problem;
 use shared::seal::{DataKey, about};
@@ -52,6 +53,8 @@ pub struct Accepted {
     pub position: i64,
     #[serde(skip)]
     created: bool,
+    #[serde(skip)]
+    epoch: Option<EpochId>,
 }
 
 impl Accepted {
@@ -59,6 +62,13 @@ impl Accepted {
     #[must_use]
     pub fn created(self) -> Self {
         Self { created: true, ..self }
+    }
+
+    /// `<epoch>-<position>`, as reads give it; before the epoch is known the position alone.
+    fn place(&self) -> HeaderValue {
+        let Some(epoch) = &self.epoch else { return HeaderValue::from(self.position) };
+        HeaderValue::try_from(format!("{epoch}-{}", self.position))
+            .expect("hexadecimal digits are a header value")
     }
 }
 
@@ -69,7 +79,7 @@ impl IntoResponse for Accepted {
         let headers = response.headers_mut();
         let etag = HeaderValue::try_from(format!("\"{}\"", self.version)).expect("digits are a header value");
         headers.insert(header::ETAG, etag);
-        headers.insert("position", HeaderValue::from(self.position));
+        headers.insert("position", self.place());
         response
     }
 }
@@ -96,7 +106,7 @@ impl App {
         let mut fresh = false;
         for _ in 0..ATTEMPTS {
             match self.attempt::<A>(ask, id, &commands, fingerprint, fresh).await {
-                Attempt::Done(accepted) => return Ok(accepted),
+                Attempt::Done(accepted) => return Ok(self.in_epoch(accepted)),
                 Attempt::Again => (),
                 // Decided on memory alone: what it was based on may have moved. Look again before refusing.
                 Attempt::Refused { stale: true, .. } => fresh = true,
@@ -139,7 +149,13 @@ impl App {
                     self.keyring.remember(holder, key).await;
                 }
                 self.cache.put(id, Arc::new(Loaded { state, sequence: version, erased: false }));
-                Attempt::Done(Accepted { id: id.to_owned(), version, position: last, created: false })
+                Attempt::Done(Accepted {
+                    id: id.to_owned(),
+                    version,
+                    position: last,
+                    created: false,
+                    epoch: None,
+                })
             }
             Ok(Outcome::Seen { fingerprint: then, id, version, position }) => {
                 replay(fingerprint, &then, id, version, position)
@@ -254,6 +270,10 @@ impl App {
         Ok((key, true))
     }
 
+    fn in_epoch(&self, accepted: Accepted) -> Accepted {
+        Accepted { epoch: self.epoch.borrow().clone(), ..accepted }
+    }
+
     fn key(&self, ask: &Ask, fingerprint: [u8; 32]) -> IdempotencyKey {
         IdempotencyKey {
             actor: ask.remembered.clone(),
@@ -279,7 +299,7 @@ impl App {
         .fetch_optional(&self.pool)
         .await?;
         match row.map(|(then, id, version, position)| replay(fingerprint, &then, id, version, position)) {
-            Some(Attempt::Done(accepted)) => Ok(accepted),
+            Some(Attempt::Done(accepted)) => Ok(self.in_epoch(accepted)),
             Some(Attempt::Refused { problem, .. }) => Err(problem),
             Some(Attempt::Again) | None => Err(problem),
         }
@@ -288,7 +308,7 @@ impl App {
 
 fn replay(fingerprint: [u8; 32], then: &[u8], id: String, version: i64, position: i64) -> Attempt {
     if then == fingerprint {
-        return Attempt::Done(Accepted { id, version, position, created: false });
+        return Attempt::Done(Accepted { id, version, position, created: false, epoch: None });
     }
     let problem = Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,

@@ -108,6 +108,7 @@ async fn refresh(
 ) -> Result<axum::Json<Tokens>, Problem> {
     let wrong =
         || Problem::unauthorized("refresh-invalid", "This refresh token is not good any more; log in again.");
+    app.throttle.check_address(peer(&parts))?;
     let token = RefreshToken::parse(&body.refresh_token).ok_or_else(wrong)?;
     match turn(&app, &token).await? {
         Some(Turn::Next { user, session, token }) => Ok(axum::Json(tokens(&app, user, session, &token))),

@@ -38,10 +38,14 @@ impl Throttle {
             self.accounts.retain_recent();
             self.addresses.retain_recent();
         }
-        if let Some(address) = address {
-            self.addresses.check_key(&address).map_err(|until| too_many(&until))?;
-        }
+        self.check_address(address)?;
         self.accounts.check_key(&account.to_vec()).map_err(|until| too_many(&until))
+    }
+
+    /// 429 when there were too many attempts from this address.
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        let Some(address) = address else { return Ok(()) };
+        self.addresses.check_key(&address).map_err(|until| too_many(&until))
     }
 }
 

@@ -36,6 +36,12 @@ async fn what_was_answered_is_there_after_kill_nine() {
     let read = format!("/notes/{NOTE}?after={position}");
     assert_eq!(daybook.get(&read, &token).await["title"], CANARY);
 
+    let renamed =
+        daybook.patch(&format!("/notebooks/{NOTEBOOK}"), &token, &json!({"name": "Laboratory"})).await;
+    assert!(renamed.contains('-'), "a change says in which history its position counts: {renamed}");
+    let notebook = format!("/notebooks/{NOTEBOOK}?after={renamed}");
+    assert_eq!(daybook.get(&notebook, &token).await["name"], "Laboratory");
+
     let second = Command::new(program())
         .args(["up", "--listen", "127.0.0.1:0", "--data"])
         .arg(data.path())

@@ -94,6 +94,14 @@ impl Program {
         self.accepted(self.client.get(self.address(path)).bearer_auth(token)).await
     }
 
+    /// The `Position` header of a change.
+    pub(crate) async fn patch(&self, path: &str, token: &str, body: &Value) -> String {
+        let request = self.client.patch(self.address(path)).bearer_auth(token).json(body);
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        answer.headers()["position"].to_str().expect("text").to_owned()
+    }
+
     pub(crate) async fn status(&self, path: &str, token: &str) -> u16 {
         let answer = self.client.get(self.address(path)).bearer_auth(token).send().await.expect("an answer");
         answer.status().as_u16()
