@@ -41,6 +41,7 @@ declare
   latest timestamptz;
   now_at timestamptz;
   since timestamptz;
+  until timestamptz;
   out_ int[] := '{}';         -- commands refused so far
   answers es.answer[] := '{}';
   found_ es.answer[];
@@ -57,7 +58,9 @@ begin
   now_at := greatest(now_at, latest);
 
   -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
+  -- Nothing is from beyond tomorrow, which spares looking into the days that were made ahead.
   since := now_at - interval '1 day';
+  until := now_at + interval '1 day';
   select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, s.created_at)::es.answer)
     into found_
     from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
@@ -71,7 +74,9 @@ begin
     select array_agg(row(u.i, 'seen', null, s.position, null, s.id, s.version, s.fingerprint, s.created_at)::es.answer)
       into found_
       from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
-      cross join lateral (select * from es.command c where c.actor = u.actor and c.key = u.key limit 1) s
+      cross join lateral (
+        select * from es.command c where c.actor = u.actor and c.key = u.key and c.created_at < until limit 1
+      ) s
      where not u.ours;
     answers := answers || found_;
   end if;
@@ -103,6 +108,7 @@ begin
                        u(cmd, type, aggregate, sequence, nth)
             ) t
            where t.cmd <> all (out_)
+          offset 0 -- else the last sequence is looked up again for each comparison
         ) b
        where b.low <> b.actual or b.high <> b.actual
        order by b.cmd, b.nth
