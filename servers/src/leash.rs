@@ -98,6 +98,16 @@ impl Leash {
         send(name, &self.pid().to_string())
     }
 
+    /// Whether every thread of the child is stopped by a signal: state `T` in `/proc/<pid>/task/<tid>/stat`.
+    pub fn is_stopped(&self) -> Result<bool> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid()))
+            .context("cannot look at a child process")?;
+        let mut states =
+            tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        // The name before the state is in parentheses, and may hold any character.
+        Ok(states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))))
+    }
+
     /// Asks the child to end and waits until it has; after 20 seconds it is killed.
     pub async fn stop(mut self) -> Result<()> {
         if self.ended()?.is_none() {

@@ -112,8 +112,11 @@ impl Nats {
     }
 
     /// Lets the server hang (SIGSTOP): connections stay open and nothing is answered, until [`Nats::thaw`].
-    pub fn freeze(&self) -> Result<()> {
-        self.running()?.signal("STOP")
+    pub async fn freeze(&self) -> Result<()> {
+        let leash = self.running()?;
+        leash.signal("STOP")?;
+        // Each thread stops when the signal reaches it: until then one may still answer.
+        until(Duration::from_secs(5), "freezing NATS", async || Ok(leash.is_stopped()?.then_some(()))).await
     }
 
     /// Lets the server go on (SIGCONT).

@@ -33,7 +33,7 @@ async fn the_port_stays_over_every_kind_of_restart() {
 #[tokio::test]
 async fn a_frozen_server_says_nothing_until_it_thaws() {
     let nats = testing::nats().await.unwrap();
-    nats.freeze().unwrap();
+    nats.freeze().await.unwrap();
     assert_eq!(greeting(&nats).await, None);
     nats.thaw().unwrap();
     assert!(greeting(&nats).await.is_some());

@@ -195,7 +195,7 @@ async fn nats_may_come_late_and_go_and_hang() {
     world.nats.restart().await.unwrap();
     world.carried().await;
 
-    world.nats.freeze().unwrap();
+    world.nats.freeze().await.unwrap();
     world.append(1_000).await;
     world.nats.thaw().unwrap();
     world.carried().await;
