@@ -62,7 +62,7 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
     let keys = ServerKeys::load(&pool, &setup.master).await?;
     // The writer outlives the requests that wait for it.
     let stop = Shutdown::new();
-    let (log, writer) = Log::start(options(&setup.database_url, role, None)?, stop.clone());
+    let (log, writer) = Log::start(&options(&setup.database_url, role, None)?, stop.clone());
     let relay = setup.nats.map(|nats| {
         let relay =
             Relay { pool: pool.clone(), nats, appended: log.appended(), retention: Retention::default() };

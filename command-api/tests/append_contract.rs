@@ -10,6 +10,7 @@ use command_api::log::{
     Append, Claim, Expect, Freed, IdempotencyKey, Log, LogError, NewEvent, Outcome, Place, SideRow,
 };
 use serde_json::json;
+use serde_json::value::to_raw_value;
 use shared::postgres::{DatabaseRole, options};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -53,8 +54,8 @@ async fn outcomes_are_those_of_one_by_one() -> anyhow::Result<()> {
 async fn run(url: &str, owner: &PgPool, seed: u64) -> anyhow::Result<Vec<Told>> {
     let stop = CancellationToken::new();
     let command = options(url, DatabaseRole::Command, None)?;
-    let (one, first) = Log::start(command.clone(), stop.clone());
-    let (two, second) = Log::start(command, stop.clone());
+    let (one, first) = Log::start(&command, stop.clone());
+    let (two, second) = Log::start(&command, stop.clone());
     let world = Arc::new(World::default());
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..TASKS {
@@ -129,7 +130,7 @@ impl World {
             self.add_stream(&mut append, dice);
             add_rows(&mut append, dice);
             if dice.one_in(20) {
-                append.events[0].payload = json!({"bad": "\u{0}"});
+                append.events[0].payload = to_raw_value(&json!({"bad": "\u{0}"})).expect("JSON");
                 return (append, true);
             }
         }
@@ -200,8 +201,8 @@ fn event(event_id: Uuid, aggregate_id: &str, sequence: i64) -> NewEvent {
         sequence,
         event_type: "NoteRetitled".into(),
         event_version: "1.0".into(),
-        payload: json!({"title": "x"}),
-        metadata: json!({"actor": "someone"}),
+        payload: to_raw_value(&json!({"title": "x"})).expect("JSON"),
+        metadata: to_raw_value(&json!({"actor": "someone"})).expect("JSON"),
         scopes: vec!["note:1".into(), "notebook:2".into()],
     }
 }

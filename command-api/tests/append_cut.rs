@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use command_api::log::{Append, IdempotencyKey, Log, NewEvent, Outcome};
 use serde_json::json;
+use serde_json::value::to_raw_value;
 use shared::postgres::{DatabaseRole, options};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -36,7 +37,7 @@ async fn a_lost_answer_is_found_again() -> anyhow::Result<()> {
     let name = direct.get_database().unwrap_or_default().to_owned();
     let through =
         options(&format!("postgres://{user}@127.0.0.1:{port}/{name}"), DatabaseRole::Command, None)?;
-    let (log, _writer) = Log::start(through, CancellationToken::new());
+    let (log, _writer) = Log::start(&through, CancellationToken::new());
     let mut tasks = tokio::task::JoinSet::new();
     for task in 1..=TASKS {
         let log = log.clone();
@@ -70,8 +71,8 @@ fn command(task: u64, n: u64) -> Append {
             sequence: i64::try_from(n * 2 - 1 + nth).expect("small"),
             event_type: "NoteRetitled".into(),
             event_version: "1.0".into(),
-            payload: json!({}),
-            metadata: json!({}),
+            payload: to_raw_value(&json!({})).expect("JSON"),
+            metadata: to_raw_value(&json!({})).expect("JSON"),
             scopes: vec![],
         })
         .into();

@@ -21,7 +21,7 @@ create table es.event (
   metadata jsonb not null,
   scopes text[] not null,
   recorded_at timestamptz not null,
-  constraint event_stream unique (aggregate_type, aggregate_id, sequence)
+  constraint event_stream unique (aggregate_id, aggregate_type, sequence)
 );
 -- Payloads are sealed, so trying to compress them is wasted work.
 alter table es.event alter column payload set storage external;
@@ -36,7 +36,7 @@ create table es.command (
   version bigint not null,
   position bigint not null,
   created_at timestamptz not null,
-  constraint command_once unique (actor, key, created_at)
+  constraint command_once unique (key, actor, created_at)
 ) partition by range (created_at);
 create table es.command_rest partition of es.command default;
 

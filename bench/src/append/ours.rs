@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use command_api::log::{Append, Claim, Expect, IdempotencyKey, Log, NewEvent, Outcome, SideRow};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::clock::Clock;
@@ -28,7 +29,7 @@ pub(super) struct Ours {
 impl Ours {
     /// Starts the writer on a migrated database.
     pub(super) fn start(url: &str, master: MasterKey) -> Result<Self> {
-        let (log, _) = Log::start(options(url, DatabaseRole::Command, None)?, CancellationToken::new());
+        let (log, _) = Log::start(&options(url, DatabaseRole::Command, None)?, CancellationToken::new());
         Ok(Self { log, master, acknowledged: 0 })
     }
 
@@ -89,7 +90,7 @@ impl OurWriter {
 
     async fn make_notebook(&mut self) -> Result<()> {
         let mut append = Append::new(self.idempotency_key(&[]), &self.notebook, 1);
-        append.events.push(self.event("notebook", self.notebook.clone(), 1, json!({})));
+        append.events.push(self.event("notebook", self.notebook.clone(), 1, raw(&json!({}))));
         self.record(append).await
     }
 
@@ -102,7 +103,7 @@ impl OurWriter {
 
     fn command(&self) -> Append {
         let payload = self.key.seal(&self.holder, &about(EVENT, &self.note, self.sequence), &self.data);
-        debug_assert!(payload.to_string().len().abs_diff(PAYLOAD) < 20, "{}", payload.to_string().len());
+        debug_assert!(payload.get().len().abs_diff(PAYLOAD) < 20, "{}", payload.get().len());
         let request = serde_json::to_vec(&self.data).expect("a JSON value always serializes");
         let mut append = Append::new(self.idempotency_key(&request), &self.note, self.sequence);
         append.events.push(self.event("note", self.note.clone(), self.sequence, payload));
@@ -127,7 +128,13 @@ impl OurWriter {
         IdempotencyKey { actor: self.actor.clone(), key: id(), ours: false, fingerprint }
     }
 
-    fn event(&self, aggregate_type: &'static str, id: String, sequence: i64, payload: Value) -> NewEvent {
+    fn event(
+        &self,
+        aggregate_type: &'static str,
+        id: String,
+        sequence: i64,
+        payload: Box<RawValue>,
+    ) -> NewEvent {
         NewEvent {
             event_id: Clock::System.new_id(),
             aggregate_type,
@@ -137,7 +144,9 @@ impl OurWriter {
             event_type: EVENT.into(),
             event_version: "1.0".into(),
             payload,
-            metadata: json!({ "actor": self.actor, "correlation": self::id(), "causation": self::id() }),
+            metadata: raw(
+                &json!({ "actor": self.actor, "correlation": self::id(), "causation": self::id() }),
+            ),
         }
     }
 
@@ -158,6 +167,10 @@ impl Writer for OurWriter {
         self.commands += 1;
         self.record(append).await
     }
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    to_raw_value(value).expect("a JSON value always serializes")
 }
 
 fn id() -> String {

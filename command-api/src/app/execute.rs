@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cqrs_es::DomainEvent;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::auth::Caller;
@@ -245,7 +246,7 @@ impl App {
         let payload = if event.is_sealed() {
             key.seal(&admitted.holder, &about(&event_type, id, sequence), &data)
         } else {
-            data
+            raw(&data)
         };
         NewEvent {
             event_id: self.clock.new_id(),
@@ -255,7 +256,7 @@ impl App {
             event_version: event.event_version(),
             event_type,
             payload,
-            metadata: metadata(ask),
+            metadata: raw(&metadata(ask)),
             scopes: admitted.scopes.clone(),
         }
     }
@@ -321,6 +322,10 @@ fn replay(fingerprint: [u8; 32], then: &[u8], id: String, version: i64, position
 fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
     let content = serde_json::to_vec(content).expect("a body that was read as JSON can be written as JSON");
     Sha256::new().chain_update(target).chain_update([0]).chain_update(content).finalize().into()
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    to_raw_value(value).expect("a JSON value always serializes")
 }
 
 fn metadata(ask: &Ask) -> Value {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// Everything one command wants recorded. All of it is, or nothing.
@@ -64,10 +64,10 @@ pub struct NewEvent {
     pub event_type: String,
     /// The version of its shape, such as `1.0`.
     pub event_version: String,
-    /// What it says, already sealed.
-    pub payload: Value,
-    /// A flat map of strings.
-    pub metadata: Value,
+    /// What it says as JSON, already sealed.
+    pub payload: Box<RawValue>,
+    /// A flat map of strings as JSON.
+    pub metadata: Box<RawValue>,
     /// The containers and persons it concerns.
     pub scopes: Vec<String>,
 }

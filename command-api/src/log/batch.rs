@@ -9,9 +9,9 @@ use super::prepared::{LARGEST, Touch, Waiting};
 /// The most commands in a batch.
 const MOST: usize = 1_000;
 
-/// Takes the next batch out of the queue; what stays behind keeps its order.
-pub(super) fn take(queue: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut room = Room::new(MOST, LARGEST);
+/// Takes the next batch of at most `most` out of the queue; what stays behind keeps its order.
+pub(super) fn take(queue: &mut VecDeque<Waiting>, most: usize) -> Vec<Waiting> {
+    let mut room = Room::new(most.min(MOST), LARGEST);
     let mut batch = Vec::new();
     let mut later = VecDeque::new();
     while let Some(waiting) = queue.pop_front() {

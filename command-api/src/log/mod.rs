@@ -35,10 +35,10 @@ impl Log {
     /// Starts the writer; `options` must make its sessions run as `daybook_command`.
     ///
     /// Once `stop` is cancelled nothing more is accepted; what waits is still written, then the task ends.
-    pub fn start(options: PgConnectOptions, stop: CancellationToken) -> (Self, JoinHandle<()>) {
+    pub fn start(options: &PgConnectOptions, stop: CancellationToken) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (news, appended) = watch::channel(0);
-        let writer = tokio::spawn(writer::Writer::new(options, news).run(waiting, stop));
+        let writer = tokio::spawn(writer::Writer::new(options, &news).run(waiting, stop));
         (Self { queue, appended }, writer)
     }
 

@@ -22,21 +22,16 @@ pub(super) struct Waiting {
     pub(super) answer: oneshot::Sender<Result<Outcome, LogError>>,
 }
 
-/// A command with its JSON written, its size known and what it touches listed.
+/// A command with its size known and what it touches listed.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) append: Append,
-    pub(super) written: Vec<Written>,
+    /// Which events are the first of their aggregate.
+    firsts: Vec<usize>,
+    /// Of each event its scopes as they travel.
+    pub(super) scopes: Vec<String>,
     pub(super) size: usize,
     pub(super) touches: Vec<Touch>,
-}
-
-/// The parts of an event that are sent as one text each.
-#[derive(Debug)]
-pub(super) struct Written {
-    pub(super) payload: String,
-    pub(super) metadata: String,
-    pub(super) scopes: String,
 }
 
 /// Something a command reads or writes, by its hash: that two things share one costs a wait, not more.
@@ -51,47 +46,52 @@ impl Prepared {
         if append.events.len() > MOST_EVENTS {
             return Err(LogError::TooLarge("more than 1,000 events"));
         }
-        check_sequences(&append.events)?;
-        let written = append.events.iter().map(write).collect::<Result<Vec<_>, _>>()?;
-        let size = size(&append, &written);
+        let firsts = firsts(&append.events)?;
+        let scopes = append.events.iter().map(joined_scopes).collect::<Result<Vec<_>, _>>()?;
+        let size = size(&append);
         if size > LARGEST {
             return Err(LogError::TooLarge("more than 4 MiB"));
         }
         let touches = touches(&append);
-        Ok(Self { append, written, size, touches })
+        Ok(Self { append, firsts, scopes, size, touches })
+    }
+
+    /// The aggregates its events belong to, each with its last sequence before them.
+    pub(super) fn writes(&self) -> impl Iterator<Item = (&'static str, &str, i64)> {
+        let first_events = self.firsts.iter().map(|nth| &self.append.events[*nth]);
+        first_events.map(|event| (event.aggregate_type, event.aggregate_id.as_str(), event.sequence - 1))
     }
 }
 
-fn check_sequences(events: &[NewEvent]) -> Result<(), LogError> {
+/// Which events are the first of their aggregate here; the others must follow without a gap.
+fn firsts(events: &[NewEvent]) -> Result<Vec<usize>, LogError> {
     let mut last: HashMap<(&str, &str), i64> = HashMap::new();
-    for event in events {
-        let before = last.insert((event.aggregate_type, &event.aggregate_id), event.sequence);
-        if event.sequence < 1 || before.is_some_and(|before| event.sequence != before + 1) {
-            return Err(LogError::Malformed("sequences of one aggregate leave a gap"));
+    let mut firsts = Vec::new();
+    for (nth, event) in events.iter().enumerate() {
+        match last.insert((event.aggregate_type, &event.aggregate_id), event.sequence) {
+            None if event.sequence >= 1 => firsts.push(nth),
+            Some(before) if event.sequence == before + 1 => {}
+            _ => return Err(LogError::Malformed("sequences of one aggregate leave a gap")),
         }
     }
-    Ok(())
+    Ok(firsts)
 }
 
-fn write(event: &NewEvent) -> Result<Written, LogError> {
+fn joined_scopes(event: &NewEvent) -> Result<String, LogError> {
+    if event.payload.get().len() > LARGEST_EVENT {
+        return Err(LogError::TooLarge("an event of more than 256 KiB"));
+    }
     if event.scopes.iter().any(|scope| scope.is_empty() || scope.contains(char::is_control)) {
         return Err(LogError::Malformed("a scope is empty or has a control character"));
     }
-    let written = Written {
-        payload: event.payload.to_string(),
-        metadata: event.metadata.to_string(),
-        scopes: event.scopes.join(SCOPE_SEPARATOR),
-    };
-    if written.payload.len() > LARGEST_EVENT {
-        return Err(LogError::TooLarge("an event of more than 256 KiB"));
-    }
-    Ok(written)
+    Ok(event.scopes.join(SCOPE_SEPARATOR))
 }
 
 /// About what it takes on the wire.
-fn size(append: &Append, written: &[Written]) -> usize {
-    let events: usize =
-        written.iter().map(|w| w.payload.len() + w.metadata.len() + w.scopes.len() + 200).sum();
+fn size(append: &Append) -> usize {
+    let json = |event: &NewEvent| event.payload.get().len() + event.metadata.get().len();
+    let scopes = |event: &NewEvent| event.scopes.iter().map(|scope| scope.len() + 1).sum::<usize>();
+    let events: usize = append.events.iter().map(|event| json(event) + scopes(event) + 200).sum();
     let rows = append.expects.len()
         + append.released.len()
         + append.claims.len()

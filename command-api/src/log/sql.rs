@@ -5,23 +5,21 @@ use serde_json::{Value, json};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::QueryAs;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::prepared::Prepared;
 use super::{Claim, Outcome, SideRow};
 
-const APPEND: &str =
-    "select cmd, outcome, first, last, kind, id, sequence, fingerprint, recorded_at from es.append(
-    $1, $2, $3, $4, $5, $6,
-    $7, $8, $9, $10, $11, $12, $13, $14::text[]::jsonb[], $15::text[]::jsonb[], $16,
-    $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)";
+const APPEND: &str = "select cmd, outcome, last, kind, id, sequence, fingerprint, recorded_at from es.append(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42)";
 
 /// One row of `es.answer`.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub(super) struct Answer {
+#[derive(Debug, Default, sqlx::FromRow)]
+struct Row {
     cmd: i32,
     outcome: String,
-    first: Option<i64>,
     last: Option<i64>,
     kind: Option<String>,
     id: Option<String>,
@@ -30,21 +28,27 @@ pub(super) struct Answer {
     recorded_at: Option<DateTime<Utc>>,
 }
 
-type Query<'q> = QueryAs<'q, Postgres, Answer, PgArguments>;
+/// What one command was told.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    /// When what the outcome speaks of was recorded; none if nothing was.
+    recorded_at: Option<DateTime<Utc>>,
+}
+
+type Query<'q> = QueryAs<'q, Postgres, Row, PgArguments>;
 
 /// Appends a batch; the answers are in the order of the commands.
 pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -> sqlx::Result<Vec<Answer>> {
     let query = bind_commands(sqlx::query_as(APPEND), batch);
     let query = bind_events(query, batch);
-    let query = bind_expects(query, batch);
+    let query = bind_aggregates(query, batch);
     let query = bind_claims(query, &rows(batch, |p| &p.append.released));
     let query = bind_claims(query, &rows(batch, |p| &p.append.claims));
-    let query = bind_places(query, batch).bind(sides(batch));
-    let mut answers = query.fetch_all(connection).await?;
-    answers.sort_unstable_by_key(|answer| answer.cmd);
-    let whole =
-        answers.len() == batch.len() && answers.iter().zip(1..).all(|(answer, cmd)| answer.cmd == cmd);
-    if whole { Ok(answers) } else { Err(sqlx::Error::Protocol("es.append left a command out".into())) }
+    let query = bind_places(query, batch);
+    let query = bind_keys(query, batch).bind(accounts(batch));
+    let answered = query.fetch_all(connection).await?;
+    answers(answered, batch).ok_or_else(|| sqlx::Error::Protocol("es.append gave another answer".into()))
 }
 
 /// The events at these positions: position, id and time.
@@ -58,41 +62,59 @@ pub(super) async fn events_at(
         .await
 }
 
-impl Answer {
-    /// The outcome it stands for; none if it is not one this program knows.
-    pub(super) fn outcome(self) -> Option<Outcome> {
-        match self.outcome.as_str() {
-            "appended" => Some(Outcome::Appended {
-                first: self.first?,
-                last: self.last?,
-                recorded_at: self.recorded_at?,
-            }),
-            "seen" => Some(Outcome::Seen {
+/// Counts the positions of those that stand from the head before them, which is in the row of command 0.
+fn answers(rows: Vec<Row>, batch: &[&Prepared]) -> Option<Vec<Answer>> {
+    let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
+    let mut whole = None;
+    for row in rows {
+        match usize::try_from(row.cmd).ok()?.checked_sub(1) {
+            None => whole = Some((row.last?, row.recorded_at?)),
+            Some(nth) => *answers.get_mut(nth)? = Some(row.refusal()?),
+        }
+    }
+    let (mut head, recorded_at) = whole?;
+    let mut stands = |command: &Prepared| {
+        let first = head + 1;
+        head += i64::try_from(command.append.events.len()).ok()?;
+        let outcome = Outcome::Appended { first, last: head, recorded_at };
+        Some(Answer { outcome, recorded_at: Some(recorded_at) })
+    };
+    answers.into_iter().zip(batch).map(|(refused, command)| refused.or_else(|| stands(command))).collect()
+}
+
+impl Row {
+    /// What a command of its own row was told; none if it is nothing this program knows.
+    fn refusal(self) -> Option<Answer> {
+        let outcome = match self.outcome.as_str() {
+            "seen" => Outcome::Seen {
                 fingerprint: self.fingerprint?,
                 id: self.id?,
                 version: self.sequence?,
                 position: self.last?,
-            }),
+            },
             "conflict" => {
-                Some(Outcome::Conflict { aggregate_type: self.kind?, id: self.id?, sequence: self.sequence? })
+                Outcome::Conflict { aggregate_type: self.kind?, id: self.id?, sequence: self.sequence? }
             }
-            "claimed" => Some(Outcome::Claimed { kind: self.kind? }),
-            "placed" => Some(Outcome::Placed { container: self.kind?, rank: self.id? }),
-            _ => None,
-        }
+            "claimed" => Outcome::Claimed { kind: self.kind? },
+            "placed" => Outcome::Placed { container: self.kind?, rank: self.id? },
+            _ => return None,
+        };
+        Some(Answer { outcome, recorded_at: self.recorded_at })
     }
+}
 
+impl Answer {
     /// If this says that the very same command was recorded before: as what.
     ///
     /// Without events it may have been another's of the same key; the effect and the answer are the same.
     pub(super) fn seen_as(&self, command: &Prepared) -> Option<Outcome> {
+        let Outcome::Seen { fingerprint, id, version, position } = &self.outcome else { return None };
         let append = &command.append;
-        let same = self.outcome == "seen"
-            && self.fingerprint.as_deref() == Some(&append.key.fingerprint)
-            && self.id.as_deref() == Some(append.answer_id.as_str())
-            && self.sequence == Some(append.answer_version);
-        let (last, recorded_at) = (self.last?, self.recorded_at?);
+        let same = fingerprint == &append.key.fingerprint
+            && id == &append.answer_id
+            && *version == append.answer_version;
         let events = i64::try_from(append.events.len()).ok()?;
+        let (last, recorded_at) = (*position, self.recorded_at?);
         same.then_some(Outcome::Appended { first: last - events + 1, last, recorded_at })
     }
 }
@@ -106,7 +128,7 @@ fn column<'b, T, V>(rows: &[(i32, &'b T)], of: impl Fn(&'b T) -> V) -> Vec<V> {
     rows.iter().map(|(_, row)| of(row)).collect()
 }
 
-fn cmds<T>(rows: &[(i32, &T)]) -> Vec<i32> {
+fn cmds<T>(rows: &[(i32, T)]) -> Vec<i32> {
     rows.iter().map(|(cmd, _)| *cmd).collect()
 }
 
@@ -119,11 +141,12 @@ fn bind_commands<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
         .bind(appends().map(|a| a.key.fingerprint.as_slice()).collect::<Vec<_>>())
         .bind(appends().map(|a| a.answer_id.as_str()).collect::<Vec<_>>())
         .bind(appends().map(|a| a.answer_version).collect::<Vec<_>>())
+        .bind(appends().map(|a| i32::try_from(a.events.len()).unwrap_or(i32::MAX)).collect::<Vec<_>>())
 }
 
 fn bind_events<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
     let events = rows(batch, |p| &p.append.events);
-    let written = rows(batch, |p| &p.written);
+    let scopes = rows(batch, |p| &p.scopes);
     query
         .bind(cmds(&events))
         .bind(column(&events, |e| e.event_id))
@@ -132,18 +155,23 @@ fn bind_events<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
         .bind(column(&events, |e| e.sequence))
         .bind(column(&events, |e| e.event_type.as_str()))
         .bind(column(&events, |e| e.event_version.as_str()))
-        .bind(column(&written, |w| w.payload.as_str()))
-        .bind(column(&written, |w| w.metadata.as_str()))
-        .bind(column(&written, |w| w.scopes.as_str()))
+        .bind(column(&events, |e| Json(&*e.payload)))
+        .bind(column(&events, |e| Json(&*e.metadata)))
+        .bind(column(&scopes, String::as_str))
 }
 
-fn bind_expects<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
-    let expects = rows(batch, |p| &p.append.expects);
+fn bind_aggregates<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
+    let mut aggregates = Vec::new();
+    for (&command, cmd) in batch.iter().zip(1..) {
+        let reads = command.append.expects.iter();
+        let reads = reads.map(|e| (e.aggregate_type, e.aggregate_id.as_str(), e.sequence));
+        aggregates.extend(command.writes().chain(reads).map(|aggregate| (cmd, aggregate)));
+    }
     query
-        .bind(cmds(&expects))
-        .bind(column(&expects, |e| e.aggregate_type))
-        .bind(column(&expects, |e| e.aggregate_id.as_str()))
-        .bind(column(&expects, |e| e.sequence))
+        .bind(cmds(&aggregates))
+        .bind(aggregates.iter().map(|(_, (aggregate_type, ..))| *aggregate_type).collect::<Vec<_>>())
+        .bind(aggregates.iter().map(|(_, (_, id, _))| *id).collect::<Vec<_>>())
+        .bind(aggregates.iter().map(|(_, (.., sequence))| *sequence).collect::<Vec<_>>())
 }
 
 fn bind_claims<'q>(query: Query<'q>, claims: &[(i32, &'q Claim)]) -> Query<'q> {
@@ -167,26 +195,41 @@ fn bind_places<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
         .bind(column(&places, |p| p.item.as_str()))
 }
 
-fn sides(batch: &[&Prepared]) -> Value {
-    rows(batch, |p| &p.append.side).into_iter().map(|(cmd, row)| side(cmd, row)).collect()
+fn bind_keys<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
+    let (mut destroyed, mut made) = (Vec::new(), Vec::new());
+    for (cmd, row) in rows(batch, |p| &p.append.side) {
+        match row {
+            SideRow::KeyDestroyed { holder } => destroyed.push((cmd, holder.as_str())),
+            SideRow::KeyMade { holder, wrapped } => made.push((cmd, (holder.as_str(), wrapped.as_slice()))),
+            SideRow::Credential { .. } | SideRow::Session { .. } | SideRow::SessionEnd { .. } => {}
+        }
+    }
+    query
+        .bind(cmds(&destroyed))
+        .bind(destroyed.iter().map(|(_, holder)| *holder).collect::<Vec<_>>())
+        .bind(cmds(&made))
+        .bind(made.iter().map(|(_, (holder, _))| *holder).collect::<Vec<_>>())
+        .bind(made.iter().map(|(_, (_, wrapped))| *wrapped).collect::<Vec<_>>())
 }
 
-fn side(cmd: i32, row: &SideRow) -> Value {
+/// The rows of accounts, which few commands have.
+fn accounts(batch: &[&Prepared]) -> Value {
+    rows(batch, |p| &p.append.side).into_iter().filter_map(|(cmd, row)| account(cmd, row)).collect()
+}
+
+fn account(cmd: i32, row: &SideRow) -> Option<Value> {
     match row {
         SideRow::Credential { user_id, hash } => {
-            json!({"cmd": cmd, "op": "credential", "user_id": user_id, "hash": hash})
+            Some(json!({"cmd": cmd, "op": "credential", "user_id": user_id, "hash": hash}))
         }
-        SideRow::Session { session_id, user_id, refresh, expires_at, device, address } => json!({
+        SideRow::Session { session_id, user_id, refresh, expires_at, device, address } => Some(json!({
             "cmd": cmd, "op": "session", "session_id": session_id, "user_id": user_id, "refresh": bytea(refresh),
             "expires_at": expires_at, "device": device, "address": address,
-        }),
+        })),
         SideRow::SessionEnd { session_id } => {
-            json!({"cmd": cmd, "op": "session_end", "session_id": session_id})
+            Some(json!({"cmd": cmd, "op": "session_end", "session_id": session_id}))
         }
-        SideRow::KeyMade { holder, wrapped } => {
-            json!({"cmd": cmd, "op": "key", "holder": holder, "wrapped": bytea(wrapped)})
-        }
-        SideRow::KeyDestroyed { holder } => json!({"cmd": cmd, "op": "key_end", "holder": holder}),
+        SideRow::KeyMade { .. } | SideRow::KeyDestroyed { .. } => None,
     }
 }
 

@@ -1,13 +1,17 @@
-//! The one task that appends for this process: group commit, and an answer for everybody.
+//! The one task that takes batches for this process: group commit, and an answer for everybody.
 //!
-//! While a batch is on its way the next one gathers behind it. If the connection breaks before the answer, the
-//! same batch is sent again before anybody is answered; the keys make what was recorded come back as seen.
+//! Batches travel over two lines, so that while Postgres works on one the program answers and gathers another.
+//! For the log two lines are what two processes are: `es.append` takes one batch after the other. If a
+//! connection breaks before the answer, the same batch is sent again before anybody is answered; the keys make
+//! what was recorded come back as seen.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +22,9 @@ use super::{LogError, Outcome, batch};
 
 /// How many commands the writer looks at to fill a batch; the others wait in the channel.
 const IN_SIGHT: usize = 2_000;
+/// The fewest commands that are sent while another batch is under way: a batch has its price, so those in a
+/// smaller one are sooner answered if they wait for the batch before.
+const WORTH_A_LINE: usize = 16;
 /// The longest wait for an answer: beyond `statement_timeout` the server itself must be stuck.
 const ANSWER: Duration = Duration::from_secs(7);
 /// After this long without an answer a batch is given up.
@@ -25,8 +32,17 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 type Outcomes = Vec<Result<Outcome, LogError>>;
 
-/// The writer and its connection.
+/// Takes what waits, and shares it out.
 pub(super) struct Writer {
+    idle: Vec<Sender>,
+    under_way: JoinSet<(Sender, usize)>,
+    /// How many commands are under way.
+    in_flight: usize,
+    queue: VecDeque<Waiting>,
+}
+
+/// A line, and what sends a batch over it.
+struct Sender {
     line: Line,
     news: watch::Sender<i64>,
 }
@@ -40,35 +56,73 @@ enum Trouble {
 }
 
 impl Writer {
-    pub(super) fn new(options: PgConnectOptions, news: watch::Sender<i64>) -> Self {
-        Self { line: Line::new(options), news }
-    }
-
-    /// Works until the handles are gone, or until told to stop and the queue is empty.
-    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
-        let mut queue = VecDeque::new();
-        loop {
-            if queue.is_empty() {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled(), if !waiting.is_closed() => { waiting.close(); continue; }
-                    first = waiting.recv() => match first {
-                        Some(first) => queue.push_back(first),
-                        None => return,
-                    }
-                }
-            }
-            // Those just answered come back with their next command: let them, before the batch is closed.
-            tokio::task::yield_now().await;
-            while queue.len() < IN_SIGHT
-                && let Ok(next) = waiting.try_recv()
-            {
-                queue.push_back(next);
-            }
-            self.write(batch::take(&mut queue)).await;
+    pub(super) fn new(options: &PgConnectOptions, news: &watch::Sender<i64>) -> Self {
+        let sender = || Sender { line: Line::new(options.clone()), news: news.clone() };
+        Self {
+            idle: vec![sender(), sender()],
+            under_way: JoinSet::new(),
+            in_flight: 0,
+            queue: VecDeque::new(),
         }
     }
 
+    /// Works until the handles are gone, or until told to stop and everybody is answered.
+    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+        let mut more = true;
+        let mut arrived = Vec::new();
+        while more || !self.queue.is_empty() || !self.under_way.is_empty() {
+            let room = IN_SIGHT.saturating_sub(self.queue.len());
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if more && !waiting.is_closed() => waiting.close(),
+                Some(sent) = self.under_way.join_next() => {
+                    let (sender, commands) = sent.unwrap_or_else(|failed| resume_unwind(failed.into_panic()));
+                    self.idle.push(sender);
+                    self.in_flight -= commands;
+                }
+                count = waiting.recv_many(&mut arrived, room), if more && room > 0 => {
+                    more = count > 0;
+                }
+            }
+            // Those just answered come back with their next command: let them, before a batch is closed.
+            tokio::task::yield_now().await;
+            while self.queue.len() + arrived.len() < IN_SIGHT
+                && let Ok(next) = waiting.try_recv()
+            {
+                arrived.push(next);
+            }
+            self.queue.extend(arrived.drain(..));
+            self.send_what_is_worth_it();
+        }
+    }
+
+    fn send_what_is_worth_it(&mut self) {
+        while let Some(most) = portion(self.queue.len(), self.in_flight)
+            && let Some(mut sender) = self.idle.pop()
+        {
+            let batch = batch::take(&mut self.queue, most);
+            let commands = batch.len();
+            self.in_flight += commands;
+            self.under_way.spawn(async move {
+                sender.write(batch).await;
+                (sender, commands)
+            });
+        }
+    }
+}
+
+/// How many of those waiting to send now, if any: half of all there are, so that two batches of one size
+/// take turns.
+fn portion(waiting: usize, in_flight: usize) -> Option<usize> {
+    match (waiting, in_flight) {
+        (0, _) => None,
+        (_, 0) => Some(waiting),
+        _ if waiting < in_flight.max(WORTH_A_LINE) => None,
+        _ => Some((waiting + in_flight).div_ceil(2)),
+    }
+}
+
+impl Sender {
     async fn write(&mut self, batch: Vec<Waiting>) {
         let begun = Instant::now();
         let commands: Vec<&Prepared> = batch.iter().map(|waiting| &waiting.prepared).collect();
@@ -131,9 +185,8 @@ impl Writer {
             };
             match tokio::time::timeout(ANSWER, attempt).await {
                 Ok(Ok((answers, own))) => {
-                    let outcomes =
-                        answers.into_iter().zip(own).map(|(answer, own)| own.or_else(|| answer.outcome()));
-                    return outcomes.collect::<Option<_>>().ok_or(Trouble::Log(LogError::Unknown));
+                    let outcomes = answers.into_iter().zip(own);
+                    return Ok(outcomes.map(|(answer, own)| own.unwrap_or(answer.outcome)).collect());
                 }
                 Ok(Err(error)) => match weigh(&error) {
                     Weight::Data(code) => {

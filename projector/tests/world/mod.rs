@@ -124,7 +124,9 @@ impl World {
         let payload = if event_type == "SessionEnded" {
             data
         } else {
-            self.key(&holder).await.seal(&holder, &about(event_type, &id.to_string(), sequence), &data)
+            let sealed =
+                self.key(&holder).await.seal(&holder, &about(event_type, &id.to_string(), sequence), &data);
+            serde_json::from_str(sealed.get()).expect("JSON")
         };
         json!({
             "position": self.position, "event_id": Clock::System.new_id(), "aggregate_type": aggregate,
