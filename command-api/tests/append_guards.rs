@@ -116,7 +116,7 @@ async fn rotated(command: &mut PgConnection, old: &str, new: &str) -> sqlx::Resu
 }
 
 #[tokio::test]
-async fn keys_outlive_their_day_in_the_default_partition() -> anyhow::Result<()> {
+async fn keys_outlive_their_week_in_the_default_partition() -> anyhow::Result<()> {
     let database = database().await?;
     let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
     owner
@@ -128,7 +128,7 @@ async fn keys_outlive_their_day_in_the_default_partition() -> anyhow::Result<()>
     let rest = "select count(*) from es.command_rest";
     assert_eq!(sqlx::query_scalar::<_, i64>(rest).fetch_one(&mut owner).await?, 1);
     owner.execute("select es.keep_house(current_date + 20)").await?;
-    assert_eq!(sqlx::query_scalar::<_, i64>(rest).fetch_one(&mut owner).await?, 0, "it has its own day now");
+    assert_eq!(sqlx::query_scalar::<_, i64>(rest).fetch_one(&mut owner).await?, 0, "it has its own week now");
     let all = "select count(*) from es.command";
     assert_eq!(sqlx::query_scalar::<_, i64>(all).fetch_one(&mut owner).await?, 1);
     owner.execute("select es.keep_house(current_date + 60)").await?;

@@ -27,7 +27,8 @@ create table es.event (
 alter table es.event alter column payload set storage external;
 
 -- The answer to every command of the last 30 days, so that one sent again takes effect once.
--- By day, because dropping a table costs nothing and deleting a day of rows does.
+-- By week, because dropping a table costs nothing and deleting its rows does; not by day, because a key is looked
+-- for in each of them.
 create table es.command (
   actor text collate "C" not null,
   key text collate "C" not null,

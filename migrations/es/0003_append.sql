@@ -65,7 +65,7 @@ begin
   now_at := greatest(now_at, latest);
 
   -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
-  -- Nothing is from beyond tomorrow, which spares looking into the days that were made ahead.
+  -- Nothing is from beyond tomorrow, which spares looking into the week that was made ahead.
   since := now_at - interval '1 day';
   until := now_at + interval '1 day';
   if true = any (c_ours) then

@@ -1,6 +1,6 @@
 -- What happens beside appends.
 
--- Makes the days of es.command from yesterday to a week ahead, and drops those over 30 days old.
+-- Makes the weeks of es.command from yesterday's to the next, and drops those that are over 30 days old.
 -- Run it now and then; should nobody, rows land in the default partition and are moved here later.
 create function es.keep_house(today date default (clock_timestamp() at time zone 'utc')::date) returns void
 language plpgsql security definer
@@ -9,24 +9,24 @@ set search_path = pg_catalog, es, pg_temp set timezone = 'UTC'
 set lock_timeout = '1s'
 as $$
 declare
-  day date;
+  monday date;
   part text;
 begin
   perform 1 from es.head for update;
-  for day in select d::date from generate_series(today - 1, today + 7, interval '1 day') d loop
-    part := 'command_' || to_char(day, 'YYYYMMDD');
+  for monday in select d::date from generate_series(date_trunc('week', today - 1), today + 7, interval '1 week') d loop
+    part := 'command_' || to_char(monday, 'YYYYMMDD');
     if to_regclass('es.' || part) is null then
       execute format('create table es.%I (like es.command including all)', part);
       execute format('with moved as (delete from es.command_rest where created_at >= %L and created_at < %L
-                      returning *) insert into es.%I select * from moved', day::timestamptz,
-                     (day + 1)::timestamptz, part);
+                      returning *) insert into es.%I select * from moved', monday::timestamptz,
+                     (monday + 7)::timestamptz, part);
       execute format('alter table es.command attach partition es.%I for values from (%L) to (%L)', part,
-                     day::timestamptz, (day + 1)::timestamptz);
+                     monday::timestamptz, (monday + 7)::timestamptz);
     end if;
   end loop;
   for part in select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
                where i.inhparent = 'es.command'::regclass and c.relname ~ '^command_[0-9]{8}$'
-                 and to_date(right(c.relname, 8), 'YYYYMMDD') < today - 30 loop
+                 and to_date(right(c.relname, 8), 'YYYYMMDD') + 7 <= today - 30 loop
     execute format('drop table es.%I', part);
   end loop;
   delete from es.command_rest where created_at < today - 30;

@@ -67,7 +67,7 @@ impl Line {
         self.fence = any_number();
     }
 
-    /// Lets es.command have its days; a failure is a warning, as rows then go to the default partition.
+    /// Lets es.command have its weeks; a failure is a warning, as rows then go to the default partition.
     async fn keep_house(&mut self) {
         if self.house_kept.is_some_and(|at| at.elapsed() < HOUSE) {
             return;
