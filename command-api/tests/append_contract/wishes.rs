@@ -1,0 +1,246 @@
+//! What clients wish for, in small numbers so that they meet, and what they believe of the world.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use command_api::log::{
+    Append, Claim, Expect, Freed, IdempotencyKey, LogError, NewEvent, Outcome, Place, SideRow,
+};
+use proptest::collection::vec;
+use proptest::option::weighted;
+use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::sample::{Index, select};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use shared::clock::Clock;
+
+const CLIENTS: usize = 16;
+const COMMANDS: usize = 40;
+
+/// One client's next command.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// One that somebody has sent before, with events of its own.
+    Again(Index),
+    /// One with nothing to do, which only records its key.
+    Nothing,
+    /// A new one.
+    New(New),
+}
+
+/// A command's content; what was not drawn it does not have.
+#[derive(Clone, Debug)]
+pub(crate) struct New {
+    fingerprint: u8,
+    ours: bool,
+    /// Data that Postgres refuses.
+    bad: bool,
+    streams: Vec<Stream>,
+    released: Option<Claim>,
+    claimed: Option<Claim>,
+    freed: Option<(u8, u8)>,
+    placed: Option<(u8, u8, u8)>,
+    side: Option<Side>,
+}
+
+/// Events of one note, perhaps decided on another that was read.
+#[derive(Clone, Debug)]
+struct Stream {
+    note: u8,
+    events: i64,
+    read: Option<u8>,
+}
+
+#[derive(Clone, Debug)]
+enum Side {
+    KeyMade(u8),
+    KeyDestroyed(u8),
+    Credential(u8),
+    Session,
+    SessionEnd(Index),
+}
+
+/// What every client does, one wish after the other.
+pub(crate) fn plan() -> impl Strategy<Value = Vec<Vec<Wish>>> {
+    let wish = prop_oneof![
+        4 => any::<Index>().prop_map(Wish::Again),
+        2 => select(vec![Wish::Nothing]),
+        18 => new().prop_map(Wish::New),
+    ];
+    vec(vec(wish, COMMANDS), CLIENTS)
+}
+
+fn new() -> impl Strategy<Value = New> {
+    let claim = || weighted(0.33, claim());
+    let key = (1..=3_u8, any::<bool>(), odds(20));
+    let rows = (
+        claim(),
+        claim(),
+        weighted(0.33, (small(2), small(6))),
+        weighted(0.33, (small(2), small(4), small(6))),
+    );
+    (key, vec(stream(), 1..=2), rows, weighted(0.6, side())).prop_map(|(key, streams, rows, side)| {
+        let (fingerprint, ours, bad) = key;
+        let (released, claimed, freed, placed) = rows;
+        New { fingerprint, ours, bad, streams, released, claimed, freed, placed, side }
+    })
+}
+
+fn stream() -> impl Strategy<Value = Stream> {
+    let drawn = (small(12), select(vec![1, 1, 3]), weighted(0.5, small(12)));
+    drawn.prop_map(|(note, events, read)| Stream { note, events, read })
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![
+        small(4).prop_map(Side::KeyMade),
+        small(4).prop_map(Side::KeyDestroyed),
+        small(4).prop_map(Side::Credential),
+        select(vec![Side::Session]),
+        any::<Index>().prop_map(Side::SessionEnd),
+    ]
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    (select(vec!["email", "handle"]), 1..=3_u8, small(3)).prop_map(|(kind, value, owner)| Claim {
+        kind,
+        value: vec![value],
+        owner: format!("user-{owner}"),
+    })
+}
+
+fn small(limit: u8) -> Range<u8> {
+    0..limit
+}
+
+fn odds(one_in: u8) -> impl Strategy<Value = bool> {
+    small(one_in).prop_map(|drawn| drawn == 0)
+}
+
+/// What the clients believe; often stale, as they do not wait for each other.
+#[derive(Default)]
+pub(crate) struct World {
+    sequences: Mutex<HashMap<String, i64>>,
+    sent: Mutex<Vec<Append>>,
+    pub(crate) head: AtomicI64,
+    pub(crate) answers: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn learn(&self, append: &Append, outcome: &Result<Outcome, LogError>) {
+        let mut sequences = self.sequences.lock().expect("no client panics with the lock");
+        if let Ok(Outcome::Appended { last, .. }) = outcome {
+            self.head.fetch_max(*last, Ordering::SeqCst);
+            sequences.extend(append.events.iter().map(|e| (e.aggregate_id.clone(), e.sequence)));
+        }
+        if let Ok(Outcome::Conflict { id, sequence, .. }) = outcome {
+            sequences.insert(id.clone(), *sequence);
+        }
+    }
+
+    /// The command that is wished for, and whether it is one that Postgres refuses.
+    pub(crate) fn command(&self, wish: Wish) -> (Append, bool) {
+        let mut sent = self.sent.lock().expect("no client panics with the lock");
+        let new = match wish {
+            Wish::Again(which) if !sent.is_empty() => {
+                let mut again = which.get(&sent).clone();
+                for event in &mut again.events {
+                    event.event_id = Clock::System.new_id();
+                }
+                return (again, false);
+            }
+            Wish::Again(_) | Wish::Nothing => {
+                sent.push(key_only(1, false));
+                return (sent[sent.len() - 1].clone(), false);
+            }
+            Wish::New(new) => new,
+        };
+        let mut append = key_only(new.fingerprint, new.ours);
+        for stream in &new.streams {
+            self.add_stream(&mut append, stream);
+        }
+        add_rows(&mut append, &new, &sent);
+        if new.bad
+            && let Some(event) = append.events.first_mut()
+        {
+            event.payload = to_raw_value(&json!({"bad": "\u{0}"})).expect("JSON");
+            return (append, true);
+        }
+        sent.push(append.clone());
+        (append, false)
+    }
+
+    fn add_stream(&self, append: &mut Append, stream: &Stream) {
+        let touched = |append: &Append, id: &String| append.events.iter().any(|e| e.aggregate_id == *id);
+        let id = format!("note-{}", stream.note);
+        if touched(append, &id) {
+            return;
+        }
+        let sequences = self.sequences.lock().expect("no client panics with the lock");
+        let known = |id: &String| sequences.get(id).copied().unwrap_or(0);
+        append.events.extend((1..=stream.events).map(|next| event(&id, known(&id) + next)));
+        let read = stream.read.map(|note| format!("note-{note}"));
+        if let Some(read) = read.filter(|read| !touched(append, read)) {
+            let sequence = known(&read);
+            append.expects.push(Expect { aggregate_type: "note", aggregate_id: read, sequence });
+        }
+    }
+}
+
+fn add_rows(append: &mut Append, new: &New, sent: &[Append]) {
+    append.released.extend(new.released.clone());
+    append.claims.extend(new.claimed.clone());
+    let (container, item) = (|n: u8| format!("in-{n}"), |n: u8| format!("block-{n}"));
+    append.freed.extend(new.freed.map(|(at, what)| Freed { container: container(at), item: item(what) }));
+    append.places.extend(new.placed.map(|(at, rank, what)| Place {
+        container: container(at),
+        rank: format!("a{rank}"),
+        item: item(what),
+    }));
+    append.side.extend(new.side.as_ref().map(|side| row(side, &append.key.key, sent)));
+}
+
+fn row(side: &Side, key: &str, sent: &[Append]) -> SideRow {
+    let holder = |n: &u8| format!("holder-{n}");
+    match side {
+        Side::KeyMade(n) => SideRow::KeyMade { holder: holder(n), wrapped: vec![1] },
+        Side::KeyDestroyed(n) => SideRow::KeyDestroyed { holder: holder(n) },
+        Side::Credential(n) => SideRow::Credential { user_id: holder(n), hash: key.to_owned() },
+        Side::Session => SideRow::Session {
+            session_id: key.to_owned(),
+            user_id: "someone".into(),
+            refresh: vec![2],
+            expires_at: Clock::System.now(),
+            device: "a test".into(),
+            address: "::1".into(),
+        },
+        Side::SessionEnd(which) => {
+            let begun = |sent: &&Append| matches!(sent.side.first(), Some(SideRow::Session { .. }));
+            let sessions: Vec<_> = sent.iter().filter(begun).collect();
+            let session_id = if sessions.is_empty() { key } else { which.get(&sessions).key.key.as_str() };
+            SideRow::SessionEnd { session_id: session_id.to_owned() }
+        }
+    }
+}
+
+fn key_only(fingerprint: u8, ours: bool) -> Append {
+    let key = Clock::System.new_id().to_string();
+    let fingerprint = [fingerprint; 32];
+    Append::new(IdempotencyKey { actor: "someone".into(), key: key.clone(), ours, fingerprint }, key, 1)
+}
+
+fn event(aggregate_id: &str, sequence: i64) -> NewEvent {
+    NewEvent {
+        event_id: Clock::System.new_id(),
+        aggregate_type: "note",
+        aggregate_id: aggregate_id.into(),
+        sequence,
+        event_type: "NoteRetitled".into(),
+        event_version: "1.0".into(),
+        payload: to_raw_value(&json!({"title": "x"})).expect("JSON"),
+        metadata: to_raw_value(&json!({"actor": "someone"})).expect("JSON"),
+        scopes: vec!["note:1".into(), "notebook:2".into()],
+    }
+}
