@@ -1,26 +1,14 @@
 //! What the database itself refuses: each service's role has its part and no more, and events stay.
 
 use shared::postgres::{DatabaseRole, options};
-use sqlx::migrate::Migrator;
-use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Executor, PgConnection};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
+use crate::world::database;
 
 /// The SQLSTATE of a missing grant.
 const DENIED: &str = "42501";
 /// The SQLSTATE of `es.refuse_change`.
 const STAYS: &str = "23001";
-
-async fn database() -> anyhow::Result<servers::testing::TestDatabase> {
-    let template = format!("append_{}", shared::migrate::fingerprint());
-    servers::testing::database(&template, async |url| {
-        let owner = PgPool::connect(&url).await?;
-        MIGRATIONS.run(&owner).await?;
-        owner.close().await;
-        Ok(())
-    })
-    .await
-}
 
 async fn code(connection: &mut PgConnection, statement: &str) -> Option<String> {
     let error = connection.execute(statement).await.err()?;

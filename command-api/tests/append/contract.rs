@@ -2,25 +2,19 @@
 //!
 //! Two writers on one database; commands that collide, repeat, are stale or bad; connections that break.
 
-mod append_contract {
-    pub(crate) mod model;
-    pub(crate) mod wishes;
-}
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use append_contract::model::Model;
-use append_contract::wishes::{Wish, World, plan};
 use command_api::log::{Append, Log, LogError, Outcome};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use shared::postgres::{DatabaseRole, options};
 use sqlx::PgPool;
-use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
+use crate::model::Model;
+use crate::wishes::{Wish, World, plan};
+use crate::world::database;
 
 /// What was asked, what was answered, and between which positions it was decided.
 struct Told {
@@ -46,14 +40,7 @@ fn outcomes_are_those_of_one_by_one() {
 }
 
 async fn holds(plan: Vec<Vec<Wish>>) -> anyhow::Result<()> {
-    let template = format!("append_{}", shared::migrate::fingerprint());
-    let database = servers::testing::database(&template, async |url| {
-        let owner = PgPool::connect(&url).await?;
-        MIGRATIONS.run(&owner).await?;
-        owner.close().await;
-        Ok(())
-    })
-    .await?;
+    let database = database().await?;
     let owner = PgPool::connect(&database.url).await?;
     let told = run(&database.url, &owner, plan).await?;
     check(&told, &owner).await?;

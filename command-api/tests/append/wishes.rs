@@ -5,9 +5,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use command_api::log::{
-    Append, Claim, Expect, Freed, IdempotencyKey, LogError, NewEvent, Outcome, Place, SideRow,
-};
+use command_api::log::{Append, Claim, Expect, Freed, IdempotencyKey, LogError, Outcome, Place, SideRow};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -15,6 +13,8 @@ use proptest::sample::{Index, select};
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use shared::clock::Clock;
+
+use crate::world::event;
 
 const CLIENTS: usize = 16;
 const COMMANDS: usize = 40;
@@ -229,18 +229,4 @@ fn key_only(fingerprint: u8, ours: bool) -> Append {
     let key = Clock::System.new_id().to_string();
     let fingerprint = [fingerprint; 32];
     Append::new(IdempotencyKey { actor: "someone".into(), key: key.clone(), ours, fingerprint }, key, 1)
-}
-
-fn event(aggregate_id: &str, sequence: i64) -> NewEvent {
-    NewEvent {
-        event_id: Clock::System.new_id(),
-        aggregate_type: "note",
-        aggregate_id: aggregate_id.into(),
-        sequence,
-        event_type: "NoteRetitled".into(),
-        event_version: "1.0".into(),
-        payload: to_raw_value(&json!({"title": "x"})).expect("JSON"),
-        metadata: to_raw_value(&json!({"actor": "someone"})).expect("JSON"),
-        scopes: vec!["note:1".into(), "notebook:2".into()],
-    }
 }

@@ -5,31 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use command_api::log::{Append, IdempotencyKey, Log, NewEvent, Outcome};
-use serde_json::json;
-use serde_json::value::to_raw_value;
 use shared::postgres::{DatabaseRole, options};
 use sqlx::PgPool;
-use sqlx::migrate::Migrator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
+use crate::world::{database, event};
 
 const TASKS: u64 = 8;
 const COMMANDS: u64 = 25;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_found_again() -> anyhow::Result<()> {
-    let template = format!("append_{}", shared::migrate::fingerprint());
-    let database = servers::testing::database(&template, async |url| {
-        let owner = PgPool::connect(&url).await?;
-        MIGRATIONS.run(&owner).await?;
-        owner.close().await;
-        Ok(())
-    })
-    .await?;
+    let database = database().await?;
     let direct = options(&database.url, DatabaseRole::Command, None)?;
     let folder = direct.get_socket().cloned().unwrap_or_else(|| direct.get_host().into());
     let port = cutting_proxy(folder.join(format!(".s.PGSQL.{}", direct.get_port()))).await?;
@@ -66,14 +56,7 @@ fn command(task: u64, n: u64) -> Append {
     append.events = [0, 1]
         .map(|nth| NewEvent {
             event_id: Uuid::from_u64_pair(task, n * 2 + nth),
-            aggregate_type: "note",
-            aggregate_id: format!("{task}"),
-            sequence: i64::try_from(n * 2 - 1 + nth).expect("small"),
-            event_type: "NoteRetitled".into(),
-            event_version: "1.0".into(),
-            payload: to_raw_value(&json!({})).expect("JSON"),
-            metadata: to_raw_value(&json!({})).expect("JSON"),
-            scopes: vec![],
+            ..event(&format!("{task}"), i64::try_from(n * 2 - 1 + nth).expect("small"))
         })
         .into();
     append

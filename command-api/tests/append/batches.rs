@@ -1,0 +1,176 @@
+//! Which commands share a batch: those that wait together while the log is held, and do not touch each other.
+
+use std::task::Poll;
+
+use chrono::{DateTime, Utc};
+use command_api::log::{
+    Append, Claim, Expect, Freed, IdempotencyKey, Log, LogError, Outcome, Place, SideRow,
+};
+use shared::clock::Clock;
+use shared::postgres::{DatabaseRole, options};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{database, event};
+
+/// A command on a note of its own.
+fn command(change: impl FnOnce(&mut Append)) -> Append {
+    let note = Clock::System.new_id().to_string();
+    let key =
+        IdempotencyKey { actor: "someone".into(), key: note.clone(), ours: false, fingerprint: [1; 32] };
+    let mut append = Append::new(key, &note, 1);
+    append.events.push(event(&note, 1));
+    change(&mut append);
+    append
+}
+
+/// Sends one command after the other while another holds the log, so that those that may go together do.
+async fn together(
+    log: &Log,
+    owner: &mut PgConnection,
+    commands: Vec<Append>,
+) -> anyhow::Result<Vec<Result<Outcome, LogError>>> {
+    let mut hold = owner.begin().await?;
+    hold.execute("select from es.head for update").await?;
+    // The first goes alone, and the others wait behind it.
+    let mut sent = vec![Box::pin(log.append(command(|_| ())))];
+    enqueue(&mut sent[0]).await;
+    wait_for_the_writer(&mut hold).await?;
+    for command in commands {
+        let mut next = Box::pin(log.append(command));
+        enqueue(&mut next).await;
+        sent.push(next);
+    }
+    hold.commit().await?;
+    let mut outcomes = Vec::new();
+    for answer in sent.into_iter().skip(1) {
+        outcomes.push(answer.await);
+    }
+    Ok(outcomes)
+}
+
+/// Polls once, which puts the command into the queue.
+async fn enqueue(future: &mut (impl Future + Unpin)) {
+    assert!(futures::poll!(future).is_pending(), "it waits for the log");
+}
+
+/// Until the writer stands before the head row.
+async fn wait_for_the_writer(hold: &mut PgConnection) -> sqlx::Result<()> {
+    let waits = "select count(*) from pg_stat_activity where datname = current_database()
+                  and application_name = 'daybook_writer' and wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *hold).await? == 0 {
+        tokio::task::yield_now().await;
+        hold.execute("select pg_stat_clear_snapshot()").await?;
+    }
+    Ok(())
+}
+
+fn place(rank: &str, item: &str) -> Place {
+    Place { container: "note:1".into(), rank: rank.into(), item: item.into() }
+}
+
+fn freed(item: &str) -> Freed {
+    Freed { container: "note:1".into(), item: item.into() }
+}
+
+fn claim(owner: &str) -> Claim {
+    Claim { kind: "handle", value: vec![7], owner: owner.into() }
+}
+
+fn stands(outcome: &Result<Outcome, LogError>) -> bool {
+    matches!(outcome, Ok(Outcome::Appended { .. }))
+}
+
+#[tokio::test]
+async fn what_one_gives_up_the_next_can_take() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let (log, _writer) =
+        Log::start(&options(&database.url, DatabaseRole::Command, None)?, CancellationToken::new());
+    let first = command(|c| {
+        c.places.push(place("a", "block-1"));
+        c.claims.push(claim("me"));
+        c.side.push(SideRow::KeyMade { holder: "note:1".into(), wrapped: vec![1] });
+    });
+    assert!(stands(&log.append(first).await));
+    let key = || "note:1".to_owned();
+    let commands = vec![
+        command(|c| c.freed.push(freed("block-1"))),
+        command(|c| c.places.push(place("a", "block-2"))),
+        command(|c| c.released.push(claim("me"))),
+        command(|c| c.claims.push(claim("you"))),
+        command(|c| c.side.push(SideRow::KeyDestroyed { holder: key() })),
+        command(|c| c.side.push(SideRow::KeyMade { holder: key(), wrapped: vec![2] })),
+    ];
+    let outcomes = together(&log, &mut owner, commands).await?;
+    assert!(outcomes.iter().all(stands), "{outcomes:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_thing_has_one_taker() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let (log, _writer) =
+        Log::start(&options(&database.url, DatabaseRole::Command, None)?, CancellationToken::new());
+    let place_it = |item: &'static str| command(move |c| c.places.push(place("a", item)));
+    let claim_it = |by: &'static str| command(move |c| c.claims.push(claim(by)));
+    let write = || command(|c| c.events.push(event("shared", 1)));
+    let read = command(|c| {
+        c.expects.push(Expect { aggregate_type: "note", aggregate_id: "shared".into(), sequence: 0 });
+    });
+    let commands =
+        vec![place_it("x"), place_it("y"), claim_it("me"), claim_it("you"), write(), write(), read];
+    let outcomes = together(&log, &mut owner, commands).await?;
+    let stood: Vec<bool> = outcomes.iter().map(stands).collect();
+    assert_eq!(stood, [true, false, true, false, true, false, false], "{outcomes:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_keeps_its_word_to_the_others() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let (log, _writer) =
+        Log::start(&options(&database.url, DatabaseRole::Command, None)?, CancellationToken::new());
+    let mut hold = owner.begin().await?;
+    hold.execute("select from es.head for update").await?;
+    let mut sent = JoinSet::new();
+    let refusal = loop {
+        // One that finds room waits; the clients of a real process wait in as many tasks.
+        let mut next = Box::pin({
+            let log = log.clone();
+            async move { log.append(command(|_| ())).await }
+        });
+        match futures::poll!(&mut next) {
+            Poll::Pending => drop(sent.spawn(next)),
+            Poll::Ready(outcome) => break outcome,
+        }
+        assert!(sent.len() < 20_000, "the queue has an end");
+    };
+    assert_eq!(refusal, Err(LogError::Full));
+    hold.commit().await?;
+    let outcomes = sent.join_all().await;
+    assert!(outcomes.len() >= 8_192 && outcomes.iter().all(stands));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_far_behind_the_log_is_refused_and_one_a_little_behind_does_not_go_back() -> anyhow::Result<()>
+{
+    let database = database().await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let (log, _writer) =
+        Log::start(&options(&database.url, DatabaseRole::Command, None)?, CancellationToken::new());
+    let ahead = "insert into es.event select p, gen_random_uuid(), 'note', 'x' || p, 1, 'NoteRetitled', '1.0', '{}', '{}', '{}',
+                        clock_timestamp() + i from (values (1, interval '30 seconds')) v(p, i) returning recorded_at";
+    let latest: DateTime<Utc> = sqlx::query_scalar(ahead).fetch_one(&mut owner).await?;
+    let Ok(Outcome::Appended { recorded_at, .. }) = log.append(command(|_| ())).await else {
+        panic!("half a minute is no reason to refuse");
+    };
+    assert_eq!(recorded_at, latest);
+    owner.execute(ahead.replace("(1, interval '30 seconds')", "(3, interval '1 hour')").as_str()).await?;
+    assert_eq!(log.append(command(|_| ())).await, Err(LogError::Unavailable));
+    Ok(())
+}
