@@ -1,7 +1,7 @@
 //! The data folder belongs to one `daybook up` at a time, which leaves word there of how to reach it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -65,13 +65,14 @@ pub(crate) fn write(data: &Path, address: SocketAddr, database_url: &str) -> any
 /// How to reach the `daybook up` of a data folder.
 pub(crate) fn read(data: &Path) -> anyhow::Result<Running> {
     let path = data.join("running.json");
-    let text = std::fs::read(&path).with_context(|| {
-        format!(
+    let text = match std::fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
             "Nothing seems to run on {}: there is no {}. Start it with ./dev up.",
             data.display(),
             path.display()
-        )
-    })?;
+        ),
+        read => read.with_context(|| format!("{} cannot be read", path.display()))?,
+    };
     Ok(serde_json::from_slice(&text)?)
 }
 

@@ -77,10 +77,7 @@ impl Watch {
         let answer: Value = sent.with_context(|| format!("Nobody answers at {url}"))?.json().await?;
         match answer.get("access_token").and_then(Value::as_str) {
             Some(token) => Ok(token.into()),
-            None => bail!(
-                "The server did not let you in: {}",
-                answer.get("detail").and_then(Value::as_str).unwrap_or("it did not say why")
-            ),
+            None => bail!("The server did not let you in: {}", reason(&answer)),
         }
     }
 }
@@ -92,13 +89,15 @@ async fn epoch(url: &str, token: &SecretString) -> anyhow::Result<String> {
         .bearer_auth(token.expose_secret())
         .send()
         .await?;
-    let position = answer
-        .headers()
-        .get("position")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once('-'));
-    Ok(position
-        .context("The server did not say which history it is in; is the token still good?")?
-        .0
-        .to_owned())
+    let position = answer.headers().get("position").and_then(|value| value.to_str().ok());
+    if let Some((epoch, _)) = position.and_then(|position| position.split_once('-')) {
+        return Ok(epoch.to_owned());
+    }
+    let problem: Value = answer.json().await.unwrap_or_default();
+    bail!("The server did not say which history it is in: {}", reason(&problem))
+}
+
+/// Why a request was refused, as far as the answer tells.
+fn reason(problem: &Value) -> &str {
+    problem.get("detail").and_then(Value::as_str).unwrap_or("it did not say why")
 }

@@ -137,7 +137,11 @@ impl Watermark {
                 // Once: the database may be away for long, or the read schema still be building.
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::warn!(%error, "The checkpoint cannot be read; trying again");
+                    if is_unbuilt(&error) {
+                        tracing::info!("The read tables are not built yet; reads wait for them");
+                    } else {
+                        tracing::warn!(%error, "The checkpoint cannot be read; trying again");
+                    }
                 }
                 Err(_) => {}
             }
@@ -160,6 +164,11 @@ impl Watermark {
             }
         }
     }
+}
+
+/// Whether the schema of this release has no tables yet.
+fn is_unbuilt(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42P01")
 }
 
 async fn ask(pool: &PgPool) -> sqlx::Result<Mark> {

@@ -29,6 +29,10 @@ pub(super) async fn serve(relay: Relay, leading: Arc<AtomicBool>, term: Shutdown
         // A refusal is news, not a failure: what it means is found out at once, the first time.
         if error.is_refusal() && course.pause == PAUSES.0 {
             tracing::info!(error = &error as &dyn std::error::Error, "Checking the stream");
+        } else if matches!(error, RelayError::Offline) && course.pause == PAUSES.0 {
+            // At a start the connection takes a moment.
+            tracing::debug!("NATS is not connected yet");
+            drop(timeout(course.pause, term.cancelled()).await);
         } else {
             tracing::warn!(error = &error as &dyn std::error::Error, "Cannot publish; trying again");
             drop(timeout(course.pause, term.cancelled()).await);
