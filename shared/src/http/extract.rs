@@ -1,15 +1,24 @@
 //! Reading requests: extractors whose rejections are problems, so that no caller ever sees a bare line of text.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::problem::Problem;
+
+/// The largest body that is read, in bytes.
+pub(super) const BODY_LIMIT: usize = 1024 * 1024;
+/// How much more is let go by, and for how long, so that a client which still sends hears why it was refused: closing
+/// on it would destroy the answer on its way.
+const LET_GO: (usize, Duration) = (64 * 1024 * 1024, Duration::from_secs(2));
 
 /// A JSON body. 400 unreadable, 413 too large, 415 not JSON, 422 not acceptable, with a pointer.
 pub struct Json<T>(pub T);
@@ -23,7 +32,7 @@ pub struct Query<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let media = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -37,8 +46,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "Send the body as JSON, with the header Content-Type: application/json.",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        read(&bytes).map(Self)
+        read(&collect(request.into_body()).await?).map(Self)
     }
 }
 
@@ -87,15 +95,32 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     })
 }
 
-fn unread(rejection: &BytesRejection) -> Problem {
-    if matches!(rejection, BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is larger than this server takes (1 MiB).",
-        )
-    } else {
-        Problem::bad_request("unreadable-body", "The body ended before it was whole.")
+/// The whole body, if it is not too large.
+async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_| Problem::bad_request("unreadable-body", "The body ended before it was whole."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > BODY_LIMIT {
+            drop(tokio::time::timeout(LET_GO.1, let_go(body)).await);
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The body is larger than this server takes (1 MiB).",
+            ));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+async fn let_go(mut body: Body) {
+    let mut left = LET_GO.0;
+    while let Some(Ok(frame)) = body.frame().await
+        && let Some(less) = left.checked_sub(frame.data_ref().map_or(0, axum::body::Bytes::len))
+    {
+        left = less;
     }
 }
 

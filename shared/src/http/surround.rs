@@ -16,10 +16,9 @@ use tower_http::trace::TraceLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::extract::BODY_LIMIT;
 use crate::problem::Problem;
 
-/// The largest body that is read, in bytes.
-const BODY_LIMIT: usize = 1024 * 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a health question may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
