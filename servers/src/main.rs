@@ -1,9 +1,12 @@
 //! For `./dev`: says where the server programs are, or lends a throw-away Postgres to a command.
 
+mod tables;
+
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use servers::postgres::Postgres;
 use servers::{programs, testing};
 use tokio::process::Command;
 
@@ -13,7 +16,10 @@ async fn main() -> Result<ExitCode> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["where"] => tell(),
         ["lend", program, arguments @ ..] => lend(program, arguments).await,
-        _ => bail!("usage: servers where | servers lend PROGRAM [ARGUMENT]..."),
+        ["lend-tables", program, arguments @ ..] => lend_tables(program, arguments).await,
+        _ => bail!(
+            "usage: servers where | servers lend PROGRAM [ARGUMENT]... | servers lend-tables PROGRAM ..."
+        ),
     }
 }
 
@@ -27,11 +33,21 @@ fn tell() -> Result<ExitCode> {
 /// Runs a command with the address of a throw-away Postgres in its environment, and ends as it ends.
 async fn lend(program: &str, arguments: &[&str]) -> Result<ExitCode> {
     let postgres = testing::throwaway_postgres().await?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env(testing::SERVER_VARIABLE, postgres.maintenance_url())
+    let url = postgres.maintenance_url();
+    run(postgres, Command::new(program).args(arguments).env(testing::SERVER_VARIABLE, url)).await
+}
+
+/// The same, with a database that has every table, under the name that sqlx looks for when it checks queries.
+async fn lend_tables(program: &str, arguments: &[&str]) -> Result<ExitCode> {
+    let postgres = testing::throwaway_postgres().await?;
+    let url = tables::make(&postgres.maintenance_url()).await?;
+    run(postgres, Command::new(program).args(arguments).env("DATABASE_URL", url)).await
+}
+
+async fn run(postgres: Postgres, command: &mut Command) -> Result<ExitCode> {
+    let mut child = command
         .spawn()
-        .with_context(|| format!("cannot start {program}"))?;
+        .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))?;
     let status = loop {
         // Ctrl-C reaches the command too; it decides when to end, and we clean up after it.
         tokio::select! {
