@@ -208,11 +208,12 @@ async fn follow_ended(pool: PgPool, ended: Ended, clock: Clock, shutdown: Shutdo
 }
 
 async fn recently_ended(pool: &PgPool) -> sqlx::Result<Vec<SessionId>> {
-    let ids: Vec<String> =
-        sqlx::query_scalar("select session_id from es.session where ended_at > now() - $1")
-            .bind(OUTLIVES_TOKENS)
-            .fetch_all(pool)
-            .await?;
+    let ids = sqlx::query_scalar!(
+        "select session_id from es.session where ended_at > now() - $1::interval",
+        OUTLIVES_TOKENS as _
+    )
+    .fetch_all(pool)
+    .await?;
     Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
 

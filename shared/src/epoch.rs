@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 
 use crate::clock::random;
 
@@ -46,7 +46,7 @@ impl fmt::Display for EpochId {
 }
 
 /// Which Postgres wrote a history. A failover changes the timeline, another cluster has another identifier.
-#[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The timeline; `None` when the server does not tell.
     pub timeline: Option<i32>,
@@ -66,7 +66,7 @@ impl Origin {
 }
 
 /// A row of `es.epoch`.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
     /// Its name.
     pub epoch: EpochId,
@@ -77,35 +77,45 @@ pub struct Epoch {
     /// Why it began.
     pub reason: String,
     /// Where it is written.
-    #[sqlx(flatten)]
     pub origin: Origin,
 }
 
 /// The epoch in force; `None` before the first.
 pub async fn current(executor: impl PgExecutor<'_>) -> sqlx::Result<Option<Epoch>> {
-    sqlx::query_as(
-        "select epoch, seq, agreed_position, reason, timeline, system_identifier
-           from es.epoch order by seq desc limit 1",
+    let row = sqlx::query!(
+        r#"select epoch as "epoch: EpochId", seq, agreed_position, reason, timeline, system_identifier
+             from es.epoch order by seq desc limit 1"#
     )
     .fetch_optional(executor)
-    .await
+    .await?;
+    Ok(row.map(|row| Epoch {
+        epoch: row.epoch,
+        seq: row.seq,
+        agreed_position: row.agreed_position,
+        reason: row.reason,
+        origin: Origin { timeline: row.timeline, system_identifier: row.system_identifier },
+    }))
 }
 
 /// The names of the epochs that are at least two behind the one in force.
 pub async fn bygone(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<EpochId>> {
-    sqlx::query_scalar("select epoch from es.epoch order by seq desc offset 2").fetch_all(executor).await
+    sqlx::query_scalar!(r#"select epoch as "epoch: EpochId" from es.epoch order by seq desc offset 2"#)
+        .fetch_all(executor)
+        .await
 }
 
 /// Which Postgres this is, as far as it tells.
 pub async fn origin(pool: &PgPool) -> sqlx::Result<Origin> {
     // From the name of the segment being written: the control file names the timeline of the last checkpoint,
     // which after a promotion is still the old one for a while.
-    let timeline =
-        "select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as value";
-    let system = "select system_identifier::text as value from pg_control_system()";
+    let timeline = sqlx::query_scalar!(
+        r#"select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as "timeline!""#
+    );
+    let system =
+        sqlx::query_scalar!(r#"select system_identifier::text as "system!" from pg_control_system()"#);
     Ok(Origin {
-        timeline: permitted(sqlx::query_scalar(timeline).fetch_one(pool).await)?,
-        system_identifier: permitted(sqlx::query_scalar(system).fetch_one(pool).await)?,
+        timeline: permitted(timeline.fetch_one(pool).await)?,
+        system_identifier: permitted(system.fetch_one(pool).await)?,
     })
 }
 
@@ -132,18 +142,18 @@ pub async fn begin(
     /// Any number, the same in all processes: of two that see a parting at once, one begins the epoch.
     const LOCK: i64 = 0x6461_7962_6f6f_6b02;
     let mut transaction = pool.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
-    let begun = sqlx::query(
+    sqlx::query!("select pg_advisory_xact_lock($1)", LOCK).execute(&mut *transaction).await?;
+    let begun = sqlx::query!(
         "insert into es.epoch (epoch, agreed_position, reason, timeline, system_identifier)
          select $1, $2, $3, $4, $5
           where (select max(seq) from es.epoch) is not distinct from $6",
+        EpochId::fresh() as _,
+        agreed_position,
+        reason,
+        origin.timeline,
+        origin.system_identifier.as_deref(),
+        before.map(|epoch| epoch.seq)
     )
-    .bind(EpochId::fresh())
-    .bind(agreed_position)
-    .bind(reason)
-    .bind(origin.timeline)
-    .bind(&origin.system_identifier)
-    .bind(before.map(|epoch| epoch.seq))
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;

@@ -107,10 +107,8 @@ async fn try_once(
         *session = Some(patiently(PgConnection::connect_with(options)).await?);
     }
     let Some(session) = session else { return Ok(false) };
-    patiently(
-        sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(office.lock()).fetch_one(&mut *session),
-    )
-    .await
+    let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, office.lock());
+    patiently(lock.fetch_one(&mut *session)).await
 }
 
 /// Keeps the session alive until it is `over`; says `lost` as soon as it fails.

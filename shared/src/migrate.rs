@@ -15,7 +15,7 @@ const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
 /// Applies what is missing, as the database's owner.
 pub async fn migrate(owner_url: &str, master: &MasterKey) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(owner_url).await.context("The database cannot be reached")?;
-    sqlx::query("select pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
+    sqlx::query!("select pg_advisory_lock($1)", MIGRATION_LOCK).execute(&mut connection).await?;
     MIGRATIONS
         .run(&mut connection)
         .await

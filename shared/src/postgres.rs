@@ -49,8 +49,8 @@ pub fn pool(url: &str, role: DatabaseRole, schema: Option<&str>, size: u32) -> s
 /// Refuses a server that may lose what it acknowledged: `fsync`, `full_page_writes` or `synchronous_commit` off.
 pub async fn refuse_forgetful(pool: &PgPool) -> anyhow::Result<()> {
     for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
-        let value: String =
-            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(pool).await?;
+        let value =
+            sqlx::query_scalar!(r#"select current_setting($1) as "value!""#, setting).fetch_one(pool).await?;
         anyhow::ensure!(
             value != "off",
             "Postgres runs with {setting} = off: it may lose what it has acknowledged. Turn it on, or say --throwaway \

@@ -36,14 +36,16 @@ pub fn name() -> &'static str {
 /// then owns it; the query role may read it. A schema that can be seen is complete.
 pub async fn ensure(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
-    let new: bool =
-        sqlx::query_scalar("select es.make_read_schema($1)").bind(name).fetch_one(&mut *transaction).await?;
+    let new = sqlx::query_scalar!(r#"select es.make_read_schema($1) as "new!""#, name)
+        .fetch_one(&mut *transaction)
+        .await?;
     if new {
         fill(&mut transaction, name).await?;
     }
     transaction.commit().await
 }
 
+/// Made at run time: no statement can take the name of a schema as a parameter.
 async fn fill(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
     connection.execute(format!("set local search_path = {name}").as_str()).await?;
     for (_, file) in FILES {

@@ -182,15 +182,13 @@ impl Keyring {
         if missing.is_empty() {
             return Ok(found);
         }
-        let rows: Vec<(String, Vec<u8>)> =
-            sqlx::query_as("select holder, wrapped from es.key where holder = any($1)")
-                .bind(&missing)
-                .fetch_all(&self.pool)
-                .await?;
-        for (holder, wrapped) in rows {
-            let key = self.master.unwrap(&holder, &wrapped)?;
-            self.kept.insert(holder.clone(), key.clone()).await;
-            found.insert(holder, key);
+        let rows = sqlx::query!("select holder, wrapped from es.key where holder = any($1)", &missing[..])
+            .fetch_all(&self.pool)
+            .await?;
+        for row in rows {
+            let key = self.master.unwrap(&row.holder, &row.wrapped)?;
+            self.kept.insert(row.holder.clone(), key.clone()).await;
+            found.insert(row.holder, key);
         }
         Ok(found)
     }

@@ -25,28 +25,30 @@ impl ServerKeys {
     /// Makes the keys that are not there yet. As the database's owner, under the migration lock.
     pub async fn make(connection: &mut PgConnection, master: &MasterKey) -> sqlx::Result<()> {
         for name in NAMES {
-            sqlx::query("insert into es.key (holder, wrapped, made_at) values ($1, $2, clock_timestamp()) on conflict (holder) do nothing")
-                .bind(name)
-                .bind(master.wrap(name, &random()))
-                .execute(&mut *connection)
-                .await?;
+            sqlx::query!(
+                "insert into es.key (holder, wrapped, made_at) values ($1, $2, clock_timestamp())
+                 on conflict (holder) do nothing",
+                name,
+                master.wrap(name, &random())
+            )
+            .execute(&mut *connection)
+            .await?;
         }
         Ok(())
     }
 
     /// Reads and unwraps the keys.
     pub async fn load(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<Self, SealError> {
-        let rows: Vec<(String, Vec<u8>)> =
-            sqlx::query_as("select holder, wrapped from es.key where holder = any($1)")
-                .bind(NAMES)
+        let rows =
+            sqlx::query!("select holder, wrapped from es.key where holder = any($1)", &NAMES as &[&str])
                 .fetch_all(executor)
                 .await?;
         let key = |name: &str| {
             let row = rows
                 .iter()
-                .find(|(holder, _)| holder == name)
+                .find(|row| row.holder == name)
                 .ok_or_else(|| SealError::Wrapped(name.to_owned()))?;
-            master.unwrap(name, &row.1)
+            master.unwrap(name, &row.wrapped)
         };
         let [tokens, claims, refresh, cursors] = NAMES;
         Ok(Self {

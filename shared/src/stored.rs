@@ -2,59 +2,80 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgExecutor, Row};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::domain::room_of;
 use crate::event::{AggregateRef, Meta, Recorded};
 
-/// The columns that make a [`Recorded`], in the order of the table.
-const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, scopes, recorded_at";
+/// A row of `es.event`, for `query_as!`.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct Stored {
+    pub position: i64,
+    pub event_id: Uuid,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    pub payload: Value,
+    pub metadata: Value,
+    pub scopes: Vec<String>,
+    pub recorded_at: DateTime<Utc>,
+}
 
-impl FromRow<'_, PgRow> for Recorded {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let aggregate_type: &str = row.try_get("aggregate_type")?;
-        let metadata: Value = row.try_get("metadata")?;
-        let meta = |name: &str| metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(Self {
-            position: row.try_get("position")?,
-            id: row.try_get::<Uuid, _>("event_id")?,
-            at: row.try_get::<DateTime<Utc>, _>("recorded_at")?,
+impl From<Stored> for Recorded {
+    fn from(row: Stored) -> Self {
+        let meta = |name: &str| row.metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            position: row.position,
+            id: row.event_id,
+            at: row.recorded_at,
             // A type of a newer release has no room here; its events stop the projector by their name anyway.
-            room: room_of(aggregate_type).unwrap_or(aggregate_type).to_owned(),
-            aggregate: AggregateRef { id: row.try_get("aggregate_id")?, version: row.try_get("sequence")? },
-            event_type: row.try_get("event_type")?,
-            event_version: row.try_get("event_version")?,
-            data: row.try_get("payload")?,
-            scopes: row.try_get("scopes")?,
+            room: room_of(&row.aggregate_type).unwrap_or(&row.aggregate_type).to_owned(),
             meta: Meta {
                 actor: meta("actor"),
                 correlation: meta("correlation"),
                 causation: meta("causation"),
             },
-        })
+            aggregate: AggregateRef { id: row.aggregate_id, version: row.sequence },
+            event_type: row.event_type,
+            event_version: row.event_version,
+            data: row.payload,
+            scopes: row.scopes,
+        }
     }
 }
 
 /// At most `limit` events after `position`, in order, still sealed.
 pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> sqlx::Result<Vec<Recorded>> {
-    sqlx::query_as(&format!("select {COLUMNS} from es.event where position > $1 order by position limit $2"))
-        .bind(position)
-        .bind(limit)
-        .fetch_all(executor)
-        .await
+    let rows = sqlx::query_as!(
+        Stored,
+        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+                metadata, scopes, recorded_at
+           from es.event where position > $1 order by position limit $2",
+        position,
+        limit
+    );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
 }
 
 /// The event at `position`, still sealed; `None` beyond the end of the log.
 pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Option<Recorded>> {
-    sqlx::query_as(&format!("select {COLUMNS} from es.event where position = $1"))
-        .bind(position)
-        .fetch_optional(executor)
-        .await
+    let row = sqlx::query_as!(
+        Stored,
+        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+                metadata, scopes, recorded_at
+           from es.event where position = $1",
+        position
+    );
+    Ok(row.fetch_optional(executor).await?.map(Recorded::from))
 }
 
 /// The last position of the log; 0 when it is empty.
 pub async fn head(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(position), 0) from es.event").fetch_one(executor).await
+    sqlx::query_scalar!(r#"select coalesce(max(position), 0) as "head!" from es.event"#)
+        .fetch_one(executor)
+        .await
 }

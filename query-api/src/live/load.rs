@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use shared::access::Role;
 use shared::event::Recorded;
 use shared::id::{NoteId, NotebookId, UserId};
+use shared::stored::Stored;
 use shared::visibility::Scope;
 use sqlx::PgPool;
 
@@ -12,15 +13,15 @@ use super::access::Loaded;
 
 /// A person's roles, and the position at which they were true.
 pub(super) async fn roles(pool: &PgPool, user: UserId) -> sqlx::Result<Loaded<(NotebookId, Role)>> {
-    let rows: Vec<(i64, Option<NotebookId>, Option<Role>)> = sqlx::query_as(
-        "select c.position, m.notebook_id, m.role
-           from checkpoint c left join notebook_members m on m.user_id = $1",
+    let rows = sqlx::query!(
+        r#"select c.position, m.notebook_id as "notebook?: NotebookId", m.role as "role?: Role"
+             from checkpoint c left join notebook_members m on m.user_id = $1"#,
+        user.0
     )
-    .bind(user)
     .fetch_all(pool)
     .await?;
-    let as_of = rows.first().map_or(0, |(position, ..)| *position);
-    let rows = rows.into_iter().filter_map(|(_, notebook, role)| notebook.zip(role)).collect();
+    let as_of = rows.first().map_or(0, |row| row.position);
+    let rows = rows.into_iter().filter_map(|row| row.notebook.zip(row.role)).collect();
     Ok(Loaded { rows, as_of })
 }
 
@@ -30,15 +31,15 @@ pub(super) async fn places(
     notes: &[NoteId],
 ) -> sqlx::Result<Loaded<(NoteId, Option<NotebookId>)>> {
     let ids: Vec<uuid::Uuid> = notes.iter().map(|note| note.0).collect();
-    let rows: Vec<(i64, NoteId, Option<NotebookId>)> = sqlx::query_as(
-        "select c.position, wanted.id, n.notebook_id
-           from checkpoint c cross join unnest($1::uuid[]) wanted(id) left join notes n on n.id = wanted.id",
+    let rows = sqlx::query!(
+        r#"select c.position, wanted.id as "note!: NoteId", n.notebook_id as "notebook?: NotebookId"
+             from checkpoint c cross join unnest($1::uuid[]) wanted(id) left join notes n on n.id = wanted.id"#,
+        &ids[..]
     )
-    .bind(&ids)
     .fetch_all(pool)
     .await?;
-    let as_of = rows.first().map_or(0, |(position, ..)| *position);
-    Ok(Loaded { rows: rows.into_iter().map(|(_, note, notebook)| (note, notebook)).collect(), as_of })
+    let as_of = rows.first().map_or(0, |row| row.position);
+    Ok(Loaded { rows: rows.into_iter().map(|row| (row.note, row.notebook)).collect(), as_of })
 }
 
 /// At most `limit` events of these scopes after `after` and up to `up_to`, in order, still sealed.
@@ -52,8 +53,10 @@ pub(super) async fn past(
     limit: i64,
 ) -> sqlx::Result<Vec<Recorded>> {
     let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
-    sqlx::query_as(
-        "select e.*
+    let rows = sqlx::query_as!(
+        Stored,
+        "select e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type,
+                e.event_version, e.payload, e.metadata, e.scopes, e.recorded_at
            from (select distinct f.position
                    from unnest($1::text[]) wanted(scope)
                   cross join lateral (select position from feed
@@ -62,11 +65,10 @@ pub(super) async fn past(
                   order by f.position limit $4) found
            join es.event e on e.position = found.position
           order by e.position",
-    )
-    .bind(scopes)
-    .bind(after)
-    .bind(up_to)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+        &scopes[..],
+        after,
+        up_to,
+        limit
+    );
+    Ok(rows.fetch_all(pool).await?.into_iter().map(Recorded::from).collect())
 }
