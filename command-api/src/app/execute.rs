@@ -292,14 +292,14 @@ impl App {
         problem: Problem,
     ) -> Result<Accepted, Problem> {
         let Some(key) = &ask.key else { return Err(problem) };
-        let row: Option<(Vec<u8>, String, i64, i64)> = sqlx::query_as(
+        let row = sqlx::query!(
             "select fingerprint, id, version, position from es.command where actor = $1 and key = $2",
+            ask.remembered,
+            key
         )
-        .bind(&ask.remembered)
-        .bind(key)
         .fetch_optional(&self.pool)
         .await?;
-        match row.map(|(then, id, version, position)| replay(fingerprint, &then, id, version, position)) {
+        match row.map(|row| replay(fingerprint, &row.fingerprint, row.id, row.version, row.position)) {
             Some(Attempt::Done(accepted)) => Ok(self.in_epoch(accepted)),
             Some(Attempt::Refused { problem, .. }) => Err(problem),
             Some(Attempt::Again) | None => Err(problem),

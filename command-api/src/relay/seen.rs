@@ -74,12 +74,11 @@ impl Seen {
 /// The first of the messages, which are in order, that is not what the log has at its position.
 pub(super) async fn differs_at(log: &PgPool, messages: &[Message]) -> sqlx::Result<Option<i64>> {
     let positions: Vec<i64> = messages.iter().map(|message| message.sequence).collect();
-    let events: Vec<(i64, Uuid)> =
-        sqlx::query_as("select position, event_id from es.event where position = any ($1)")
-            .bind(positions)
+    let events =
+        sqlx::query!("select position, event_id from es.event where position = any ($1)", &positions[..])
             .fetch_all(log)
             .await?;
-    let events: HashMap<_, _> = events.into_iter().collect();
+    let events: HashMap<_, _> = events.into_iter().map(|event| (event.position, event.event_id)).collect();
     let differs = |message: &&Message| {
         message.event.is_none() || events.get(&message.sequence).copied() != message.event
     };

@@ -30,7 +30,6 @@ pub(super) enum Turn {
     Reused { user: UserId, session: SessionId },
 }
 
-#[derive(sqlx::FromRow)]
 struct Row {
     session_id: String,
     user_id: String,
@@ -95,20 +94,23 @@ fn descendants(app: &App, token: &RefreshToken) -> Vec<Vec<u8>> {
 }
 
 async fn find(app: &App, hashes: &[Vec<u8>]) -> Result<Option<Row>, Problem> {
-    let row = sqlx::query_as(
-        "select session_id, user_id, refresh, rotated_at, ended_at is null and expires_at > clock_timestamp() as is_open
-           from es.session where refresh = any($1) or previous = any($1)",
+    let row = sqlx::query_as!(
+        Row,
+        r#"select session_id, user_id, refresh, rotated_at,
+                  ended_at is null and expires_at > clock_timestamp() as "is_open!"
+             from es.session where refresh = any($1) or previous = any($1)"#,
+        hashes
     );
-    Ok(row.bind(hashes).fetch_optional(&app.pool).await?)
+    Ok(row.fetch_optional(&app.pool).await?)
 }
 
 async fn rotate(app: &App, session: &str, old: &RefreshToken, new: &RefreshToken) -> Result<bool, Problem> {
-    let rotated = sqlx::query_scalar("select es.rotate_session($1, $2, $3, $4)");
-    Ok(rotated
-        .bind(session)
-        .bind(old.hash())
-        .bind(new.hash())
-        .bind(app.clock.now() + LIFETIME)
-        .fetch_one(&app.pool)
-        .await?)
+    let rotated = sqlx::query_scalar!(
+        r#"select es.rotate_session($1, $2, $3, $4) as "rotated!""#,
+        session,
+        old.hash(),
+        new.hash(),
+        app.clock.now() + LIFETIME
+    );
+    Ok(rotated.fetch_one(&app.pool).await?)
 }

@@ -24,13 +24,13 @@ pub enum Registration {
 pub async fn find_account(app: &App, login: &str) -> Result<Option<(UserId, String)>, Problem> {
     // A username has no @, so a login is one or the other.
     let kind = if login.contains('@') { EMAIL } else { USERNAME };
-    let row: Option<(String, String)> = sqlx::query_as(
+    let row = sqlx::query!(
         "select credential.user_id, credential.hash from es.claim join es.credential on credential.user_id = claim.owner
           where claim.kind = $1 and claim.value = $2",
+        kind,
+        &app.keys.claim(kind, login.trim())[..]
     )
-    .bind(kind)
-    .bind(app.keys.claim(kind, login.trim()))
     .fetch_optional(&app.pool)
     .await?;
-    Ok(row.and_then(|(user, hash)| Some((user.parse().ok()?, hash))))
+    Ok(row.and_then(|row| Some((row.user_id.parse().ok()?, row.hash))))
 }
