@@ -2,10 +2,10 @@
 
 use shared::epoch::EpochId;
 use shared::read_schema::VERSIONS;
-use sqlx::{Executor, FromRow, PgConnection, PgExecutor};
+use sqlx::{Executor, PgConnection, PgExecutor};
 
 /// A place in a history.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The last event that the tables hold.
     pub position: i64,
@@ -27,34 +27,35 @@ pub enum Standing {
 impl Checkpoint {
     /// Reads it.
     pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<Self> {
-        sqlx::query_as("select position, epoch from checkpoint").fetch_one(executor).await
+        sqlx::query_as!(Self, "select position, epoch from checkpoint").fetch_one(executor).await
     }
 
     /// Moves it to `next` and locks it until the transaction ends; `false` when it is not where we left it.
     pub async fn advance(&self, connection: &mut PgConnection, next: &Self) -> sqlx::Result<bool> {
-        let moved =
-            sqlx::query("update checkpoint set position = $1, epoch = $2 where position = $3 and epoch = $4")
-                .bind(next.position)
-                .bind(&next.epoch)
-                .bind(self.position)
-                .bind(&self.epoch)
-                .execute(connection)
-                .await?;
+        let moved = sqlx::query!(
+            "update checkpoint set position = $1, epoch = $2 where position = $3 and epoch = $4",
+            next.position,
+            next.epoch,
+            self.position,
+            self.epoch
+        )
+        .execute(connection)
+        .await?;
         Ok(moved.rows_affected() == 1)
     }
 
     /// Compares it to the history in force. Histories parted more than once agree up to the least of the positions at
     /// which they parted since ours.
     pub async fn standing(&self, executor: impl PgExecutor<'_>, epoch: &EpochId) -> sqlx::Result<Standing> {
-        let (agreed, head): (Option<i64>, i64) = sqlx::query_as(
-            "select (select min(agreed_position) from es.epoch
-                      where seq > (select seq from es.epoch where epoch = $1)),
-                    (select coalesce(max(position), 0) from es.event)",
+        let log = sqlx::query!(
+            r#"select (select min(agreed_position) from es.epoch
+                        where seq > (select seq from es.epoch where epoch = $1)) as agreed,
+                      (select coalesce(max(position), 0) from es.event) as "head!""#,
+            self.epoch
         )
-        .bind(&self.epoch)
         .fetch_one(executor)
         .await?;
-        Ok(self.against(epoch, agreed, head))
+        Ok(self.against(epoch, log.agreed, log.head))
     }
 
     fn against(&self, epoch: &EpochId, agreed: Option<i64>, head: i64) -> Standing {
@@ -77,6 +78,7 @@ impl Checkpoint {
 /// The rows of a parted history cannot be taken back one by one: what they were before is not kept. Readers see the
 /// tables empty and then growing, and are told so by the status; it happens after a restore only.
 pub async fn empty(connection: &mut PgConnection) -> sqlx::Result<()> {
+    // Made at run time, so that no table of the list is forgotten.
     let tables: Vec<&str> = VERSIONS.iter().map(|(table, _)| *table).chain(["quarantine"]).collect();
     connection.execute(format!("truncate {}", tables.join(", ")).as_str()).await?;
     Ok(())

@@ -175,12 +175,13 @@ impl Engine {
         let Some(last) = batch.last().map(|event| event.position) else {
             return Ok((self.checkpoint.position, batch));
         };
-        let skipped: Vec<i64> =
-            sqlx::query_scalar("select position from es.skip where position > $1 and position <= $2")
-                .bind(self.checkpoint.position)
-                .bind(last)
-                .fetch_all(&self.tools.pool)
-                .await?;
+        let skipped = sqlx::query_scalar!(
+            "select position from es.skip where position > $1 and position <= $2",
+            self.checkpoint.position,
+            last
+        )
+        .fetch_all(&self.tools.pool)
+        .await?;
         if !skipped.is_empty() {
             let skipped: HashSet<i64> = skipped.into_iter().collect();
             batch.retain(|event| !skipped.contains(&event.position));

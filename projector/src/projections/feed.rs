@@ -33,11 +33,13 @@ impl Feed {
         if scopes.is_empty() {
             return Ok(());
         }
-        sqlx::query("insert into feed (scope, position) select * from unnest($1::text[], $2::bigint[])")
-            .bind(scopes)
-            .bind(positions)
-            .execute(connection)
-            .await?;
+        sqlx::query!(
+            "insert into feed (scope, position) select * from unnest($1::text[], $2::bigint[])",
+            &scopes as &[&str],
+            &positions[..]
+        )
+        .execute(connection)
+        .await?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use shared::access::Role;
 use shared::domain::Event;
 use shared::domain::notebooks::NotebookEvent as E;
 use shared::event::Recorded;
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{FoldError, Projection, aggregate, column};
@@ -15,7 +15,7 @@ use super::{FoldError, Projection, aggregate, column};
 pub struct NotebookMembers;
 
 /// One person's role in one notebook.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct MemberRow {
     pub notebook_id: Uuid,
@@ -68,41 +68,42 @@ impl Projection for NotebookMembers {
     }
 
     async fn load(connection: &mut PgConnection, keys: &[(Uuid, Uuid)]) -> sqlx::Result<Vec<MemberRow>> {
-        sqlx::query_as(
-            "select m.notebook_id, m.user_id, m.role, m.created_at
-               from unnest($1::uuid[], $2::uuid[]) k (notebook_id, user_id)
-               join notebook_members m using (notebook_id, user_id)",
+        sqlx::query_as!(
+            MemberRow,
+            r#"select m.notebook_id, m.user_id, m.role as "role: Role", m.created_at
+                 from unnest($1::uuid[], $2::uuid[]) k (notebook_id, user_id)
+                 join notebook_members m using (notebook_id, user_id)"#,
+            &column(keys, |key| key.0)[..],
+            &column(keys, |key| key.1)[..]
         )
-        .bind(column(keys, |key| key.0))
-        .bind(column(keys, |key| key.1))
         .fetch_all(connection)
         .await
     }
 
     async fn save(connection: &mut PgConnection, rows: &[MemberRow]) -> sqlx::Result<()> {
-        sqlx::query(
+        sqlx::query!(
             "insert into notebook_members (notebook_id, user_id, role, created_at)
              select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[])
              on conflict (notebook_id, user_id) do update set
                role = excluded.role, created_at = excluded.created_at",
+            &column(rows, |row| row.notebook_id)[..],
+            &column(rows, |row| row.user_id)[..],
+            &column(rows, |row| name(row.role)) as &[&str],
+            &column(rows, |row| row.created_at)[..]
         )
-        .bind(column(rows, |row| row.notebook_id))
-        .bind(column(rows, |row| row.user_id))
-        .bind(column(rows, |row| name(row.role)))
-        .bind(column(rows, |row| row.created_at))
         .execute(connection)
         .await?;
         Ok(())
     }
 
     async fn remove(connection: &mut PgConnection, keys: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
-        sqlx::query(
+        sqlx::query!(
             "delete from notebook_members m
               using unnest($1::uuid[], $2::uuid[]) k (notebook_id, user_id)
               where m.notebook_id = k.notebook_id and m.user_id = k.user_id",
+            &column(keys, |key| key.0)[..],
+            &column(keys, |key| key.1)[..]
         )
-        .bind(column(keys, |key| key.0))
-        .bind(column(keys, |key| key.1))
         .execute(connection)
         .await?;
         Ok(())

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use shared::domain::Event;
 use shared::domain::notebooks::NotebookEvent as E;
 use shared::event::Recorded;
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{FoldError, Projection, aggregate, column};
@@ -14,7 +14,7 @@ use super::{FoldError, Projection, aggregate, column};
 pub struct Notebooks;
 
 /// A notebook; its members are rows of their own.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct NotebookRow {
     pub id: Uuid,
@@ -83,17 +83,18 @@ impl Projection for Notebooks {
     }
 
     async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<NotebookRow>> {
-        sqlx::query_as(
+        sqlx::query_as!(
+            NotebookRow,
             "select id, name, description, created_by, created_at, updated_by, updated_at, version
                from notebooks where id = any($1)",
+            keys
         )
-        .bind(keys)
         .fetch_all(connection)
         .await
     }
 
     async fn save(connection: &mut PgConnection, rows: &[NotebookRow]) -> sqlx::Result<()> {
-        sqlx::query(
+        sqlx::query!(
             "insert into notebooks (id, name, description, created_by, created_at, updated_by, updated_at, version)
              select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
                                   $7::timestamptz[], $8::bigint[])
@@ -101,22 +102,22 @@ impl Projection for Notebooks {
                name = excluded.name, description = excluded.description, created_by = excluded.created_by,
                created_at = excluded.created_at, updated_by = excluded.updated_by,
                updated_at = excluded.updated_at, version = excluded.version",
+            &column(rows, |row| row.id)[..],
+            &column(rows, |row| row.name.as_str()) as &[&str],
+            &column(rows, |row| row.description.as_str()) as &[&str],
+            &column(rows, |row| row.created_by.as_str()) as &[&str],
+            &column(rows, |row| row.created_at)[..],
+            &column(rows, |row| row.updated_by.as_str()) as &[&str],
+            &column(rows, |row| row.updated_at)[..],
+            &column(rows, |row| row.version)[..]
         )
-        .bind(column(rows, |row| row.id))
-        .bind(column(rows, |row| row.name.as_str()))
-        .bind(column(rows, |row| row.description.as_str()))
-        .bind(column(rows, |row| row.created_by.as_str()))
-        .bind(column(rows, |row| row.created_at))
-        .bind(column(rows, |row| row.updated_by.as_str()))
-        .bind(column(rows, |row| row.updated_at))
-        .bind(column(rows, |row| row.version))
         .execute(connection)
         .await?;
         Ok(())
     }
 
     async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query("delete from notebooks where id = any($1)").bind(keys).execute(connection).await?;
+        sqlx::query!("delete from notebooks where id = any($1)", keys).execute(connection).await?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use shared::domain::Event;
 use shared::domain::sessions::SessionEvent as E;
 use shared::event::Recorded;
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{FoldError, Projection, aggregate, column};
@@ -14,7 +14,7 @@ use super::{FoldError, Projection, aggregate, column};
 pub struct Sessions;
 
 /// One login of a person on one device.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct SessionRow {
     pub id: Uuid,
@@ -69,37 +69,39 @@ impl Projection for Sessions {
     }
 
     async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<SessionRow>> {
-        sqlx::query_as(
-            "select id, user_id, device, address, opened_at, ended_at, version from sessions where id = any($1)",
+        sqlx::query_as!(
+            SessionRow,
+            "select id, user_id, device, address, opened_at, ended_at, version
+               from sessions where id = any($1)",
+            keys
         )
-        .bind(keys)
         .fetch_all(connection)
         .await
     }
 
     async fn save(connection: &mut PgConnection, rows: &[SessionRow]) -> sqlx::Result<()> {
-        sqlx::query(
+        sqlx::query!(
             "insert into sessions (id, user_id, device, address, opened_at, ended_at, version)
              select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[],
                                   $6::timestamptz[], $7::bigint[])
              on conflict (id) do update set
                user_id = excluded.user_id, device = excluded.device, address = excluded.address,
                opened_at = excluded.opened_at, ended_at = excluded.ended_at, version = excluded.version",
+            &column(rows, |row| row.id)[..],
+            &column(rows, |row| row.user_id)[..],
+            &column(rows, |row| row.device.as_deref()) as &[Option<&str>],
+            &column(rows, |row| row.address.as_deref()) as &[Option<&str>],
+            &column(rows, |row| row.opened_at)[..],
+            &column(rows, |row| row.ended_at) as &[Option<DateTime<Utc>>],
+            &column(rows, |row| row.version)[..]
         )
-        .bind(column(rows, |row| row.id))
-        .bind(column(rows, |row| row.user_id))
-        .bind(column(rows, |row| row.device.as_deref()))
-        .bind(column(rows, |row| row.address.as_deref()))
-        .bind(column(rows, |row| row.opened_at))
-        .bind(column(rows, |row| row.ended_at))
-        .bind(column(rows, |row| row.version))
         .execute(connection)
         .await?;
         Ok(())
     }
 
     async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query("delete from sessions where id = any($1)").bind(keys).execute(connection).await?;
+        sqlx::query!("delete from sessions where id = any($1)", keys).execute(connection).await?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use shared::domain::Event;
 use shared::domain::users::UserEvent as E;
 use shared::event::Recorded;
 use shared::text::{DisplayName, fold};
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{FoldError, Projection, aggregate, column};
@@ -16,7 +16,7 @@ use super::{FoldError, Projection, aggregate, column};
 pub struct Users;
 
 /// A person as others and they themselves see them.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct UserRow {
     pub id: Uuid,
@@ -94,18 +94,19 @@ impl Projection for Users {
     }
 
     async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<UserRow>> {
-        sqlx::query_as(
+        sqlx::query_as!(
+            UserRow,
             "select id, email, username, username_folded, display_name, first_name, last_name, avatar_url,
                     preferences, created_at, updated_at, version
                from users where id = any($1)",
+            keys
         )
-        .bind(keys)
         .fetch_all(connection)
         .await
     }
 
     async fn save(connection: &mut PgConnection, rows: &[UserRow]) -> sqlx::Result<()> {
-        sqlx::query(
+        sqlx::query!(
             "insert into users (id, email, username, username_folded, display_name, first_name, last_name,
                                 avatar_url, preferences, created_at, updated_at, version)
              select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
@@ -117,26 +118,26 @@ impl Projection for Users {
                last_name = excluded.last_name, avatar_url = excluded.avatar_url,
                preferences = excluded.preferences, created_at = excluded.created_at,
                updated_at = excluded.updated_at, version = excluded.version",
+            &column(rows, |row| row.id)[..],
+            &column(rows, |row| row.email.as_str()) as &[&str],
+            &column(rows, |row| row.username.as_str()) as &[&str],
+            &column(rows, |row| row.username_folded.as_str()) as &[&str],
+            &column(rows, |row| row.display_name.as_str()) as &[&str],
+            &column(rows, |row| row.first_name.as_deref()) as &[Option<&str>],
+            &column(rows, |row| row.last_name.as_deref()) as &[Option<&str>],
+            &column(rows, |row| row.avatar_url.as_deref()) as &[Option<&str>],
+            &column(rows, |row| row.preferences.clone())[..],
+            &column(rows, |row| row.created_at)[..],
+            &column(rows, |row| row.updated_at)[..],
+            &column(rows, |row| row.version)[..]
         )
-        .bind(column(rows, |row| row.id))
-        .bind(column(rows, |row| row.email.as_str()))
-        .bind(column(rows, |row| row.username.as_str()))
-        .bind(column(rows, |row| row.username_folded.as_str()))
-        .bind(column(rows, |row| row.display_name.as_str()))
-        .bind(column(rows, |row| row.first_name.as_deref()))
-        .bind(column(rows, |row| row.last_name.as_deref()))
-        .bind(column(rows, |row| row.avatar_url.as_deref()))
-        .bind(column(rows, |row| row.preferences.clone()))
-        .bind(column(rows, |row| row.created_at))
-        .bind(column(rows, |row| row.updated_at))
-        .bind(column(rows, |row| row.version))
         .execute(connection)
         .await?;
         Ok(())
     }
 
     async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query("delete from users where id = any($1)").bind(keys).execute(connection).await?;
+        sqlx::query!("delete from users where id = any($1)", keys).execute(connection).await?;
         Ok(())
     }
 }
