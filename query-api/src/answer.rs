@@ -10,15 +10,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::problem::Problem;
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, Row};
-use uuid::Uuid;
 
 const POSITION: HeaderName = HeaderName::from_static("position");
 
-/// One row of a read: how far the tables were (`at_position`, `at_epoch`), and the thing if there is one (`id`).
+/// One row of a read: how far the tables were, and the thing if there is one.
 ///
 /// Every read joins what it looks for to the checkpoint, so there is a row even when nothing is found.
+/// The columns of the thing are selected as `"x?"`: sqlx does not see in every such join that they may be null.
 pub(crate) struct Found<T> {
     position: i64,
     epoch: String,
@@ -32,6 +30,11 @@ pub(crate) struct Answer<T> {
 }
 
 impl<T> Found<T> {
+    /// What a row says. `item` makes the thing of the row's columns: all of them are null, or only those that may be.
+    pub(crate) fn new(position: i64, epoch: String, item: impl FnOnce() -> Option<T>) -> Self {
+        Self { position, epoch, item: item() }
+    }
+
     /// The position as the header carries it.
     pub(crate) fn position(&self) -> Result<String, Problem> {
         // A caller has registered, so a log without a fold is one that was not read yet.
@@ -80,17 +83,6 @@ fn names(seen: &HeaderValue, headers: &HeaderMap) -> bool {
     };
     let opaque = tag.trim_start_matches("W/");
     seen.split(',').map(str::trim).any(|seen| seen == "*" || seen.trim_start_matches("W/") == opaque)
-}
-
-impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Found<T> {
-    fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
-        let id: Option<Uuid> = row.try_get("id")?;
-        Ok(Self {
-            position: row.try_get("at_position")?,
-            epoch: row.try_get("at_epoch")?,
-            item: id.map(|_| T::from_row(row)).transpose()?,
-        })
-    }
 }
 
 impl<T: Serialize> IntoResponse for Answer<T> {

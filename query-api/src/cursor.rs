@@ -77,7 +77,11 @@ impl<'a> Paging<'a> {
     }
 
     /// The page that the rows make.
-    pub(crate) fn answer<T: Listed>(&self, rows: Vec<Found<T>>) -> Result<Answer<Page<T>>, Problem> {
+    pub(crate) fn answer<T: Listed>(
+        &self,
+        rows: Vec<impl Into<Found<T>>>,
+    ) -> Result<Answer<Page<T>>, Problem> {
+        let rows: Vec<Found<T>> = rows.into_iter().map(Into::into).collect();
         let position =
             rows.first().ok_or_else(|| Problem::internal("The checkpoint has no row"))?.position()?;
         let mut items: Vec<T> = rows.into_iter().filter_map(|row| row.item).collect();

@@ -8,7 +8,6 @@ use shared::auth::Caller;
 use shared::http::{Path, Query};
 use shared::id::NotebookId;
 use shared::problem::Problem;
-use sqlx::FromRow;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
 }
 
 /// A notebook as one person sees it.
-#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = notebooks::Notebook)]
 struct Notebook {
     id: NotebookId,
@@ -36,7 +35,6 @@ struct Notebook {
     /// What the caller may do with it.
     role: Role,
     /// How many notes stand in it. Not in lists: counting takes longer the more there are.
-    #[sqlx(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     note_count: Option<i64>,
     /// Who started it: a person's id, or the name of a policy.
@@ -50,6 +48,43 @@ struct Notebook {
     /// Since when the caller may see it: what lists are ordered by, so that what was shared just now comes first.
     #[serde(skip)]
     since: DateTime<Utc>,
+}
+
+/// What both reads select: where the tables were, and a notebook or only nulls.
+struct Row {
+    at_position: i64,
+    at_epoch: String,
+    id: Option<NotebookId>,
+    name: Option<String>,
+    description: Option<String>,
+    role: Option<Role>,
+    note_count: Option<i64>,
+    created_by: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    updated_by: Option<String>,
+    updated_at: Option<DateTime<Utc>>,
+    version: Option<i64>,
+    since: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for Found<Notebook> {
+    fn from(row: Row) -> Self {
+        Self::new(row.at_position, row.at_epoch, || {
+            Some(Notebook {
+                id: row.id?,
+                name: row.name?,
+                description: row.description?,
+                role: row.role?,
+                note_count: row.note_count,
+                created_by: row.created_by?,
+                created_at: row.created_at?,
+                updated_by: row.updated_by?,
+                updated_at: row.updated_at?,
+                version: row.version?,
+                since: row.since?,
+            })
+        })
+    }
 }
 
 /// Which notebooks.
@@ -86,26 +121,29 @@ async fn list(
     let way = ("notebooks", caller.user, &());
     let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
     after::wait(&app.watermark, which.after.as_ref()).await?;
-    let rows = sqlx::query_as(
-        "select c.position as at_position, c.epoch as at_epoch, n.id, n.name, n.description, n.role, n.since,
-                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
-           from checkpoint c
-           left join (
-             select n.id, n.name, n.description, m.role, m.created_at as since, n.created_by, n.created_at,
-                    n.updated_by, n.updated_at, n.version
-               from notebook_members m
-               join notebooks n on n.id = m.notebook_id
-              where m.user_id = $1
-                and (m.created_at, m.notebook_id) < (coalesce($2, 'infinity'::timestamptz),
-                                                     coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-              order by m.created_at desc, m.notebook_id desc
-              limit $4) n on true
-          order by n.since desc, n.id desc",
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NotebookId", n.name as "name?",
+                  n.description as "description?", n.role as "role?: Role", null::bigint as note_count,
+                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
+                  n.updated_at as "updated_at?", n.version as "version?", n.since as "since?"
+             from checkpoint c
+             left join (
+               select n.id, n.name, n.description, m.role, m.created_at as since, n.created_by, n.created_at,
+                      n.updated_by, n.updated_at, n.version
+                 from notebook_members m
+                 join notebooks n on n.id = m.notebook_id
+                where m.user_id = $1
+                  and (m.created_at, m.notebook_id) < (coalesce($2, 'infinity'::timestamptz),
+                                                       coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                order by m.created_at desc, m.notebook_id desc
+                limit $4) n on true
+            order by n.since desc, n.id desc"#,
+        caller.user.0,
+        paging.at(),
+        paging.id(),
+        paging.rows()
     )
-    .bind(caller.user)
-    .bind(paging.at())
-    .bind(paging.id())
-    .bind(paging.rows())
     .fetch_all(&app.pool)
     .await
     .map_err(failed)?;
@@ -123,20 +161,23 @@ async fn read(
     Query(when): Query<When>,
 ) -> Result<Answer<Notebook>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    let found: Found<Notebook> = sqlx::query_as(
-        "select c.position as at_position, c.epoch as at_epoch, n.id, n.name, n.description, m.role,
-                m.created_at as since, (select count(*) from notes where notebook_id = n.id) as note_count,
-                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
-           from checkpoint c
-           left join (notebooks n join notebook_members m on m.notebook_id = n.id and m.user_id = $1)
-                on n.id = $2",
+    let row = sqlx::query_as!(
+        Row,
+        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NotebookId", n.name as "name?",
+                  n.description as "description?", m.role as "role?: Role",
+                  (select count(*) from notes where notebook_id = n.id) as note_count,
+                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
+                  n.updated_at as "updated_at?", n.version as "version?", m.created_at as "since?"
+             from checkpoint c
+             left join (notebooks n join notebook_members m on m.notebook_id = n.id and m.user_id = $1)
+                  on n.id = $2"#,
+        caller.user.0,
+        id.0
     )
-    .bind(caller.user)
-    .bind(id)
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    found.answer(|| {
+    Found::from(row).answer(|| {
         Problem::not_found("notebook-missing", "There is no such notebook, or none that you may see.")
     })
 }

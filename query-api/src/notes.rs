@@ -8,7 +8,6 @@ use shared::auth::Caller;
 use shared::http::{Path, Query};
 use shared::id::{NoteId, NotebookId};
 use shared::problem::Problem;
-use sqlx::FromRow;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
 }
 
 /// A note as one person sees it.
-#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = notes::Note)]
 struct Note {
     id: NoteId,
@@ -43,6 +42,39 @@ struct Note {
     updated_at: DateTime<Utc>,
     /// For `If-Match` when changing it.
     version: i64,
+}
+
+/// What both reads select: where the tables were, and a note or only nulls.
+struct Row {
+    at_position: i64,
+    at_epoch: String,
+    id: Option<NoteId>,
+    notebook_id: Option<NotebookId>,
+    title: Option<String>,
+    role: Option<Role>,
+    created_by: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    updated_by: Option<String>,
+    updated_at: Option<DateTime<Utc>>,
+    version: Option<i64>,
+}
+
+impl From<Row> for Found<Note> {
+    fn from(row: Row) -> Self {
+        Self::new(row.at_position, row.at_epoch, || {
+            Some(Note {
+                id: row.id?,
+                notebook_id: row.notebook_id?,
+                title: row.title?,
+                role: row.role?,
+                created_by: row.created_by?,
+                created_at: row.created_at?,
+                updated_by: row.updated_by?,
+                updated_at: row.updated_at?,
+                version: row.version?,
+            })
+        })
+    }
 }
 
 /// Which notes.
@@ -83,32 +115,35 @@ async fn list(
     after::wait(&app.watermark, which.after.as_ref()).await?;
     // From each notebook its newest, and of those the newest: what it costs follows the notebooks that the caller
     // sees, never the notes that others have.
-    let rows = sqlx::query_as(
-        "select c.position as at_position, c.epoch as at_epoch, n.id, n.notebook_id, n.title, n.role,
-                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
-           from checkpoint c
-           left join (
-             select n.id, m.notebook_id, n.title, m.role, n.created_by, n.created_at, n.updated_by, n.updated_at,
-                    n.version
-               from notebook_members m
-              cross join lateral (
-                select id, title, created_by, created_at, updated_by, updated_at, version
-                  from notes
-                 where notebook_id = m.notebook_id
-                   and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
-                                           coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-                 order by created_at desc, id desc
-                 limit $5) n
-              where m.user_id = $1 and ($2 is null or m.notebook_id = $2)
-              order by n.created_at desc, n.id desc
-              limit $5) n on true
-          order by n.created_at desc, n.id desc",
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NoteId",
+                  n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", n.role as "role?: Role",
+                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
+                  n.updated_at as "updated_at?", n.version as "version?"
+             from checkpoint c
+             left join (
+               select n.id, m.notebook_id, n.title, m.role, n.created_by, n.created_at, n.updated_by, n.updated_at,
+                      n.version
+                 from notebook_members m
+                cross join lateral (
+                  select id, title, created_by, created_at, updated_by, updated_at, version
+                    from notes
+                   where notebook_id = m.notebook_id
+                     and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
+                                             coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                   order by created_at desc, id desc
+                   limit $5) n
+                where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)
+                order by n.created_at desc, n.id desc
+                limit $5) n on true
+            order by n.created_at desc, n.id desc"#,
+        caller.user.0,
+        which.notebook_id.map(|id| id.0),
+        paging.at(),
+        paging.id(),
+        paging.rows()
     )
-    .bind(caller.user)
-    .bind(which.notebook_id)
-    .bind(paging.at())
-    .bind(paging.id())
-    .bind(paging.rows())
     .fetch_all(&app.pool)
     .await
     .map_err(failed)?;
@@ -125,17 +160,21 @@ async fn read(
     Query(when): Query<When>,
 ) -> Result<Answer<Note>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    let found: Found<Note> = sqlx::query_as(
-        "select c.position as at_position, c.epoch as at_epoch, n.id, n.notebook_id, n.title, m.role,
-                n.created_by, n.created_at, n.updated_by, n.updated_at, n.version
-           from checkpoint c
-           left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
-                on n.id = $2",
+    let row = sqlx::query_as!(
+        Row,
+        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NoteId",
+                  n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", m.role as "role?: Role",
+                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
+                  n.updated_at as "updated_at?", n.version as "version?"
+             from checkpoint c
+             left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
+                  on n.id = $2"#,
+        caller.user.0,
+        id.0
     )
-    .bind(caller.user)
-    .bind(id)
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    found.answer(|| Problem::not_found("note-missing", "There is no such note, or none that you may see."))
+    Found::from(row)
+        .answer(|| Problem::not_found("note-missing", "There is no such note, or none that you may see."))
 }

@@ -8,7 +8,6 @@ use shared::auth::Caller;
 use shared::http::Query;
 use shared::id::UserId;
 use shared::problem::Problem;
-use sqlx::FromRow;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
 }
 
 /// A person as they see themselves.
-#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = users::Me)]
 struct Me {
     id: UserId,
@@ -55,16 +54,33 @@ async fn me(
     Query(when): Query<When>,
 ) -> Result<Answer<Me>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    let found: Found<Me> = sqlx::query_as(
-        "select c.position as at_position, c.epoch as at_epoch, u.id, u.email, u.username, u.display_name,
-                u.first_name, u.last_name, u.avatar_url, u.preferences, u.created_at, u.updated_at, u.version
-           from checkpoint c
-           left join users u on u.id = $1",
+    let row = sqlx::query!(
+        r#"select c.position as at_position, c.epoch as at_epoch, u.id as "id?: UserId", u.email as "email?",
+                  u.username as "username?", u.display_name as "display_name?", u.first_name, u.last_name,
+                  u.avatar_url, u.preferences as "preferences?", u.created_at as "created_at?",
+                  u.updated_at as "updated_at?", u.version as "version?"
+             from checkpoint c
+             left join users u on u.id = $1"#,
+        caller.user.0
     )
-    .bind(caller.user)
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
+    let found = Found::new(row.at_position, row.at_epoch, || {
+        Some(Me {
+            id: row.id?,
+            email: row.email?,
+            username: row.username?,
+            display_name: row.display_name?,
+            first_name: row.first_name,
+            last_name: row.last_name,
+            avatar_url: row.avatar_url,
+            preferences: row.preferences?,
+            created_at: row.created_at?,
+            updated_at: row.updated_at?,
+            version: row.version?,
+        })
+    });
     // Who has a token has registered: the tables only have not come that far.
     found.answer(|| not_yet("Your account is so new that it cannot be read yet. Try again."))
 }

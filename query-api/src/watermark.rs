@@ -172,17 +172,17 @@ fn is_unbuilt(error: &sqlx::Error) -> bool {
 }
 
 async fn ask(pool: &PgPool) -> sqlx::Result<Mark> {
-    let (epoch, agreed, position, of, head): (String, i64, i64, String, i64) = sqlx::query_as(
-        "select e.epoch, e.agreed_position, c.position, c.epoch,
-                (select coalesce(max(position), 0) from es.event)
-           from checkpoint c
-          cross join (select epoch, agreed_position from es.epoch order by seq desc limit 1) e",
+    let row = sqlx::query!(
+        r#"select e.epoch, e.agreed_position, c.position, c.epoch as "of",
+                  (select coalesce(max(position), 0) from es.event) as "head!"
+             from checkpoint c
+            cross join (select epoch, agreed_position from es.epoch order by seq desc limit 1) e"#
     )
     .fetch_one(pool)
     .await?;
     // Until the projector has moved to a new history, its checkpoint holds only up to where both agree.
-    let position = if of == epoch { position } else { position.min(agreed) };
-    Ok(Mark { epoch, position, head })
+    let position = if row.of == row.epoch { row.position } else { row.position.min(row.agreed_position) };
+    Ok(Mark { epoch: row.epoch, position, head: row.head })
 }
 
 fn verdict(mark: &Mark, after: &After) -> Option<Result<(), WaitError>> {

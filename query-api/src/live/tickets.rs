@@ -45,16 +45,16 @@ pub(super) async fn buy(
     let ticket = URL_SAFE_NO_PAD.encode(random::<32>());
     let now = live.clock.now();
     let expires_at = now + LIFETIME;
-    sqlx::query(
+    sqlx::query!(
         "with gone as (delete from live.ticket where expires_at < $6)
          insert into live.ticket (hash, user_id, session_id, caller_until, expires_at) values ($1, $2, $3, $4, $5)",
+        hash(&ticket),
+        caller.user.0,
+        caller.session.0,
+        caller.expires_at,
+        expires_at,
+        now
     )
-    .bind(hash(&ticket))
-    .bind(caller.user)
-    .bind(caller.session)
-    .bind(caller.expires_at)
-    .bind(expires_at)
-    .bind(now)
     .execute(&live.pool)
     .await?;
     Ok((StatusCode::CREATED, Json(Ticket { ticket, expires_at })))
@@ -62,16 +62,16 @@ pub(super) async fn buy(
 
 /// The caller behind a ticket, which is worth nothing from now on.
 pub(super) async fn redeem(live: &Live, ticket: &str) -> Result<Caller, Problem> {
-    let row: Option<(UserId, SessionId, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
-        "delete from live.ticket where hash = $1 returning user_id, session_id, caller_until, expires_at",
+    let row = sqlx::query!(
+        r#"delete from live.ticket where hash = $1
+           returning user_id as "user: UserId", session_id as "session: SessionId", caller_until, expires_at"#,
+        hash(ticket)
     )
-    .bind(hash(ticket))
     .fetch_optional(&live.pool)
     .await?;
     let now = live.clock.now();
-    let caller = row.and_then(|(user, session, caller_until, expires_at)| {
-        (expires_at > now && caller_until > now).then_some(Caller { user, session, expires_at: caller_until })
-    });
+    let row = row.filter(|row| row.expires_at > now && row.caller_until > now);
+    let caller = row.map(|row| Caller { user: row.user, session: row.session, expires_at: row.caller_until });
     caller.filter(|caller| !live.verifier.is_ended(caller)).ok_or_else(|| {
         Problem::unauthorized("ticket-invalid", "The ticket was used before, is too old, or is none of ours.")
     })
