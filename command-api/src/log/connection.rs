@@ -74,7 +74,7 @@ impl Line {
         }
         self.house_kept = Some(Instant::now());
         let Some(connection) = &mut self.open else { return };
-        let kept = sqlx::query("select es.keep_house()").execute(&mut *connection);
+        let kept = sqlx::query!("select es.keep_house()").execute(&mut *connection);
         match tokio::time::timeout(ATTEMPT, kept).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "old commands were not tidied away"),
@@ -85,7 +85,7 @@ impl Line {
 
 async fn connect(options: &PgConnectOptions, fence: i64) -> sqlx::Result<PgConnection> {
     let mut connection = options.clone().disable_statement_logging().connect().await?;
-    let locked = sqlx::query("select pg_advisory_lock($1)").bind(fence).execute(&mut connection).await;
+    let locked = sqlx::query!("select pg_advisory_lock($1)", fence).execute(&mut connection).await;
     if let Err(error) = locked {
         connection.close_hard().await.ok();
         return Err(error);

@@ -1,22 +1,17 @@
 //! The one statement that appends: a batch as arrays in, an answer per command out.
 
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use sqlx::Postgres;
-use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::query::QueryAs;
+use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::prepared::Prepared;
-use super::{Claim, Outcome, SideRow};
-
-const APPEND: &str = "select cmd, outcome, last, kind, id, sequence, fingerprint, recorded_at from es.append(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42)";
+use super::{Append, Outcome, SideRow};
 
 /// One row of `es.answer`.
-#[derive(Debug, Default, sqlx::FromRow)]
+#[derive(Debug, Default)]
 struct Row {
     cmd: i32,
     outcome: String,
@@ -36,18 +31,65 @@ pub(super) struct Answer {
     recorded_at: Option<DateTime<Utc>>,
 }
 
-type Query<'q> = QueryAs<'q, Postgres, Row, PgArguments>;
-
 /// Appends a batch; the answers are in the order of the commands.
 pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -> sqlx::Result<Vec<Answer>> {
-    let query = bind_commands(sqlx::query_as(APPEND), batch);
-    let query = bind_events(query, batch);
-    let query = bind_aggregates(query, batch);
-    let query = bind_claims(query, &rows(batch, |p| &p.append.released));
-    let query = bind_claims(query, &rows(batch, |p| &p.append.claims));
-    let query = bind_places(query, batch);
-    let query = bind_keys(query, batch).bind(accounts(batch));
-    let answered = query.fetch_all(connection).await?;
+    let commands: Vec<(i32, &Append)> = (1..).zip(batch.iter().map(|command| &command.append)).collect();
+    let (events, scopes) = (rows(batch, |p| &p.append.events), rows(batch, |p| &p.scopes));
+    let expected = expected(batch);
+    let (released, taken) = (rows(batch, |p| &p.append.released), rows(batch, |p| &p.append.claims));
+    let (freed, places) = (rows(batch, |p| &p.append.freed), rows(batch, |p| &p.append.places));
+    let (destroyed, made) = keys(batch);
+    let answered = sqlx::query_as!(
+        Row,
+        r#"select cmd as "cmd!", outcome as "outcome!", last, kind, id, sequence, fingerprint, recorded_at
+             from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                            $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
+                            $37, $38, $39, $40, $41, $42)"#,
+        &column(&commands, |a| a.key.actor.as_str()) as &[&str],
+        &column(&commands, |a| a.key.key.as_str()) as &[&str],
+        &column(&commands, |a| a.key.ours)[..],
+        &column(&commands, |a| a.key.fingerprint.as_slice()) as &[&[u8]],
+        &column(&commands, |a| a.answer_id.as_str()) as &[&str],
+        &column(&commands, |a| a.answer_version)[..],
+        &column(&commands, |a| i32::try_from(a.events.len()).unwrap_or(i32::MAX))[..],
+        &cmds(&events)[..],
+        &column(&events, |e| e.event_id)[..],
+        &column(&events, |e| e.aggregate_type) as &[&str],
+        &column(&events, |e| e.aggregate_id.as_str()) as &[&str],
+        &column(&events, |e| e.sequence)[..],
+        &column(&events, |e| e.event_type.as_str()) as &[&str],
+        &column(&events, |e| e.event_version.as_str()) as &[&str],
+        &column(&events, |e| Json(&*e.payload)) as &[Json<&RawValue>],
+        &column(&events, |e| Json(&*e.metadata)) as &[Json<&RawValue>],
+        &column(&scopes, String::as_str) as &[&str],
+        &cmds(&expected)[..],
+        &column(&expected, |x| x.0) as &[&str],
+        &column(&expected, |x| x.1) as &[&str],
+        &column(&expected, |x| x.2)[..],
+        &cmds(&released)[..],
+        &column(&released, |c| c.kind) as &[&str],
+        &column(&released, |c| c.value.as_slice()) as &[&[u8]],
+        &column(&released, |c| c.owner.as_str()) as &[&str],
+        &cmds(&taken)[..],
+        &column(&taken, |c| c.kind) as &[&str],
+        &column(&taken, |c| c.value.as_slice()) as &[&[u8]],
+        &column(&taken, |c| c.owner.as_str()) as &[&str],
+        &cmds(&freed)[..],
+        &column(&freed, |f| f.container.as_str()) as &[&str],
+        &column(&freed, |f| f.item.as_str()) as &[&str],
+        &cmds(&places)[..],
+        &column(&places, |p| p.container.as_str()) as &[&str],
+        &column(&places, |p| p.rank.as_str()) as &[&str],
+        &column(&places, |p| p.item.as_str()) as &[&str],
+        &cmds(&destroyed)[..],
+        &column(&destroyed, |d| d) as &[&str],
+        &cmds(&made)[..],
+        &column(&made, |m| m.0) as &[&str],
+        &column(&made, |m| m.1) as &[&[u8]],
+        accounts(batch)
+    )
+    .fetch_all(connection)
+    .await?;
     answers(answered, batch).ok_or_else(|| sqlx::Error::Protocol("es.append gave another answer".into()))
 }
 
@@ -56,10 +98,9 @@ pub(super) async fn events_at(
     connection: &mut PgConnection,
     positions: &[i64],
 ) -> sqlx::Result<Vec<(i64, Uuid)>> {
-    sqlx::query_as("select position, event_id from es.event where position = any($1)")
-        .bind(positions)
-        .fetch_all(connection)
-        .await
+    let events = sqlx::query!("select position, event_id from es.event where position = any($1)", positions);
+    let events = events.fetch_all(connection).await?;
+    Ok(events.into_iter().map(|event| (event.position, event.event_id)).collect())
 }
 
 /// Counts the positions of those that stand from the head before them, which is in the row of command 0.
@@ -124,78 +165,30 @@ fn rows<'b, T>(batch: &[&'b Prepared], of: impl Fn(&'b Prepared) -> &'b [T]) -> 
     batch.iter().zip(1..).flat_map(|(&command, cmd)| of(command).iter().map(move |row| (cmd, row))).collect()
 }
 
-fn column<'b, T, V>(rows: &[(i32, &'b T)], of: impl Fn(&'b T) -> V) -> Vec<V> {
-    rows.iter().map(|(_, row)| of(row)).collect()
+/// One column of rows, as `es.append` takes it. One of texts or bytes is cast to what it is: `query!` expects owned ones.
+fn column<T: Copy, V>(rows: &[(i32, T)], of: impl Fn(T) -> V) -> Vec<V> {
+    rows.iter().map(|(_, row)| of(*row)).collect()
 }
 
 fn cmds<T>(rows: &[(i32, T)]) -> Vec<i32> {
     rows.iter().map(|(cmd, _)| *cmd).collect()
 }
 
-fn bind_commands<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
-    let appends = || batch.iter().map(|command| &command.append);
-    query
-        .bind(appends().map(|a| a.key.actor.as_str()).collect::<Vec<_>>())
-        .bind(appends().map(|a| a.key.key.as_str()).collect::<Vec<_>>())
-        .bind(appends().map(|a| a.key.ours).collect::<Vec<_>>())
-        .bind(appends().map(|a| a.key.fingerprint.as_slice()).collect::<Vec<_>>())
-        .bind(appends().map(|a| a.answer_id.as_str()).collect::<Vec<_>>())
-        .bind(appends().map(|a| a.answer_version).collect::<Vec<_>>())
-        .bind(appends().map(|a| i32::try_from(a.events.len()).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-}
-
-fn bind_events<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
-    let events = rows(batch, |p| &p.append.events);
-    let scopes = rows(batch, |p| &p.scopes);
-    query
-        .bind(cmds(&events))
-        .bind(column(&events, |e| e.event_id))
-        .bind(column(&events, |e| e.aggregate_type))
-        .bind(column(&events, |e| e.aggregate_id.as_str()))
-        .bind(column(&events, |e| e.sequence))
-        .bind(column(&events, |e| e.event_type.as_str()))
-        .bind(column(&events, |e| e.event_version.as_str()))
-        .bind(column(&events, |e| Json(&*e.payload)))
-        .bind(column(&events, |e| Json(&*e.metadata)))
-        .bind(column(&scopes, String::as_str))
-}
-
-fn bind_aggregates<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
-    let mut aggregates = Vec::new();
+/// The aggregates that are written or only read, with the sequence each must have.
+fn expected<'b>(batch: &[&'b Prepared]) -> Vec<(i32, (&'static str, &'b str, i64))> {
+    let mut expected = Vec::new();
     for (&command, cmd) in batch.iter().zip(1..) {
         let reads = command.append.expects.iter();
         let reads = reads.map(|e| (e.aggregate_type, e.aggregate_id.as_str(), e.sequence));
-        aggregates.extend(command.writes().chain(reads).map(|aggregate| (cmd, aggregate)));
+        expected.extend(command.writes().chain(reads).map(|aggregate| (cmd, aggregate)));
     }
-    query
-        .bind(cmds(&aggregates))
-        .bind(aggregates.iter().map(|(_, (aggregate_type, ..))| *aggregate_type).collect::<Vec<_>>())
-        .bind(aggregates.iter().map(|(_, (_, id, _))| *id).collect::<Vec<_>>())
-        .bind(aggregates.iter().map(|(_, (.., sequence))| *sequence).collect::<Vec<_>>())
+    expected
 }
 
-fn bind_claims<'q>(query: Query<'q>, claims: &[(i32, &'q Claim)]) -> Query<'q> {
-    query
-        .bind(cmds(claims))
-        .bind(column(claims, |c| c.kind))
-        .bind(column(claims, |c| c.value.as_slice()))
-        .bind(column(claims, |c| c.owner.as_str()))
-}
+/// Keys destroyed, by their holders; and keys made, with what is stored.
+type Keys<'b> = (Vec<(i32, &'b str)>, Vec<(i32, (&'b str, &'b [u8]))>);
 
-fn bind_places<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
-    let freed = rows(batch, |p| &p.append.freed);
-    let places = rows(batch, |p| &p.append.places);
-    query
-        .bind(cmds(&freed))
-        .bind(column(&freed, |f| f.container.as_str()))
-        .bind(column(&freed, |f| f.item.as_str()))
-        .bind(cmds(&places))
-        .bind(column(&places, |p| p.container.as_str()))
-        .bind(column(&places, |p| p.rank.as_str()))
-        .bind(column(&places, |p| p.item.as_str()))
-}
-
-fn bind_keys<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
+fn keys<'b>(batch: &[&'b Prepared]) -> Keys<'b> {
     let (mut destroyed, mut made) = (Vec::new(), Vec::new());
     for (cmd, row) in rows(batch, |p| &p.append.side) {
         match row {
@@ -204,12 +197,7 @@ fn bind_keys<'q>(query: Query<'q>, batch: &[&'q Prepared]) -> Query<'q> {
             SideRow::Credential { .. } | SideRow::Session { .. } | SideRow::SessionEnd { .. } => {}
         }
     }
-    query
-        .bind(cmds(&destroyed))
-        .bind(destroyed.iter().map(|(_, holder)| *holder).collect::<Vec<_>>())
-        .bind(cmds(&made))
-        .bind(made.iter().map(|(_, (holder, _))| *holder).collect::<Vec<_>>())
-        .bind(made.iter().map(|(_, (_, wrapped))| *wrapped).collect::<Vec<_>>())
+    (destroyed, made)
 }
 
 /// The rows of accounts, which few commands have.
