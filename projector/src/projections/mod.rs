@@ -130,7 +130,7 @@ fn aggregate(recorded: &Recorded) -> Result<Uuid, FoldError> {
     recorded.aggregate.id.parse().map_err(|_| FoldError { position: recorded.position })
 }
 
-/// One column of many rows, as `unnest` takes it.
+/// One column of many rows, as `unnest` takes it. One of texts is cast to what it is: `query!` expects `String`s.
 fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
