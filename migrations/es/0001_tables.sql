@@ -85,6 +85,8 @@ create table es.session (
 create index session_refresh on es.session (refresh);
 create index session_previous on es.session (previous);
 create index session_of_user on es.session (user_id);
+-- Every process asks again and again who was logged out lately.
+create index session_ended on es.session (ended_at) where ended_at is not null;
 
 -- One row per history. The last one (by seq) is in force; up to agreed_position it is the one before.
 create table es.epoch (

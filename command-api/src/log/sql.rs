@@ -93,7 +93,7 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
     answers(answered, batch).ok_or_else(|| sqlx::Error::Protocol("es.append gave another answer".into()))
 }
 
-/// The events at these positions: position, id and time.
+/// The events at these positions: position and id.
 pub(super) async fn events_at(
     connection: &mut PgConnection,
     positions: &[i64],
