@@ -1,8 +1,10 @@
 //! Bringing a database to this release's form: the log's tables only ever grow, and the server's keys are made once.
 
-use anyhow::Context;
+use std::collections::HashMap;
+
+use anyhow::{Context, bail};
 use sqlx::migrate::Migrator;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::seal::MasterKey;
 use crate::server_keys::ServerKeys;
@@ -20,10 +22,53 @@ pub async fn migrate(owner_url: &str, master: &MasterKey) -> anyhow::Result<()> 
         .run(&mut connection)
         .await
         .context("The database could not be brought to this release's form")?;
+    // The services look whether the form is theirs. The table is sqlx's, so none of our files may speak of it.
+    connection
+        .execute("grant select on _sqlx_migrations to daybook_command, daybook_projector, daybook_query")
+        .await?;
     ServerKeys::make(&mut connection, master).await?;
     ServerKeys::load(&mut connection, master).await?;
     connection.close().await?;
     Ok(())
+}
+
+/// Refuses a database that has not exactly the form of this release, and says what to do. Any of the roles may ask.
+pub async fn ensure_current(pool: &PgPool) -> anyhow::Result<()> {
+    let applied: HashMap<i64, Vec<u8>> =
+        sqlx::query_as("select version, checksum from public._sqlx_migrations where success")
+            .fetch_all(pool)
+            .await
+            .or_else(none_yet)?
+            .into_iter()
+            .collect();
+    for migration in MIGRATIONS.iter() {
+        match applied.get(&migration.version) {
+            None => bail!(
+                "The database does not have the form of this release: migration {} is missing. Run `daybook migrate` of \
+                 this release, as the database's owner.",
+                migration.version
+            ),
+            Some(checksum) if *checksum != *migration.checksum => bail!(
+                "The database was made by other migrations than those of this release: number {} is not the same. Name \
+                 another database, or run `daybook migrate` on a new one.",
+                migration.version
+            ),
+            Some(_) => (),
+        }
+    }
+    if let Some(newer) = applied.keys().find(|version| !MIGRATIONS.version_exists(**version)) {
+        bail!(
+            "The database has the form of a newer release: this one does not know its migration {newer}. Start the \
+             services of the release whose `daybook migrate` ran last."
+        );
+    }
+    Ok(())
+}
+
+/// No such table, or one that an earlier release did not let the services see, holds none of this release.
+fn none_yet<T>(error: sqlx::Error) -> sqlx::Result<Vec<T>> {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    if matches!(code.as_deref(), Some("42P01" | "42501")) { Ok(Vec::new()) } else { Err(error) }
 }
 
 /// A name for the form of the log's tables, changed with every change of their files; tests name their template by it.

@@ -1,5 +1,6 @@
 //! Connections to Postgres: each service gets a pool whose sessions run as the role of that service and no other.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -44,6 +45,31 @@ pub fn pool(url: &str, role: DatabaseRole, schema: Option<&str>, size: u32) -> s
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(5))
         .connect_lazy_with(options(url, role, schema)?))
+}
+
+/// Connects as `role` for the first time, and says what to do when that is not possible.
+pub async fn reach(pool: &PgPool, role: DatabaseRole) -> anyhow::Result<()> {
+    let Err(error) = pool.acquire().await else { return Ok(()) };
+    let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
+    let name = role.name();
+    Err(match code.as_deref() {
+        // The migrations make the role.
+        Some("22023") => anyhow::anyhow!(
+            "The database has no role {name}. Run `daybook migrate` of this release, as the database's owner."
+        ),
+        Some("42501") => anyhow::anyhow!(
+            "The login of DATABASE_URL is not {name} and may not become it. Use another, or let it, as the database's \
+             owner: grant {name} to its-name"
+        ),
+        _ => anyhow::Error::new(error).context("The database of DATABASE_URL cannot be reached"),
+    })
+}
+
+/// What is wrong with the database, for whoever asks whether a process is ready.
+pub async fn complaint(pool: &PgPool) -> Option<String> {
+    let cause = sqlx::query("select 1").execute(pool).await.err()?;
+    tracing::warn!(%cause, "The database does not answer");
+    Some("The database does not answer.".to_owned())
 }
 
 /// Refuses a server that may lose what it acknowledged: `fsync`, `full_page_writes` or `synchronous_commit` off.
