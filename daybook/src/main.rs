@@ -13,14 +13,14 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use shared::telemetry::{Format, Logs};
 
 /// Daybook: a workspace of notes whose every change is an event.
 #[derive(Parser)]
 #[command(version, about)]
 struct Program {
-    /// What to log, such as `info` or `debug,sqlx=warn`.
-    #[arg(long, env = "DAYBOOK_LOG", default_value = "info,async_nats=warn,sqlx=warn", global = true)]
-    log: String,
+    #[command(flatten)]
+    logs: Logs,
     #[command(subcommand)]
     command: Command,
 }
@@ -42,7 +42,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    shared::telemetry::init(&program.log);
+    program.logs.start(Format::Text);
     match run(program.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
