@@ -12,6 +12,9 @@ pub mod sessions;
 pub mod users;
 
 use app::App;
+use axum::Router;
+use axum::routing::get;
+use shared::auth::Verifier;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Every route of this service, without `/api/v1`.
@@ -21,4 +24,10 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(sessions::routes())
         .merge(notebooks::routes())
         .merge(notes::routes())
+}
+
+/// Where others find the key that access tokens are signed with (RFC 7517).
+pub fn jwks(verifier: &Verifier) -> Router {
+    let keys = axum::Json(verifier.jwks().clone());
+    Router::new().route("/.well-known/jwks.json", get(async move || keys))
 }

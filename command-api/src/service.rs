@@ -6,14 +6,17 @@ use async_nats::Client;
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
 use shared::epoch::{self, EpochId};
+use shared::http::Health;
 use shared::jetstream::Retention;
 use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, options, pool, refuse_forgetful};
+use shared::postgres::{DatabaseRole, complaint, options, pool, refuse_forgetful};
 use shared::seal::{Keyring, MasterKey};
 use shared::server_keys::ServerKeys;
+use shared::service::Process;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, Cache, Parts};
 use crate::log::Log;
@@ -29,7 +32,7 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// What the command API needs to start.
 pub struct Setup {
-    /// The database. The address' user must be allowed to become `daybook_command`.
+    /// The database. The address' user must be `daybook_command`, or allowed to become it.
     pub database_url: String,
     /// The carrier, if there is one.
     pub nats: Option<Client>,
@@ -113,5 +116,34 @@ impl Running {
         if let Some(relay) = self.relay {
             _ = relay.await;
         }
+    }
+}
+
+/// Runs the command API as a process of its own, until that is told to stop.
+pub async fn run(process: Process, registration: Registration) -> anyhow::Result<()> {
+    let setup = Setup {
+        database_url: process.database_url.clone(),
+        nats: process.nats.clone(),
+        master: process.master.clone(),
+        clock: Clock::System,
+        registration,
+        throwaway: process.throwaway,
+    };
+    let running = start(setup, &process.shutdown).await?;
+    let app = running.app.clone();
+    let ready = Ready(app.pool.clone());
+    let keys = crate::jwks(&app.verifier);
+    let api = OpenApiRouter::new().nest("/api/v1", crate::routes().with_state(app));
+    process.serve(api.split_for_parts().0.merge(keys), ready).await;
+    running.stop().await;
+    Ok(())
+}
+
+/// Whether the process can do its work.
+struct Ready(PgPool);
+
+impl Health for Ready {
+    async fn complaints(&self) -> Vec<String> {
+        complaint(&self.0).await.into_iter().collect()
     }
 }

@@ -1,10 +1,8 @@
 //! The HTTP API of all services on one port.
 
 use axum::Router;
-use axum::routing::get;
 use command_api::app::App;
 use query_api::service::Running;
-use shared::auth::Verifier;
 use utoipa::Modify;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -31,14 +29,13 @@ impl Modify for Bearer {
 
 /// Every route, and the description of them.
 pub(crate) fn routes(app: App, queries: Running) -> (Router, utoipa::openapi::OpenApi) {
-    let jwks = Verifier::clone(&app.verifier);
+    let keys = command_api::jwks(&app.verifier);
     let api = command_api::routes()
         .with_state(app)
         .merge(query_api::routes().with_state(queries.app))
         .merge(query_api::live::routes().with_state(queries.live));
-    let keys = get(move || async move { axum::Json(jwks.jwks().clone()) });
     let (api, document) = described(api).split_for_parts();
-    (api.route("/.well-known/jwks.json", keys), document)
+    (api.merge(keys), document)
 }
 
 /// The description alone. States do not matter to it, but each service has its own, so they are merged as documents.

@@ -2,21 +2,18 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
 use command_api::service::Setup;
 use command_api::users::Registration;
 use projector::Status;
 use shared::clock::Clock;
-use shared::config::Stores;
+use shared::config::{self, Stores};
 use shared::http::{Health, serve, surround};
 use shared::lifecycle::{Shutdown, on_signal};
-use shared::postgres::{DatabaseRole, options, pool};
-use shared::read_schema;
-use shared::seal::{Keyring, MasterKey};
+use shared::postgres::complaint;
+use shared::seal::MasterKey;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::own::Servers;
 use crate::{api, output, running};
@@ -37,12 +34,7 @@ impl Up {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let shutdown = on_signal()?;
         let _hold = running::hold(&self.stores.data)?;
-        let listener = TcpListener::bind(self.listen).await.with_context(|| {
-            format!(
-                "{} cannot be listened on; choose another address with --listen (or DAYBOOK_LISTEN)",
-                self.listen
-            )
-        })?;
+        let listener = config::listen(self.listen).await?;
         let master = self.stores.master_key()?;
         let servers = Servers::start(&self.stores).await?;
         let ended = self.serve(listener, &servers, master, shutdown).await;
@@ -66,15 +58,22 @@ impl Up {
             nats: Some(nats.clone()),
             master: master.clone(),
             clock: Clock::System,
-            registration: self.registration(),
+            registration: self.registration.unwrap_or_else(|| Registration::by_default(self.listen)),
             throwaway: self.stores.throwaway,
         };
         let commands = command_api::service::start(setup, &shutdown).await?;
-        let projector = start_projector(url, &nats, &master, shutdown.clone())?;
+        let projector = projector::service::start(
+            projector::service::Setup {
+                database_url: url.clone(),
+                nats: Some(nats.clone()),
+                master: master.clone(),
+            },
+            &shutdown,
+        )?;
         let queries = query_api::service::start(
             query_api::service::Setup {
                 database_url: url.clone(),
-                nats: Some(nats.clone()),
+                nats: Some(nats),
                 master,
                 clock: Clock::System,
                 verifier: commands.app.verifier.clone(),
@@ -84,45 +83,15 @@ impl Up {
             &shutdown,
         )?;
         let (routes, document) = api::routes(commands.app.clone(), queries.clone());
-        let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status };
+        let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status.clone() };
         let address = listener.local_addr()?;
         say_where(&running::write(&self.stores.data, address, url)?);
         serve(listener, surround(routes, document, ready), shutdown).await;
         queries.live.closed().await;
         commands.stop().await;
-        // A task that panicked has said so already.
-        _ = projector.task.await;
+        projector.stopped().await;
         Ok(())
     }
-
-    fn registration(&self) -> Registration {
-        let by_default =
-            if self.listen.ip().is_loopback() { Registration::Open } else { Registration::Closed };
-        self.registration.unwrap_or(by_default)
-    }
-}
-
-struct Projector {
-    status: watch::Receiver<Status>,
-    task: JoinHandle<()>,
-}
-
-fn start_projector(
-    url: &str,
-    nats: &shared::jetstream::Client,
-    master: &MasterKey,
-    shutdown: Shutdown,
-) -> anyhow::Result<Projector> {
-    let (role, schema) = (DatabaseRole::Projector, Some(read_schema::name()));
-    let pool = pool(url, role, schema, 4)?;
-    let handles = projector::Handles {
-        connect: options(url, role, schema)?,
-        keyring: Keyring::new(master.clone(), pool.clone()),
-        pool,
-        nats: Some(nats.clone()),
-    };
-    let (sender, status) = watch::channel(Status::default());
-    Ok(Projector { status, task: tokio::spawn(projector::run(handles, sender, shutdown)) })
 }
 
 /// Whether the process can do its work.
@@ -133,24 +102,9 @@ struct Ready {
 
 impl Health for Ready {
     async fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        if let Err(cause) = sqlx::query("select 1").execute(&self.pool).await {
-            tracing::warn!(%cause, "The database does not answer");
-            complaints.push("The database does not answer.".to_owned());
-        }
-        let status = self.projector.borrow().clone();
-        if let Some(fault) = &status.fault {
-            complaints.push(format!(
-                "The projector stands still at the event at position {}: {}.",
-                fault.position, fault.why
-            ));
-        } else if !status.is_ready() {
-            complaints.push(format!(
-                "The read tables are being built: {} of {} events.",
-                status.position, status.head
-            ));
-        }
-        complaints
+        let database = complaint(&self.pool).await;
+        let tables = self.projector.borrow().complaint();
+        database.into_iter().chain(tables).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod engine;
 pub mod projections;
 mod run;
+pub mod service;
 mod status;
 
 pub use run::{Handles, run};

@@ -20,8 +20,6 @@ use crate::status::{Fault, Status};
 
 /// How often a standby looks how far the leader is.
 const LOOK: Duration = Duration::from_millis(250);
-/// A standby calls the tables built when they are at most this many events behind.
-const NEAR: i64 = 1_000;
 
 /// What the projector needs of its process.
 #[derive(Clone)]
@@ -121,7 +119,7 @@ async fn look(pool: &PgPool) -> sqlx::Result<Seen> {
 
 fn take_in(status: &mut Status, seen: Seen) -> bool {
     let current = seen.epoch.as_ref().is_some_and(|epoch| epoch.as_str() == seen.checkpoint.epoch);
-    let near = current && seen.checkpoint.position + NEAR >= seen.head;
+    let near = current && seen.checkpoint.position + read_schema::NEAR >= seen.head;
     let mut next = Status { head: seen.head, epoch: seen.epoch, ..status.clone() };
     next.building = !near && (status.building || !current);
     next.came_to(seen.checkpoint.position);

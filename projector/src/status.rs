@@ -41,6 +41,16 @@ impl Status {
         self.fault.take_if(|fault| fault.position <= position);
     }
 
+    /// Why the tables may not be shown, in a sentence.
+    pub fn complaint(&self) -> Option<String> {
+        if let Some(fault) = &self.fault {
+            let Fault { position, why } = fault;
+            return Some(format!("The projector stands still at the event at position {position}: {why}."));
+        }
+        let Self { position, head, .. } = self;
+        (!self.is_ready()).then(|| format!("The read tables are being built: {position} of {head} events."))
+    }
+
     /// Whether the tables may be shown: caught up once, and not standing still.
     pub fn is_ready(&self) -> bool {
         self.epoch.is_some() && !self.building && self.fault.is_none()

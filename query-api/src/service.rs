@@ -1,13 +1,18 @@
 //! Starting the query API: the watermark, the gateway, and what the reads work with.
 
+use std::sync::Mutex;
+
 use shared::auth::Verifier;
 use shared::clock::Clock;
+use shared::http::Health;
 use shared::jetstream::Client;
 use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, pool};
+use shared::postgres::{DatabaseRole, complaint, pool};
 use shared::read_schema;
 use shared::seal::{Keyring, MasterKey};
 use shared::server_keys::ServerKeys;
+use shared::service::Process;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::live::{self, Live};
 use crate::watermark::Watermark;
@@ -15,10 +20,12 @@ use crate::{Parts, QueryApp};
 
 /// Connections for reads, and for sockets that catch up.
 const CONNECTIONS: u32 = 24;
+/// Connections of a process of its own for what does not concern the read tables: keys, and who has logged out.
+const OTHER_CONNECTIONS: u32 = 2;
 
 /// What the query API needs to start.
 pub struct Setup {
-    /// The database. The address' user must be allowed to become `daybook_query`.
+    /// The database. The address' user must be `daybook_query`, or allowed to become it.
     pub database_url: String,
     /// The carrier, if there is one.
     pub nats: Option<Client>,
@@ -58,4 +65,56 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
     let live = Live::start(parts, setup.live);
     let app = QueryApp::new(Parts { pool, watermark, verifier: setup.verifier, keys: setup.keys });
     Ok(Running { app, live })
+}
+
+/// Runs the query API as a process of its own, until that is told to stop.
+pub async fn run(process: Process) -> anyhow::Result<()> {
+    let pool = pool(&process.database_url, DatabaseRole::Query, None, OTHER_CONNECTIONS)?;
+    let keys = ServerKeys::load(&pool, &process.master).await?;
+    let setup = Setup {
+        database_url: process.database_url.clone(),
+        nats: process.nats.clone(),
+        master: process.master.clone(),
+        clock: Clock::System,
+        verifier: Verifier::start(&keys, Clock::System, pool, process.shutdown.clone()),
+        keys,
+        live: live::Settings::default(),
+    };
+    let Running { app, live } = start(setup, &process.shutdown)?;
+    let ready = Ready { app: app.clone(), caught_up: Mutex::default() };
+    let routes = crate::routes().with_state(app).merge(live::routes().with_state(live.clone()));
+    let api = OpenApiRouter::new().nest("/api/v1", routes);
+    process.serve(api.split_for_parts().0, ready).await;
+    live.closed().await;
+    Ok(())
+}
+
+/// Whether the process can do its work. The projector may be away: what the tables hold can still be read.
+struct Ready {
+    app: QueryApp,
+    /// The history in which the read tables had caught up.
+    caught_up: Mutex<String>,
+}
+
+impl Ready {
+    fn building(&self) -> Option<String> {
+        let mark = self.app.watermark.current();
+        if mark.epoch.is_empty() {
+            return Some(
+                "The read tables are not there yet; the projector makes them. Does it run?".to_owned(),
+            );
+        }
+        let mut caught_up = self.caught_up.lock().expect("nobody panics while holding this lock");
+        if mark.position + read_schema::NEAR >= mark.head {
+            caught_up.clone_from(&mark.epoch);
+        }
+        (*caught_up != mark.epoch)
+            .then(|| format!("The read tables are being built: {} of {} events.", mark.position, mark.head))
+    }
+}
+
+impl Health for Ready {
+    async fn complaints(&self) -> Vec<String> {
+        complaint(&self.app.pool).await.into_iter().chain(self.building()).collect()
+    }
 }

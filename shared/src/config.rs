@@ -1,14 +1,17 @@
 //! Configuration that more than one program reads: where the stores are, and the key to what is in them.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
 
 use crate::clock::random;
 use crate::seal::MasterKey;
+use crate::telemetry::Logs;
 
 /// Where events and messages are kept.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,21 +37,74 @@ pub struct Stores {
 impl Stores {
     /// The master key: as given, or from its file, which is made when there is none.
     pub fn master_key(&self) -> anyhow::Result<MasterKey> {
-        let path = self.data.join("master.key");
-        let text = match &self.master_key {
-            Some(text) => text.clone(),
-            None if path.exists() => std::fs::read_to_string(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?
-                .into(),
-            None => make_key(&path)?,
-        };
-        MasterKey::from_hex(text.expose_secret()).with_context(|| {
-            format!(
-                "The master key must be 64 hexadecimal digits (DAYBOOK_MASTER_KEY, or the file {})",
+        master_key(self.master_key.as_ref(), &self.data, make_key)
+    }
+}
+
+/// What each service reads that runs as a program of its own. `PORT` is where it listens unless it is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Service<const PORT: u16> {
+    /// The Postgres database, by a login that is this service's role or may become it.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: SecretString,
+    /// The NATS server, with `JetStream`. Without it everything works, a quarter of a second later.
+    #[arg(long, env = "NATS_URL", hide_env_values = true)]
+    pub nats_url: Option<SecretString>,
+    /// Where `master.key` stands.
+    #[arg(long, env = "DAYBOOK_DATA", default_value = ".daybook")]
+    pub data: PathBuf,
+    /// The key that all content is sealed under: 64 hexadecimal digits. Without it, `master.key` in the data folder.
+    #[arg(long, env = "DAYBOOK_MASTER_KEY", hide_env_values = true)]
+    pub master_key: Option<SecretString>,
+    /// Accept a Postgres that may lose what it has acknowledged (fsync off). For databases that may be lost.
+    #[arg(long, env = "DAYBOOK_THROWAWAY")]
+    pub throwaway: bool,
+    /// Where to listen.
+    #[arg(long, env = "DAYBOOK_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)))]
+    pub listen: SocketAddr,
+    /// What to log, and how.
+    #[command(flatten)]
+    pub logs: Logs,
+}
+
+impl<const PORT: u16> Service<PORT> {
+    /// The master key: as given, or from its file. A service makes none: the database has been made with one.
+    pub fn master_key(&self) -> anyhow::Result<MasterKey> {
+        master_key(self.master_key.as_ref(), &self.data, |path| {
+            bail!(
+                "Give the master key that the database was made with: DAYBOOK_MASTER_KEY, or the file {}.",
                 path.display()
             )
         })
     }
+}
+
+fn master_key(
+    given: Option<&SecretString>,
+    data: &Path,
+    otherwise: impl FnOnce(&Path) -> anyhow::Result<SecretString>,
+) -> anyhow::Result<MasterKey> {
+    let path = data.join("master.key");
+    let text = match given {
+        Some(text) => text.clone(),
+        None if path.exists() => std::fs::read_to_string(&path)
+            .with_context(|| format!("{} cannot be read", path.display()))?
+            .into(),
+        None => otherwise(&path)?,
+    };
+    MasterKey::from_hex(text.expose_secret()).with_context(|| {
+        format!(
+            "The master key must be 64 hexadecimal digits (DAYBOOK_MASTER_KEY, or the file {})",
+            path.display()
+        )
+    })
+}
+
+/// Binds `address`, or says how to choose another.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be listened on; choose another address with --listen (or DAYBOOK_LISTEN)")
+    })
 }
 
 fn make_key(path: &Path) -> anyhow::Result<SecretString> {

@@ -18,6 +18,7 @@ pub mod problem;
 pub mod read_schema;
 pub mod seal;
 pub mod server_keys;
+pub mod service;
 pub mod stored;
 pub mod telemetry;
 pub mod text;

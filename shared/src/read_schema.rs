@@ -25,6 +25,9 @@ pub const FILES: &[(&str, &str)] = &[
 pub const VERSIONS: &[(&str, u32)] =
     &[("users", 1), ("sessions", 1), ("notebooks", 1), ("notebook_members", 1), ("notes", 1), ("feed", 1)];
 
+/// The tables count as caught up when they are at most this many events behind.
+pub const NEAR: i64 = 1_000;
+
 static NAME: LazyLock<String> = LazyLock::new(|| format!("read_{}", fingerprint(FILES, VERSIONS)));
 
 /// The name of this binary's read schema: `read_` and 12 hexadecimal digits.

@@ -1,5 +1,7 @@
 //! Finding accounts by what people type, and who may make one.
 
+use std::net::SocketAddr;
+
 use shared::id::UserId;
 use shared::problem::Problem;
 
@@ -18,6 +20,13 @@ pub enum Registration {
     /// Nobody.
     #[default]
     Closed,
+}
+
+impl Registration {
+    /// What holds where nobody said: a loopback address is reached by whoever started it, others by anybody.
+    pub fn by_default(listen: SocketAddr) -> Self {
+        if listen.ip().is_loopback() { Self::Open } else { Self::Closed }
+    }
 }
 
 /// The account that is meant by an e-mail address or a username, and its password's hash.

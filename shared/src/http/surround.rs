@@ -31,11 +31,12 @@ pub trait Health: Send + Sync + 'static {
 
 /// Adds everything around the API routes of a process.
 pub fn surround(api: Router, openapi: OpenApi, health: impl Health) -> Router {
+    let metrics = metrics_handle();
     let health = Arc::new(health);
     let ready = get(move |State(health): State<Arc<_>>| ready(health)).with_state(health);
     api.route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", ready)
-        .route("/metrics", get(|| async { metrics_handle().render() }))
+        .route("/metrics", get(|| async { metrics.render() }))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", openapi))
         .fallback(|| async {
             Problem::not_found("not-found", "There is nothing at this address; /docs lists what there is.")

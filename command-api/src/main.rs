@@ -1,0 +1,27 @@
+//! The command API as a program of its own.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use command_api::users::Registration;
+use shared::config::Service;
+use shared::postgres::DatabaseRole;
+
+/// Daybook's command API: decides what may happen, and records it.
+#[derive(Parser)]
+#[command(version, about)]
+struct Program {
+    #[command(flatten)]
+    service: Service<8081>,
+    /// Who may make an account; by default everybody on a loopback address, nobody elsewhere.
+    #[arg(long, env = "DAYBOOK_REGISTRATION", value_enum)]
+    registration: Option<Registration>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Program { service, registration } = Program::parse();
+    let registration = registration.unwrap_or_else(|| Registration::by_default(service.listen));
+    let work = async |process| command_api::service::run(process, registration).await;
+    shared::service::run(&service, DatabaseRole::Command, work).await
+}

@@ -1,0 +1,21 @@
+//! The projector as a program of its own.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use shared::config::Service;
+use shared::postgres::DatabaseRole;
+
+/// Daybook's projector: derives the tables that are read from the log of events.
+#[derive(Parser)]
+#[command(version, about)]
+struct Program {
+    #[command(flatten)]
+    service: Service<8083>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let program = Program::parse();
+    shared::service::run(&program.service, DatabaseRole::Projector, projector::service::run).await
+}

@@ -1,0 +1,88 @@
+//! Starting the projector, beside other services in one process or alone in its own.
+
+use axum::Router;
+use shared::http::Health;
+use shared::jetstream::Client;
+use shared::lifecycle::Shutdown;
+use shared::postgres::{DatabaseRole, complaint, options, pool};
+use shared::read_schema;
+use shared::seal::{Keyring, MasterKey};
+use shared::service::Process;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::{Handles, Status};
+
+/// Connections for reading the log and writing the tables; the lead has its own.
+const CONNECTIONS: u32 = 4;
+
+/// What the projector needs to start.
+pub struct Setup {
+    /// The database. The address' user must be `daybook_projector`, or allowed to become it.
+    pub database_url: String,
+    /// The carrier, if there is one.
+    pub nats: Option<Client>,
+    /// Wraps all keys.
+    pub master: MasterKey,
+}
+
+/// A projector that runs.
+pub struct Running {
+    /// How far it is, for readiness.
+    pub status: watch::Receiver<Status>,
+    pool: PgPool,
+    task: JoinHandle<()>,
+}
+
+/// Starts standing for the lead.
+pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
+    let (role, schema) = (DatabaseRole::Projector, Some(read_schema::name()));
+    let pool = pool(&setup.database_url, role, schema, CONNECTIONS)?;
+    let handles = Handles {
+        connect: options(&setup.database_url, role, schema)?,
+        keyring: Keyring::new(setup.master, pool.clone()),
+        pool: pool.clone(),
+        nats: setup.nats,
+    };
+    let (sender, status) = watch::channel(Status::default());
+    let task = tokio::spawn(crate::run(handles, sender, shutdown.clone()));
+    Ok(Running { status, pool, task })
+}
+
+impl Running {
+    /// Waits until it has let go of the lead. Call it after shutdown was told.
+    pub async fn stopped(self) {
+        // A task that panicked has said so already.
+        _ = self.task.await;
+    }
+}
+
+/// Runs the projector as a process of its own, until that is told to stop.
+pub async fn run(process: Process) -> anyhow::Result<()> {
+    let setup = Setup {
+        database_url: process.database_url.clone(),
+        nats: process.nats.clone(),
+        master: process.master.clone(),
+    };
+    let running = start(setup, &process.shutdown)?;
+    let ready = Ready { pool: running.pool.clone(), status: running.status.clone() };
+    // It has no API of its own; it only says how it is.
+    process.serve(Router::new(), ready).await;
+    running.stopped().await;
+    Ok(())
+}
+
+/// Whether the process can do its work.
+struct Ready {
+    pool: PgPool,
+    status: watch::Receiver<Status>,
+}
+
+impl Health for Ready {
+    async fn complaints(&self) -> Vec<String> {
+        let database = complaint(&self.pool).await;
+        let tables = self.status.borrow().complaint();
+        database.into_iter().chain(tables).collect()
+    }
+}

@@ -1,0 +1,96 @@
+//! A service as a program of its own: how it starts, and how it ends. It never migrates.
+
+use std::process::ExitCode;
+
+use axum::Router;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
+
+use crate::config::{self, Service};
+use crate::http::{Health, serve, surround};
+use crate::jetstream::{self, Client};
+use crate::lifecycle::{Shutdown, on_signal};
+use crate::migrate::ensure_current;
+use crate::postgres::{DatabaseRole, pool, reach, refuse_forgetful};
+use crate::seal::MasterKey;
+use crate::telemetry::Format;
+
+/// What a service works with that has a process to itself.
+pub struct Process {
+    /// The database, which has the form of this release.
+    pub database_url: String,
+    /// The carrier, if there is one.
+    pub nats: Option<Client>,
+    /// Wraps all keys.
+    pub master: MasterKey,
+    /// Accept a database that may lose what it acknowledged.
+    pub throwaway: bool,
+    /// Told when it is time to end.
+    pub shutdown: Shutdown,
+    listener: TcpListener,
+}
+
+/// Logs, gets ready, does `work`, and says how that ended.
+pub async fn run<const PORT: u16>(
+    service: &Service<PORT>,
+    role: DatabaseRole,
+    work: impl AsyncFnOnce(Process) -> anyhow::Result<()>,
+) -> ExitCode {
+    service.logs.start(Format::Json);
+    let ended = async { work(Process::start(service, role).await?).await }.await;
+    if let Err(error) = ended {
+        // Each cause is a sentence for whoever runs this.
+        tracing::error!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+impl Process {
+    async fn start<const PORT: u16>(service: &Service<PORT>, role: DatabaseRole) -> anyhow::Result<Self> {
+        let shutdown = on_signal()?;
+        let master = service.master_key()?;
+        let listener = config::listen(service.listen).await?;
+        let database_url = service.database_url.expose_secret().to_owned();
+        check(&database_url, role, service.throwaway).await?;
+        let nats = match &service.nats_url {
+            Some(url) => Some(jetstream::connect(url.expose_secret(), role.name()).await?),
+            None => None,
+        };
+        Ok(Self { database_url, nats, master, throwaway: service.throwaway, shutdown, listener })
+    }
+
+    /// Serves the routes and everything around them, until it is time to end and what was under way is done.
+    pub async fn serve(self, api: Router, health: impl Health) {
+        if let Ok(address) = self.listener.local_addr() {
+            tracing::info!(url = format!("http://{address}"), "Listening");
+        }
+        serve(self.listener, surround(api, whole_api(), health), self.shutdown).await;
+    }
+}
+
+async fn check(url: &str, role: DatabaseRole, throwaway: bool) -> anyhow::Result<()> {
+    let pool = pool(url, role, None, 1)?;
+    reach(&pool, role).await?;
+    ensure_current(&pool).await?;
+    if !throwaway {
+        refuse_forgetful(&pool).await?;
+    }
+    pool.close().await;
+    Ok(())
+}
+
+/// What all services together answer: a client need not know which one is behind an address.
+fn whole_api() -> OpenApi {
+    serde_json::from_str(include_str!("../../docs/openapi.json"))
+        .expect("a test holds this file to what the services' routes say")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_description_can_be_read() {
+        assert!(super::whole_api().paths.paths.contains_key("/api/v1/live"));
+    }
+}
