@@ -1,6 +1,8 @@
 //! Journeys through a whole Daybook: the program itself, over a database and a NATS of its own.
 //!
-//! `./dev test` builds the program first; with plain cargo, `cargo build -p daybook` does.
+//! `./dev test` builds the programs first; with plain cargo, `cargo build --workspace --bins` does.
+
+pub mod service;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -129,7 +131,8 @@ fn master() -> Result<MasterKey> {
     MasterKey::from_hex(&master_digits()).context("a master key has 64 digits")
 }
 
-fn master_digits() -> String {
+/// The master key of every Daybook here.
+pub fn master_digits() -> String {
     "0d".repeat(32)
 }
 
@@ -137,17 +140,17 @@ fn logged(data: &Path) -> String {
     std::fs::read_to_string(data.join("log")).unwrap_or_default()
 }
 
-/// The program stands beside the folder of the test executables.
-fn executable() -> Result<PathBuf> {
+/// A program of the workspace, which stands beside the folder of the test executables.
+pub fn executable(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.ancestors().nth(2).context("a test stands in target/<profile>/deps")?;
-    let program = folder.join("daybook");
-    ensure!(program.is_file(), "{} is not there; build it first: cargo build -p daybook", program.display());
+    let program = folder.join(name);
+    ensure!(program.is_file(), "{} is not there; build it first: cargo build -p {name}", program.display());
     Ok(program)
 }
 
 fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
-    let child = Command::new(executable()?)
+    let child = Command::new(executable("daybook")?)
         .args(["up", "--listen", "127.0.0.1:0", "--registration", "open", "--throwaway", "--data"])
         .arg(data)
         .env("DATABASE_URL", database_url)

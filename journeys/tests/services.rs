@@ -1,0 +1,173 @@
+//! Each service in a process of its own, with a login of its own role: the whole road, a kill -9, and a clean end.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use journeys::service::{Service, command};
+use journeys::{PASSWORD, executable, master_digits};
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use servers::nats::Nats;
+use servers::testing::{self, TestDatabase};
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const NOTEBOOK: &str = "0193a5f0-0000-7000-8000-000000000001";
+const NOTE: &str = "0193a5f0-0000-7000-8000-000000000002";
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What the services work with. Nothing has migrated the database yet.
+struct World {
+    database: TestDatabase,
+    nats: Nats,
+    data: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let database =
+            testing::database("journeys_empty", async |_| Ok(())).await.expect("an empty database");
+        let data = tempfile::Builder::new().prefix("daybook-services-").tempdir().expect("a new folder");
+        Self { database, nats: testing::nats().await.expect("NATS"), data }
+    }
+
+    async fn migrate(&self) {
+        let migrate = Command::new(executable("daybook").expect("built"))
+            .args(["migrate", "--data"])
+            .arg(self.data.path())
+            .env("DATABASE_URL", &self.database.url)
+            .env("DAYBOOK_MASTER_KEY", master_digits())
+            .output();
+        let ended = migrate.await.expect("it runs");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        let mut owner = PgConnection::connect(&self.database.url).await.expect("the database is there");
+        for role in ["daybook_command", "daybook_projector", "daybook_query"] {
+            owner.execute(format!("alter role {role} login").as_str()).await.expect("the owner may");
+        }
+        owner.close().await.expect("closes");
+    }
+
+    /// The program `name`, logging in as `role` and nobody else.
+    fn command(&self, name: &str, role: &str) -> Command {
+        let (_, place) = self.database.url.split_once('@').expect("an address with a login");
+        command(name, &format!("postgres://{role}@{place}"), &self.nats.url()).expect("built")
+    }
+
+    async fn start(&self, name: &str, role: &str) -> Service {
+        Service::start(self.command(name, role)).await.expect("it starts")
+    }
+
+    async fn projector(&self) -> Service {
+        self.start("projector", "daybook_projector").await
+    }
+}
+
+async fn json_of(request: RequestBuilder) -> Value {
+    let answer = request.send().await.expect("an answer");
+    let (status, text) = (answer.status(), answer.text().await.expect("a body"));
+    assert!(status.is_success(), "{status} {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+async fn post(service: &Service, path: &str, token: &str, body: &Value) -> Value {
+    let request = Client::new().post(format!("{}/api/v1{path}", service.url));
+    json_of(request.bearer_auth(token).json(body)).await
+}
+
+async fn read(service: &Service, path: &str, token: &str) -> Value {
+    json_of(Client::new().get(format!("{}/api/v1{path}", service.url)).bearer_auth(token)).await
+}
+
+/// Ada, logged in.
+async fn ada(commands: &Service) -> String {
+    let account = json!({"email": "ada@example.org", "password": PASSWORD});
+    post(commands, "/auth/register", "", &account).await;
+    let login = json!({"login": "ada@example.org", "password": PASSWORD});
+    let tokens = post(commands, "/auth/login", "", &login).await;
+    tokens["access_token"].as_str().expect("a token").to_owned()
+}
+
+/// The events that a socket of the query API is sent, from the beginning on, until it has them all.
+async fn watched(queries: &Service, token: &str) -> Vec<String> {
+    let mut watching = Command::new(executable("daybook").expect("built"))
+        .args(["watch", "--after", "0", "--url", &queries.url, "--token", token])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it runs");
+    let mut frames = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut events = Vec::new();
+    loop {
+        let line = timeout(LIMIT, frames.next_line()).await.expect("a frame in time").expect("readable");
+        let frame: Value = serde_json::from_str(&line.expect("the socket is open")).expect("a frame is JSON");
+        match frame["type"].as_str() {
+            Some("event") => events.push(frame["event"]["type"].as_str().expect("a type").to_owned()),
+            Some("live") => return events,
+            _ => (),
+        }
+    }
+}
+
+async fn is_well(service: &Service) {
+    service.ready().await.expect("ready");
+    assert_eq!(service.get("/livez").await.expect("an answer"), (200, "ok\n".to_owned()));
+    assert_eq!(service.get("/metrics").await.expect("an answer").0, 200);
+    assert_eq!(service.get("/nowhere").await.expect("an answer").0, 404);
+}
+
+#[tokio::test]
+async fn three_processes_are_one_daybook() {
+    let world = World::new().await;
+    world.migrate().await;
+    let commands = world.start("command-api", "daybook_command").await;
+    let queries = world.start("query-api", "daybook_query").await;
+    let (status, said) = queries.get("/readyz").await.expect("an answer");
+    assert_eq!((status, said.contains("projector")), (503, true), "nothing has made the read tables: {said}");
+    let projector = world.projector().await;
+    for service in [&commands, &queries, &projector] {
+        is_well(service).await;
+    }
+
+    let token = ada(&commands).await;
+    post(&commands, "/notebooks", &token, &json!({"id": NOTEBOOK, "name": "Lab"})).await;
+    let note = json!({"id": NOTE, "notebook_id": NOTEBOOK, "title": "Dreams"});
+    let position = post(&commands, "/notes", &token, &note).await["position"].as_i64().expect("a position");
+    let path = format!("/notes/{NOTE}?after={position}");
+    assert_eq!(read(&queries, &path, &token).await["title"], "Dreams");
+    let seen = watched(&queries, &token).await;
+    assert_eq!(seen, ["UserRegistered", "SessionOpened", "NotebookCreated", "NoteCreated"]);
+    let metrics = commands.get("/metrics").await.expect("an answer").1;
+    assert!(metrics.contains("daybook_append_seconds"), "{metrics}");
+    assert_eq!(commands.get("/.well-known/jwks.json").await.expect("an answer").0, 200);
+
+    projector.kill().await.expect("it ran");
+    assert_eq!(read(&queries, &path, &token).await["title"], "Dreams");
+    queries.ready().await.expect("it needs no projector for what is there");
+    let another = json!({"notebook_id": NOTEBOOK, "title": "Plans"});
+    let made = post(&commands, "/notes", &token, &another).await;
+    let projector = world.projector().await;
+    projector.ready().await.expect("ready again");
+    let path = format!("/notes/{}?after={}", made["id"].as_str().expect("an id"), made["position"]);
+    assert_eq!(read(&queries, &path, &token).await["title"], "Plans");
+
+    for service in [commands, queries, projector] {
+        let ended = service.stop().await.expect("it ends");
+        assert_eq!(ended.code(), Some(0), "SIGTERM is a clean end");
+    }
+}
+
+#[tokio::test]
+async fn a_service_on_a_database_that_was_not_migrated_says_what_to_do() {
+    let world = World::new().await;
+    for name in ["command-api", "query-api", "projector"] {
+        // As the owner, who may log in before there are roles.
+        let mut command = command(name, &world.database.url, &world.nats.url()).expect("built");
+        let ended = timeout(LIMIT, command.output()).await.expect("it ends").expect("it runs");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("daybook migrate"), "{name} says: {said}");
+    }
+}
