@@ -86,7 +86,7 @@ impl Up {
         let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status.clone() };
         let address = listener.local_addr()?;
         say_where(&running::write(&self.stores.data, address, url)?);
-        serve(listener, surround(routes, document, ready), shutdown).await;
+        serve(listener, None, surround(routes, document, ready), shutdown).await;
         queries.live.closed().await;
         commands.stop().await;
         projector.stopped().await;

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
 use crate::clock::random;
+use crate::http::Tls;
 use crate::seal::MasterKey;
 use crate::telemetry::Logs;
 
@@ -62,6 +63,12 @@ pub struct Service<const PORT: u16> {
     /// Where to listen.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)))]
     pub listen: SocketAddr,
+    /// A PEM file with the certificate to speak TLS with. Without it, plain HTTP is spoken.
+    #[arg(long, env = "DAYBOOK_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// A PEM file with the certificate's private key.
+    #[arg(long, env = "DAYBOOK_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// What to log, and how.
     #[command(flatten)]
     pub logs: Logs,
@@ -76,6 +83,12 @@ impl<const PORT: u16> Service<PORT> {
                 path.display()
             )
         })
+    }
+
+    /// What to speak TLS with, if it is to be spoken.
+    pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let files = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        files.map(|(certificate, key)| Tls::load(certificate, key)).transpose()
     }
 }
 

@@ -3,7 +3,9 @@
 mod extract;
 mod serve;
 mod surround;
+mod tls;
 
 pub use extract::{Json, Path, Query, present};
 pub use serve::serve;
 pub use surround::{Health, surround};
+pub use tls::Tls;

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{self, Service};
-use crate::http::{Health, serve, surround};
+use crate::http::{Health, Tls, serve, surround};
 use crate::jetstream::{self, Client};
 use crate::lifecycle::{Shutdown, on_signal};
 use crate::migrate::ensure_current;
@@ -29,6 +29,7 @@ pub struct Process {
     /// Told when it is time to end.
     pub shutdown: Shutdown,
     listener: TcpListener,
+    tls: Option<Tls>,
 }
 
 /// Logs, gets ready, does `work`, and says how that ended.
@@ -51,6 +52,7 @@ impl Process {
     async fn start<const PORT: u16>(service: &Service<PORT>, role: DatabaseRole) -> anyhow::Result<Self> {
         let shutdown = on_signal()?;
         let master = service.master_key()?;
+        let tls = service.tls()?;
         let listener = config::listen(service.listen).await?;
         let database_url = service.database_url.expose_secret().to_owned();
         check(&database_url, role, service.throwaway).await?;
@@ -58,15 +60,16 @@ impl Process {
             Some(url) => Some(jetstream::connect(url.expose_secret(), role.name()).await?),
             None => None,
         };
-        Ok(Self { database_url, nats, master, throwaway: service.throwaway, shutdown, listener })
+        Ok(Self { database_url, nats, master, throwaway: service.throwaway, shutdown, listener, tls })
     }
 
     /// Serves the routes and everything around them, until it is time to end and what was under way is done.
     pub async fn serve(self, api: Router, health: impl Health) {
         if let Ok(address) = self.listener.local_addr() {
-            tracing::info!(url = format!("http://{address}"), "Listening");
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            tracing::info!(url = format!("{scheme}://{address}"), "Listening");
         }
-        serve(self.listener, surround(api, whole_api(), health), self.shutdown).await;
+        serve(self.listener, self.tls, surround(api, whole_api(), health), self.shutdown).await;
     }
 }
 

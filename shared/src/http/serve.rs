@@ -9,10 +9,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::tls::Tls;
 use crate::lifecycle::Shutdown;
 
 /// How long a client may take to send the head of a request.
@@ -20,13 +22,22 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests under way may still take when the process stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown`, then lets what is under way finish.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+/// Serves until `shutdown`, then lets what is under way finish. With `tls`, nothing else is spoken.
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, shutdown: Shutdown) {
     let connections = TaskTracker::new();
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                _ = connections.spawn(connect(stream, peer, router.clone(), shutdown.clone()));
+                // An answer is one small write; waiting to fill a packet only delays it. A failure here is a closed
+                // connection.
+                _ = stream.set_nodelay(true);
+                let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
+                _ = connections.spawn(async move {
+                    match tls {
+                        None => converse(stream, peer, router, shutdown).await,
+                        Some(tls) => greet(&tls, stream, peer, router, shutdown).await,
+                    }
+                });
             }
             Err(cause) => {
                 // Out of file descriptors, or the peer has gone: neither is a reason to stop listening.
@@ -42,9 +53,22 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     }
 }
 
-async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: Shutdown) {
-    // An answer is one small write; waiting to fill a packet only delays it. A failure here is a closed connection.
-    _ = stream.set_nodelay(true);
+async fn greet(tls: &Tls, stream: TcpStream, peer: SocketAddr, router: Router, shutdown: Shutdown) {
+    let greeting = tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream));
+    match shutdown.run_until_cancelled(greeting).await {
+        Some(Ok(Ok(stream))) => converse(stream, peer, router, shutdown).await,
+        Some(Ok(Err(cause))) => tracing::debug!(%cause, "A client could not be greeted over TLS"),
+        Some(Err(_)) => tracing::debug!("A client was silent instead of greeting over TLS"),
+        None => (),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    router: Router,
+    shutdown: Shutdown,
+) {
     let service = router.map_request(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)
