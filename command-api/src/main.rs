@@ -23,5 +23,5 @@ async fn main() -> ExitCode {
     let Program { service, registration } = Program::parse();
     let registration = registration.unwrap_or_else(|| Registration::by_default(service.listen));
     let work = async |process| command_api::service::run(process, registration).await;
-    shared::service::run(&service, DatabaseRole::Command, work).await
+    shared::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Command, work).await
 }

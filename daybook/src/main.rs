@@ -42,8 +42,10 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    program.logs.start(Format::Text);
-    match run(program.command).await {
+    let telemetry = program.logs.start("daybook", Format::Text);
+    let ended = run(program.command).await;
+    telemetry.finish();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Each cause is a sentence for whoever runs this; where it happened in the code is not.

@@ -3,16 +3,22 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
 use journeys::service::{Service, command};
 use journeys::{PASSWORD, executable, master_digits};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
+use shared::http::serve;
+use shared::lifecycle::Shutdown;
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const NOTEBOOK: &str = "0193a5f0-0000-7000-8000-000000000001";
@@ -170,4 +176,41 @@ async fn a_service_on_a_database_that_was_not_migrated_says_what_to_do() {
         assert_eq!(ended.status.code(), Some(1), "{said}");
         assert!(said.contains("daybook migrate"), "{name} says: {said}");
     }
+}
+
+/// A collector of traces, and what it is sent.
+async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (sender, received) = mpsc::unbounded_channel();
+    let take = axum::routing::post(async move |body: Bytes| drop(sender.send(body.to_vec())));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(serve(listener, None, Router::new().route("/v1/traces", take), Shutdown::new()));
+    (url, received)
+}
+
+#[tokio::test]
+async fn a_request_is_traced_as_a_part_of_what_its_client_began() {
+    let world = World::new().await;
+    world.migrate().await;
+    let (url, mut received) = collector().await;
+    let mut command = world.command("command-api", "daybook_command");
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    let commands = Service::start(command).await.expect("it starts");
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let request = Client::new().post(format!("{}/api/v1/auth/login?secret=1", commands.url));
+    let request = request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    assert_eq!(request.json(&json!({})).send().await.expect("an answer").status(), 422);
+    // What is still on its way is sent before the end.
+    assert!(commands.stop().await.expect("it ends").success());
+    let sent = received.try_recv().expect("a trace");
+    let holds = |what: &[u8]| sent.windows(what.len()).any(|window| window == what);
+    for what in ["command-api".as_bytes(), b"POST /api/v1/auth/login", &hex::decode(trace).expect("digits")] {
+        assert!(
+            holds(what),
+            "{} is missing in {}",
+            String::from_utf8_lossy(what),
+            String::from_utf8_lossy(&sent)
+        );
+    }
+    assert!(!holds(b"secret"), "an address may carry a ticket");
 }

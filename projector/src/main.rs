@@ -17,5 +17,11 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    shared::service::run(&program.service, DatabaseRole::Projector, projector::service::run).await
+    shared::service::run(
+        env!("CARGO_PKG_NAME"),
+        &program.service,
+        DatabaseRole::Projector,
+        projector::service::run,
+    )
+    .await
 }

@@ -4,6 +4,7 @@ mod extract;
 mod serve;
 mod surround;
 mod tls;
+mod trace;
 
 pub use extract::{Json, Path, Query, present};
 pub use serve::serve;

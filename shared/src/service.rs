@@ -32,14 +32,16 @@ pub struct Process {
     tls: Option<Tls>,
 }
 
-/// Logs, gets ready, does `work`, and says how that ended.
+/// Logs, gets ready, does `work`, and says how that ended. `name` is what logs, traces and NATS know the service by.
 pub async fn run<const PORT: u16>(
+    name: &'static str,
     service: &Service<PORT>,
     role: DatabaseRole,
     work: impl AsyncFnOnce(Process) -> anyhow::Result<()>,
 ) -> ExitCode {
-    service.logs.start(Format::Json);
-    let ended = async { work(Process::start(service, role).await?).await }.await;
+    let telemetry = service.logs.start(name, Format::Json);
+    let ended = async { work(Process::start(name, service, role).await?).await }.await;
+    telemetry.finish();
     if let Err(error) = ended {
         // Each cause is a sentence for whoever runs this.
         tracing::error!("{error:#}");
@@ -49,7 +51,11 @@ pub async fn run<const PORT: u16>(
 }
 
 impl Process {
-    async fn start<const PORT: u16>(service: &Service<PORT>, role: DatabaseRole) -> anyhow::Result<Self> {
+    async fn start<const PORT: u16>(
+        name: &str,
+        service: &Service<PORT>,
+        role: DatabaseRole,
+    ) -> anyhow::Result<Self> {
         let shutdown = on_signal()?;
         let master = service.master_key()?;
         let tls = service.tls()?;
@@ -57,7 +63,7 @@ impl Process {
         let database_url = service.database_url.expose_secret().to_owned();
         check(&database_url, role, service.throwaway).await?;
         let nats = match &service.nats_url {
-            Some(url) => Some(jetstream::connect(url.expose_secret(), role.name()).await?),
+            Some(url) => Some(jetstream::connect(url.expose_secret(), name).await?),
             None => None,
         };
         Ok(Self { database_url, nats, master, throwaway: service.throwaway, shutdown, listener, tls })

@@ -17,6 +17,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::extract::BODY_LIMIT;
+use super::trace;
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -56,7 +57,13 @@ pub fn surround(api: Router, openapi: OpenApi, health: impl Health) -> Router {
                 .or_else(|| panic.downcast_ref::<String>().cloned());
             Problem::internal(cause.unwrap_or_else(|| "a panic".to_owned())).into_response()
         }))
-        .layer(TraceLayer::new_for_http().on_failure(()))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(trace::span)
+                .on_request(())
+                .on_response(trace::answered)
+                .on_failure(()),
+        )
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }
