@@ -67,8 +67,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
     use super::*;
-    use clap::CommandFactory;
+    use clap::{Args, CommandFactory};
+    use shared::config::Service;
 
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
 
@@ -76,39 +79,71 @@ mod tests {
         std::fs::read_to_string(format!("{ROOT}{file}")).expect("it stands beside the crates")
     }
 
-    /// The variables that `daybook up` reads.
-    fn variables() -> Vec<String> {
-        let program = Program::command();
-        let up = program.find_subcommand("up").expect("there is one");
-        let all = program.get_arguments().chain(up.get_arguments());
-        all.filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned)).collect()
+    /// The variables that a command reads.
+    fn variables(command: &clap::Command) -> BTreeSet<String> {
+        let variables = command.get_arguments().filter_map(clap::Arg::get_env);
+        variables.map(|name| name.to_str().expect("plain names").to_owned()).collect()
+    }
+
+    /// The variables that each program reads, by its name in the compose files; `daybook` is `daybook up`.
+    fn programs() -> HashMap<&'static str, BTreeSet<String>> {
+        let whole = Program::command();
+        let of = |name| {
+            let command = whole.find_subcommand(name).expect("there is one");
+            &variables(&whole) | &variables(command)
+        };
+        let service = variables(&Service::<0>::augment_args(clap::Command::new("any service")));
+        let registration = BTreeSet::from(["DAYBOOK_REGISTRATION".to_owned()]);
+        HashMap::from([
+            ("daybook", of("up")),
+            ("migrate", of("migrate")),
+            ("command-api", &service | &registration),
+            ("query-api", service.clone()),
+            ("projector", service),
+        ])
     }
 
     #[test]
     fn the_example_of_the_environment_names_every_variable_and_no_other() {
         let file = read(".env.example");
         let assigned = file.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
-        let mut named: Vec<&str> =
-            assigned.map(|(name, _)| name).filter(|name| !name.contains(' ')).collect();
-        let mut known = variables();
-        named.sort_unstable();
-        known.sort_unstable();
-        assert_eq!(named, known);
+        let named: BTreeSet<String> =
+            assigned.map(|(name, _)| name.to_owned()).filter(|name| !name.contains(' ')).collect();
+        assert_eq!(named, programs().into_values().flatten().collect());
+    }
+
+    /// What a compose file sets for each of its services.
+    fn set_by(file: &str) -> HashMap<String, BTreeSet<String>> {
+        let mut set: HashMap<String, BTreeSet<String>> = HashMap::new();
+        let mut service = "";
+        for line in file.lines() {
+            let name = line.trim_start().split_once(':').map_or("", |(name, _)| name);
+            match line.len() - line.trim_start().len() {
+                2 => service = name,
+                6 if name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_') => {
+                    set.entry(service.to_owned()).or_default().insert(name.to_owned());
+                }
+                _ => (),
+            }
+        }
+        set
     }
 
     #[test]
-    fn the_compose_file_sets_only_variables_that_are_read() {
-        let file = read("compose.yaml");
-        let service = file.split("  postgres:\n").next().expect("a first part");
-        let environment = service.split("    environment:\n").nth(1).expect("daybook has an environment");
-        let set: Vec<&str> = environment
-            .lines()
-            .map_while(|line| line.strip_prefix("      "))
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, _)| name)
-            .collect();
-        assert!(set.contains(&"DATABASE_URL"), "the test does not find the variables: {set:?}");
-        let known = variables();
-        assert_eq!(set.iter().filter(|name| !known.iter().any(|other| other == *name)).count(), 0, "{set:?}");
+    fn the_compose_files_set_only_variables_that_are_read() {
+        let programs = programs();
+        let mut seen = BTreeSet::new();
+        for file in ["compose.yaml", "compose.services.yaml"] {
+            for (service, set) in set_by(&read(file)) {
+                let Some((name, known)) = programs.get_key_value(service.as_str()) else { continue };
+                assert!(
+                    set.contains("DATABASE_URL"),
+                    "{file}: the test does not find the variables of {service}"
+                );
+                assert_eq!(set.difference(known).next(), None, "{file}: {service} does not read it");
+                seen.insert(*name);
+            }
+        }
+        assert_eq!(seen, programs.into_keys().collect(), "a program without a container");
     }
 }
