@@ -6,7 +6,6 @@ pub mod sessions;
 pub mod users;
 
 use serde_json::Value;
-use strum::VariantNames;
 
 use crate::event::RoomEvent;
 use notebooks::NotebookEvent;
@@ -33,22 +32,53 @@ pub enum ParseError {
     /// Written by a newer release.
     #[error("this release does not know events of type {0}")]
     UnknownType(String),
+    /// Of a type that we know, in a form that a newer release gave it.
+    #[error("this release does not know version {1} of events of type {0}")]
+    UnknownVersion(String, String),
     /// Known, but not of the form it should have.
     #[error("the data of a {0} does not have its form: {1}")]
     Malformed(String, serde_json::Error),
 }
 
+impl ParseError {
+    /// Whether a newer release may be able to read it.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            Self::UnknownType(_) | Self::UnknownVersion(..) => true,
+            Self::Malformed(..) => false,
+        }
+    }
+}
+
 impl Event {
+    /// Whether this release knows events of this type.
+    pub fn knows(event_type: &str) -> bool {
+        UserEvent::knows(event_type)
+            || SessionEvent::knows(event_type)
+            || NotebookEvent::knows(event_type)
+            || NoteEvent::knows(event_type)
+    }
+
+    /// The version of this event's form.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Self::User(event) => event.version(),
+            Self::Session(event) => event.version(),
+            Self::Notebook(event) => event.version(),
+            Self::Note(event) => event.version(),
+        }
+    }
+
     /// Reads an event by its type's name.
     pub fn parse(event_type: &str, data: Value) -> Result<Self, ParseError> {
         let malformed = |error| ParseError::Malformed(event_type.to_owned(), error);
-        if UserEvent::VARIANTS.contains(&event_type) {
+        if UserEvent::knows(event_type) {
             UserEvent::parse(event_type, data).map(Self::User).map_err(malformed)
-        } else if SessionEvent::VARIANTS.contains(&event_type) {
+        } else if SessionEvent::knows(event_type) {
             SessionEvent::parse(event_type, data).map(Self::Session).map_err(malformed)
-        } else if NotebookEvent::VARIANTS.contains(&event_type) {
+        } else if NotebookEvent::knows(event_type) {
             NotebookEvent::parse(event_type, data).map(Self::Notebook).map_err(malformed)
-        } else if NoteEvent::VARIANTS.contains(&event_type) {
+        } else if NoteEvent::knows(event_type) {
             NoteEvent::parse(event_type, data).map(Self::Note).map_err(malformed)
         } else {
             Err(ParseError::UnknownType(event_type.to_owned()))
@@ -72,6 +102,7 @@ pub fn room_of(aggregate_type: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use strum::VariantNames;
 
     /// Stored JSON is a promise: every variant has its sample here, and the list must be complete.
     #[test]
@@ -95,6 +126,7 @@ mod tests {
         ];
         for (event_type, data) in &samples {
             let event = Event::parse(event_type, data.clone()).unwrap_or_else(|error| panic!("{error}"));
+            let version = event.version();
             let again = match event {
                 Event::User(event) => event.data(),
                 Event::Session(event) => event.data(),
@@ -102,6 +134,8 @@ mod tests {
                 Event::Note(event) => event.data(),
             };
             assert_eq!(&again, data, "{event_type}");
+            assert_eq!(version, crate::upcasters::newest(event_type), "{event_type}");
+            assert!(Event::knows(event_type), "{event_type}");
         }
         let known = UserEvent::VARIANTS.len()
             + SessionEvent::VARIANTS.len()
@@ -113,6 +147,7 @@ mod tests {
     #[test]
     fn an_event_of_a_newer_release_is_told_from_a_broken_one() {
         assert!(matches!(Event::parse("NoteSung", json!({})), Err(ParseError::UnknownType(_))));
+        assert!(!Event::knows("NoteSung"));
         assert!(matches!(Event::parse("NoteRetitled", json!({})), Err(ParseError::Malformed(..))));
     }
 }

@@ -72,6 +72,9 @@ pub trait RoomEvent: DomainEvent {
     /// Whether the data is sealed. What says that something ended stays clear: it must outlive the key.
     fn is_sealed(&self) -> bool;
 
+    /// Whether this is one of our event types.
+    fn knows(event_type: &str) -> bool;
+
     /// This room's event out of the list of all; `None` for another room's.
     fn pick(event: crate::domain::Event) -> Option<Self>;
 
@@ -121,6 +124,10 @@ macro_rules! room_event {
 
             fn is_sealed(&self) -> bool {
                 !self.says_an_end()
+            }
+
+            fn knows(event_type: &str) -> bool {
+                <Self as strum::VariantNames>::VARIANTS.contains(&event_type)
             }
 
             fn pick(event: $crate::domain::Event) -> Option<Self> {

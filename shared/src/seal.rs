@@ -5,6 +5,7 @@
 //! (draft-irtf-cfrg-xchacha-03), random 24-byte nonces; the associated data ties a ciphertext to its event.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use sqlx::PgPool;
 use crate::clock::random;
 use crate::domain::{Event, ParseError};
 use crate::event::{Opened, Recorded};
-use crate::upcasters::upcast;
+use crate::upcasters::{newest, upcast};
 
 /// Length of a nonce in bytes.
 const NONCE: usize = 24;
@@ -68,6 +69,15 @@ pub enum SealError {
     /// Keys could not be read.
     #[error("the keys could not be read: {0}")]
     Database(#[from] sqlx::Error),
+}
+
+/// An event that could not be opened or read.
+#[derive(Debug)]
+pub struct Unopened {
+    /// What of it is in clear.
+    pub recorded: Recorded,
+    /// What is wrong with it.
+    pub why: SealError,
 }
 
 impl MasterKey {
@@ -162,12 +172,28 @@ impl Keyring {
         self.kept.invalidate(holder).await;
     }
 
-    /// Opens a batch of events; missing keys are read in one statement.
+    /// Opens a batch of events, all of them or none; missing keys are read in one statement.
     pub async fn open(&self, stored: Vec<Recorded>) -> Result<Vec<Opened>, SealError> {
+        self.open_each(stored)
+            .await?
+            .into_iter()
+            .map(|event| event.map_err(|unopened| unopened.why))
+            .collect()
+    }
+
+    /// Opens a batch of events, each by itself; fails only when the keys cannot be had.
+    pub async fn open_each(
+        &self,
+        stored: Vec<Recorded>,
+    ) -> Result<Vec<Result<Opened, Box<Unopened>>>, SealError> {
         let sealed: Vec<Option<Sealed>> = stored.iter().map(|event| sealed(&event.data)).collect();
         let holders = sealed.iter().flatten().map(|sealed| sealed.k.clone()).collect();
         let keys = self.keys(holders).await?;
-        stored.into_iter().zip(sealed).map(|(event, sealed)| open(event, sealed, &keys)).collect()
+        Ok(stored
+            .into_iter()
+            .zip(sealed)
+            .map(|(event, sealed)| open(event, sealed.as_ref(), &keys))
+            .collect())
     }
 
     async fn keys(&self, holders: HashSet<String>) -> Result<HashMap<String, DataKey>, SealError> {
@@ -201,23 +227,43 @@ fn sealed(data: &Value) -> Option<Sealed> {
 
 fn open(
     mut event: Recorded,
-    sealed: Option<Sealed>,
+    sealed: Option<&Sealed>,
     keys: &HashMap<String, DataKey>,
-) -> Result<Opened, SealError> {
+) -> Result<Opened, Box<Unopened>> {
+    let mut with = None;
     if let Some(sealed) = sealed {
         let Some(key) = keys.get(&sealed.k) else {
             event.data = Value::Null;
             return Ok(Opened { recorded: event, event: None });
         };
-        let about = about(&event.event_type, &event.aggregate.id, event.aggregate.version);
-        event.data = key.open(&about, &sealed).ok_or(SealError::Forged(event.position))?;
+        with = Some((key, sealed));
     }
-    let (version, data) = upcast(&event.event_type, event.event_version, event.data);
+    match read(&mut event, with) {
+        Ok(parsed) => Ok(Opened { recorded: event, event: Some(parsed) }),
+        Err(why) => Err(Box::new(Unopened { recorded: event, why })),
+    }
+}
+
+/// Opens the data in place, lifts it to today's form, and reads it. A type or version of a newer release is told first:
+/// what else may be wrong with it is not ours to judge.
+fn read(event: &mut Recorded, key: Option<(&DataKey, &Sealed)>) -> Result<Event, SealError> {
+    let position = event.position;
+    let unreadable = |source| SealError::Unreadable { position, source };
+    if !Event::knows(&event.event_type) {
+        return Err(unreadable(ParseError::UnknownType(event.event_type.clone())));
+    }
+    if let Some((key, sealed)) = key {
+        let about = about(&event.event_type, &event.aggregate.id, event.aggregate.version);
+        event.data = key.open(&about, sealed).ok_or(SealError::Forged(position))?;
+    }
+    let (version, data) = upcast(&event.event_type, take(&mut event.event_version), event.data.take());
     event.event_version = version;
     event.data = data;
-    let parsed = Event::parse(&event.event_type, event.data.clone())
-        .map_err(|source| SealError::Unreadable { position: event.position, source })?;
-    Ok(Opened { recorded: event, event: Some(parsed) })
+    if event.event_version != newest(&event.event_type) {
+        let (name, version) = (event.event_type.clone(), event.event_version.clone());
+        return Err(unreadable(ParseError::UnknownVersion(name, version)));
+    }
+    Event::parse(&event.event_type, event.data.clone()).map_err(unreadable)
 }
 
 fn encrypt(key: &[u8; 32], plain: &[u8], about: &[u8]) -> Vec<u8> {
