@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod projections;
+pub mod quarantine;
 mod run;
 pub mod service;
 mod status;

@@ -17,6 +17,8 @@ pub struct Status {
     pub leading: bool,
     /// Why the projector stands still, in words for the operator.
     pub fault: Option<Fault>,
+    /// Rows that are set aside, and not kept up until the tables are built anew. All others are.
+    pub quarantined: usize,
 }
 
 /// An event that this binary cannot fold, and so does not go beyond.
@@ -30,7 +32,15 @@ pub struct Fault {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { position: 0, head: 0, epoch: None, building: true, leading: false, fault: None }
+        Self {
+            position: 0,
+            head: 0,
+            epoch: None,
+            building: true,
+            leading: false,
+            fault: None,
+            quarantined: 0,
+        }
     }
 }
 

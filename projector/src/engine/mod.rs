@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod error;
 mod follow;
+mod read;
 pub mod sift;
 
 use std::collections::HashSet;
@@ -14,21 +15,24 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
+use futures::future::BoxFuture;
 use shared::epoch::{self, EpochId};
-use shared::event::{Opened, Recorded};
+use shared::event::Recorded;
 use shared::jetstream::{Notice, WATERMARK};
 use shared::lifecycle::Shutdown;
 use shared::seal::Keyring;
 use shared::{read_schema, stored};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::projections::project_all;
+use crate::projections::{Entry, project_all};
+use crate::quarantine::Quarantine;
 use crate::status::Status;
 use checkpoint::{Checkpoint, Standing, empty};
 pub use error::EngineError;
 use follow::Follower;
+use read::read;
 use sift::{Carried, sift};
 
 /// Events in one transaction at most.
@@ -46,7 +50,12 @@ pub struct Engine {
     tools: Tools,
     epoch: EpochId,
     checkpoint: Checkpoint,
+    project: Project,
 }
+
+/// Brings all tables forward by a batch of events; see [`project_all`].
+pub type Project =
+    for<'b> fn(&'b mut PgConnection, &'b [Entry], &'b mut Quarantine) -> BoxFuture<'b, sqlx::Result<()>>;
 
 /// What an engine works with.
 #[derive(Clone)]
@@ -75,9 +84,19 @@ impl Engine {
         read_schema::ensure(&tools.pool, &tools.schema).await?;
         let epoch = current(&tools.pool).await?;
         let checkpoint = Checkpoint::read(&tools.pool).await?;
-        let mut engine = Self { tools, epoch, checkpoint };
+        let quarantine = Quarantine::load(&mut *tools.pool.acquire().await?).await?;
+        quarantine.alarm(&tools.status);
+        let project: Project =
+            |connection, batch, quarantine| Box::pin(project_all(connection, batch, quarantine));
+        let mut engine = Self { tools, epoch, checkpoint, project };
         engine.look().await?;
         Ok(engine)
+    }
+
+    /// Projects in another way; so tests make folds fail.
+    #[must_use]
+    pub fn with(self, project: Project) -> Self {
+        Self { project, ..self }
     }
 
     /// The last event that the tables hold.
@@ -133,22 +152,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Applies events that follow the checkpoint without a gap: all of them, or those before the first that is at
-    /// fault.
+    /// Applies events that follow the checkpoint without a gap: all of them, or those before the first that only a newer
+    /// release can read.
     pub async fn apply(&mut self, batch: Vec<Recorded>) -> Result<(), EngineError> {
-        let batch = self.without_skipped(batch).await?;
-        match self.tools.keyring.open(batch.1.clone()).await.map_err(EngineError::from) {
-            Ok(opened) => self.write(batch.0, &opened).await,
-            Err(EngineError::Fault(fault)) => {
-                let before = batch.1.into_iter().filter(|event| event.position < fault.position).collect();
-                let opened = self.tools.keyring.open(before).await?;
-                if fault.position > self.checkpoint.position + 1 {
-                    self.write(fault.position - 1, &opened).await?;
-                }
-                Err(EngineError::Fault(fault))
-            }
-            Err(error) => Err(error),
+        let (last, batch) = self.without_skipped(batch).await?;
+        let (entries, fault) = read(&self.tools.keyring, batch).await?;
+        let position = fault.as_ref().map_or(last, |fault| fault.position - 1);
+        if position > self.checkpoint.position {
+            self.write(position, &entries).await?;
         }
+        fault.map_or(Ok(()), |fault| Err(EngineError::Fault(fault)))
     }
 
     /// Looks at the log's end and its epoch; whether the epoch is another one than before.
@@ -189,15 +202,18 @@ impl Engine {
         Ok((last, batch))
     }
 
-    async fn write(&mut self, position: i64, batch: &[Opened]) -> Result<(), EngineError> {
+    async fn write(&mut self, position: i64, batch: &[Entry]) -> Result<(), EngineError> {
         let next = Checkpoint { position, epoch: self.epoch.to_string() };
         let mut transaction = self.tools.pool.begin().await?;
         if !self.checkpoint.advance(&mut transaction, &next).await? {
             return Err(EngineError::Overtaken);
         }
-        project_all(&mut transaction, batch).await?;
+        let mut quarantine = Quarantine::load(&mut transaction).await?;
+        (self.project)(&mut transaction, batch, &mut quarantine).await?;
+        quarantine.save(&mut transaction).await?;
         transaction.commit().await?;
         self.checkpoint = next;
+        quarantine.alarm(&self.tools.status);
         self.tell();
         self.publish().await;
         Ok(())

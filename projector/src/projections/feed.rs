@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use shared::event::Opened;
 use sqlx::PgConnection;
+
+use super::Entry;
 
 /// The table `feed`.
 #[derive(Debug)]
@@ -15,20 +16,20 @@ impl Feed {
     /// The version of what is fed.
     pub const VERSION: u32 = 1;
 
-    /// The rows of a batch: every event under each of its scopes. Erased events too: that something happened is in
-    /// clear, and a socket that resumes is told of it without its content.
-    pub fn rows(batch: &[Opened]) -> BTreeSet<(&str, i64)> {
+    /// The rows of a batch: every event under each of its scopes. Erased and unreadable events too: that something
+    /// happened is in clear, and a socket that resumes is told of what was erased without its content.
+    pub fn rows(batch: &[Entry]) -> BTreeSet<(&str, i64)> {
         batch
             .iter()
-            .flat_map(|opened| {
-                let recorded = &opened.recorded;
+            .flat_map(|entry| {
+                let recorded = entry.recorded();
                 recorded.scopes.iter().map(|scope| (scope.as_str(), recorded.position))
             })
             .collect()
     }
 
     /// Adds the rows of a batch. One that is there already is an error: a batch is applied once.
-    pub(super) async fn append(connection: &mut PgConnection, batch: &[Opened]) -> sqlx::Result<()> {
+    pub async fn append(connection: &mut PgConnection, batch: &[Entry]) -> sqlx::Result<()> {
         let (scopes, positions): (Vec<_>, Vec<_>) = Self::rows(batch).into_iter().unzip();
         if scopes.is_empty() {
             return Ok(());

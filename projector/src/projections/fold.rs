@@ -1,19 +1,32 @@
-//! Folding a batch in memory: from the rows before it to the rows after it.
+//! Folding a batch in memory: from the rows before it to the rows after it, and what has to be set aside.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use shared::event::{Opened, Recorded};
+use shared::event::{Opened, Recorded, RoomEvent};
 
-use super::{FoldError, Projection};
+use super::{Entry, Projection, RowKey};
+use crate::quarantine::Quarantine;
 
-/// One event's effect on one row.
-pub struct Step<'e, P: Projection> {
-    /// Which row.
-    pub key: P::Key,
-    /// The event as everyone sees it.
-    pub recorded: &'e Recorded,
-    /// What happened.
-    pub event: &'e P::Event,
+/// One event's effect on a table.
+pub enum Step<'e, P: Projection> {
+    /// On one row.
+    On {
+        /// Which row.
+        key: P::Key,
+        /// The event as everyone sees it.
+        recorded: &'e Recorded,
+        /// What happened.
+        event: &'e P::Event,
+    },
+    /// It cannot be told, so whatever rows it may concern are at fault.
+    Unknowable {
+        /// The event as far as it is in clear.
+        recorded: &'e Recorded,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// What is to be written after a batch.
@@ -26,30 +39,85 @@ pub struct Changes<P: Projection> {
 }
 
 /// The steps of a batch for one projection, in the order of the log. Erased events have none.
-pub fn steps<P: Projection>(batch: &[Opened]) -> Result<Vec<Step<'_, P>>, FoldError> {
+pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
     let mut steps = Vec::new();
-    for Opened { recorded, event } in batch {
-        if let Some(event) = event.as_ref().and_then(P::event) {
-            let keys = P::keys(recorded, event)?;
-            steps.extend(keys.into_iter().map(|key| Step { key, recorded, event }));
+    for entry in batch {
+        match entry {
+            Entry::Opened(Opened { recorded, event }) => {
+                let Some(event) = event.as_ref().and_then(P::event) else { continue };
+                match contained(|| P::keys(recorded, event)) {
+                    Ok(Ok(keys)) => {
+                        steps.extend(keys.into_iter().map(|key| Step::On { key, recorded, event }));
+                    }
+                    Ok(Err(error)) => steps.push(Step::Unknowable { recorded, why: error.to_string() }),
+                    Err(why) => steps.push(Step::Unknowable { recorded, why }),
+                }
+            }
+            Entry::Unreadable { recorded, why } => {
+                if P::Event::knows(&recorded.event_type) {
+                    steps.push(Step::Unknowable { recorded, why: why.clone() });
+                }
+            }
         }
     }
-    Ok(steps)
+    steps
 }
 
-/// Folds the steps over the rows that were `loaded` for their keys.
-pub fn fold<P: Projection>(loaded: Vec<P::Row>, steps: &[Step<'_, P>]) -> Changes<P> {
-    let mut rows: HashMap<P::Key, P::Row> = loaded.into_iter().map(|row| (P::key(&row), row)).collect();
-    let before: HashSet<P::Key> = rows.keys().cloned().collect();
+/// Folds the steps over the rows that were `loaded` for their keys. A row whose fold fails is left as it was before
+/// that event and put into `quarantine`, where its later events wait.
+pub fn fold<P: Projection>(
+    loaded: Vec<P::Row>,
+    steps: &[Step<'_, P>],
+    quarantine: &mut Quarantine,
+) -> Changes<P> {
+    let before: HashMap<P::Key, P::Row> = loaded.into_iter().map(|row| (P::key(&row), row)).collect();
+    let mut rows = before.clone();
     let mut touched = HashSet::with_capacity(steps.len());
-    for step in steps {
-        let row = P::apply(&step.key, rows.remove(&step.key), step.recorded, step.event);
-        if let Some(row) = row {
-            rows.insert(step.key.clone(), row);
+    for (place, step) in steps.iter().enumerate() {
+        match step {
+            Step::On { key, recorded, .. } if quarantine.holds(P::NAME, key) => {
+                quarantine.wait(P::NAME, key.text(), recorded);
+            }
+            Step::On { key, recorded, event } => {
+                match contained(|| P::apply(key, rows.remove(key), recorded, event)) {
+                    Ok(row) => {
+                        rows.extend(row.map(|row| (key.clone(), row)));
+                        touched.insert(key);
+                    }
+                    Err(why) => {
+                        let row = again(key, before.get(key).cloned(), &steps[..place]);
+                        rows.extend(row.map(|row| (key.clone(), row)));
+                        quarantine.fault(P::NAME, key.text(), recorded, &why);
+                    }
+                }
+            }
+            Step::Unknowable { recorded, why } => {
+                for key in P::concerned(recorded) {
+                    quarantine.fault(P::NAME, key, recorded, why);
+                }
+            }
         }
-        touched.insert(&step.key);
     }
-    let removed = before.into_iter().filter(|key| touched.contains(key) && !rows.contains_key(key)).collect();
+    let removed = before.into_keys().filter(|key| touched.contains(key) && !rows.contains_key(key)).collect();
     let saved = rows.into_iter().filter_map(|(key, row)| touched.contains(&key).then_some(row)).collect();
     Changes { saved, removed }
+}
+
+/// The row of `key` after steps that went well before: the fold that failed has taken it along.
+fn again<P: Projection>(key: &P::Key, row: Option<P::Row>, steps: &[Step<'_, P>]) -> Option<P::Row> {
+    steps.iter().fold(row, |row, step| match step {
+        Step::On { key: of, recorded, event } if of == key => P::apply(key, row, recorded, event),
+        Step::On { .. } | Step::Unknowable { .. } => row,
+    })
+}
+
+/// Runs a pure piece of a fold; `Err` says how it panicked. Nothing outlives it half-changed: what it was given by value
+/// is gone, and the rest it may only look at.
+fn contained<T>(piece: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(piece)).map_err(|panic| format!("the fold panicked: {}", words(&*panic)))
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("without a word")
 }

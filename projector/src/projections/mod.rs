@@ -8,9 +8,12 @@
 //! were fed before the key went still hold the row, so the event that ends a holder is in clear, and its fold removes
 //! every row of that holder; a rebuild then gives the same tables. The feed alone keeps erased events: their scopes are
 //! in clear.
+//!
+//! **A fold that fails** (it panics, or the event's keys cannot be told) sets its row aside; see [`crate::quarantine`].
 
 mod feed;
 mod fold;
+mod key;
 mod notebook_members;
 mod notebooks;
 mod notes;
@@ -18,20 +21,36 @@ mod sessions;
 mod users;
 
 use std::fmt::Debug;
-use std::hash::Hash;
 
 use shared::domain::Event;
-use shared::event::{Opened, Recorded};
+use shared::event::{Opened, Recorded, RoomEvent};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use feed::Feed;
 pub use fold::{Changes, Step, fold, steps};
+pub use key::RowKey;
 pub use notebook_members::{MemberRow, NotebookMembers};
 pub use notebooks::{NotebookRow, Notebooks};
 pub use notes::{NoteRow, Notes};
 pub use sessions::{SessionRow, Sessions};
 pub use users::{UserRow, Users};
+
+use crate::quarantine::Quarantine;
+
+/// An event of a batch, as far as it can be read.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// It is readable, or was erased.
+    Opened(Opened),
+    /// An event of a type that we know, whose data does not open or does not have its form.
+    Unreadable {
+        /// What of it is in clear.
+        recorded: Recorded,
+        /// What is wrong with it.
+        why: String,
+    },
+}
 
 /// A table whose rows are each a function of the events of their key.
 pub trait Projection {
@@ -40,9 +59,9 @@ pub trait Projection {
     /// The version of the fold.
     const VERSION: u32;
     /// The events that are folded.
-    type Event;
+    type Event: RoomEvent;
     /// What tells rows apart.
-    type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync;
+    type Key: RowKey;
     /// A row.
     type Row: Clone + Debug + PartialEq + Send + Sync;
 
@@ -59,6 +78,11 @@ pub trait Projection {
     ) -> Option<Self::Row>;
     /// The key of a row.
     fn key(row: &Self::Row) -> Self::Key;
+    /// The rows, or groups of rows, that an event of ours may concern of which only what is in clear can be told: all
+    /// that any event of its aggregate can touch, as its type may be what was forged.
+    fn concerned(recorded: &Recorded) -> Vec<String> {
+        vec![key::aggregate_text(recorded)]
+    }
 
     /// Reads the rows of these keys, those that there are.
     fn load(
@@ -85,37 +109,48 @@ pub struct FoldError {
     pub position: i64,
 }
 
-/// Why a batch could not be projected.
-#[derive(Debug, thiserror::Error)]
-pub enum ProjectError {
-    /// A fold refused an event.
-    #[error(transparent)]
-    Fold(#[from] FoldError),
-    /// The database failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
+impl Entry {
+    /// The event, as far as it is in clear.
+    pub fn recorded(&self) -> &Recorded {
+        match self {
+            Self::Opened(Opened { recorded, .. }) | Self::Unreadable { recorded, .. } => recorded,
+        }
+    }
 }
 
 /// Brings every table forward by a batch of events: the contents page.
-pub async fn project_all(connection: &mut PgConnection, batch: &[Opened]) -> Result<(), ProjectError> {
-    project::<Users>(connection, batch).await?;
-    project::<Sessions>(connection, batch).await?;
-    project::<Notebooks>(connection, batch).await?;
-    project::<NotebookMembers>(connection, batch).await?;
-    project::<Notes>(connection, batch).await?;
+pub async fn project_all(
+    connection: &mut PgConnection,
+    batch: &[Entry],
+    quarantine: &mut Quarantine,
+) -> sqlx::Result<()> {
+    project::<Users>(connection, batch, quarantine).await?;
+    project::<Sessions>(connection, batch, quarantine).await?;
+    project::<Notebooks>(connection, batch, quarantine).await?;
+    project::<NotebookMembers>(connection, batch, quarantine).await?;
+    project::<Notes>(connection, batch, quarantine).await?;
     Feed::append(connection, batch).await?;
     Ok(())
 }
 
-async fn project<P: Projection>(connection: &mut PgConnection, batch: &[Opened]) -> Result<(), ProjectError> {
-    let steps = steps::<P>(batch)?;
+/// Brings one table forward.
+pub async fn project<P: Projection>(
+    connection: &mut PgConnection,
+    batch: &[Entry],
+    quarantine: &mut Quarantine,
+) -> sqlx::Result<()> {
+    let steps = steps::<P>(batch);
     if steps.is_empty() {
         return Ok(());
     }
-    let mut keys: Vec<_> = steps.iter().map(|step| step.key.clone()).collect();
+    let key = |step: &Step<'_, P>| match step {
+        Step::On { key, .. } => Some(key.clone()),
+        Step::Unknowable { .. } => None,
+    };
+    let mut keys: Vec<_> = steps.iter().filter_map(key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let changes = fold::<P>(P::load(connection, &keys).await?, &steps);
+    let changes = fold::<P>(P::load(connection, &keys).await?, &steps, quarantine);
     if !changes.saved.is_empty() {
         P::save(connection, &changes.saved).await?;
     }

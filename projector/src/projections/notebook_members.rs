@@ -8,6 +8,7 @@ use shared::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::key::{aggregate_text, everyone, persons};
 use super::{FoldError, Projection, aggregate, column};
 
 /// The table `notebook_members`.
@@ -65,6 +66,14 @@ impl Projection for NotebookMembers {
 
     fn key(row: &MemberRow) -> (Uuid, Uuid) {
         (row.notebook_id, row.user_id)
+    }
+
+    /// Everybody's: whom it took access from, nobody can tell any more. The persons it names by themselves too, as they
+    /// may have no row yet and shall hear why.
+    fn concerned(recorded: &Recorded) -> Vec<String> {
+        let notebook = aggregate_text(recorded);
+        let each = persons(recorded).map(|person| format!("{notebook}/{person}"));
+        std::iter::once(everyone(&notebook)).chain(each).collect()
     }
 
     async fn load(connection: &mut PgConnection, keys: &[(Uuid, Uuid)]) -> sqlx::Result<Vec<MemberRow>> {

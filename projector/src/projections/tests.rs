@@ -10,13 +10,14 @@ use shared::domain::notebooks::NotebookEvent;
 use shared::domain::notes::NoteEvent;
 use shared::domain::sessions::SessionEvent;
 use shared::domain::users::UserEvent;
-use shared::event::Opened;
+use shared::event::{Opened, Recorded};
 use shared::id::{NotebookId, UserId};
 use shared::read_schema::VERSIONS;
 use shared::text::{Description, Title};
 
 use super::testing::{at, id, opened};
-use super::{Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Users, fold, steps};
+use super::{Entry, Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Step, Users, fold, steps};
+use crate::quarantine::{Quarantine, SetAside};
 
 fn title(text: &str) -> Title {
     Title::try_from(text.to_owned()).expect("a title")
@@ -35,22 +36,45 @@ fn moved(note: u128, from: u128, to: u128) -> (u128, Event) {
     (note, Event::Note(NoteEvent::NoteMoved { from, to }))
 }
 
-fn log(events: Vec<(u128, Event)>) -> Vec<Opened> {
-    (1..).zip(events).map(|(position, (about, event))| opened(position, about, event)).collect()
+fn log(events: Vec<(u128, Event)>) -> Vec<Entry> {
+    let entry = |(position, (about, event))| Entry::Opened(opened(position, about, event));
+    (1..).zip(events).map(entry).collect()
 }
 
-/// The table after these batches, as the engine would leave it.
-fn table<P: Projection>(batches: &[&[Opened]]) -> BTreeMap<P::Key, P::Row> {
-    let mut table = BTreeMap::new();
+fn erase(entry: &mut Entry) {
+    if let Entry::Opened(opened) = entry {
+        opened.event = None;
+    }
+}
+
+fn recorded(entry: &mut Entry) -> &mut Recorded {
+    match entry {
+        Entry::Opened(Opened { recorded, .. }) | Entry::Unreadable { recorded, .. } => recorded,
+    }
+}
+
+/// The table after these batches, as the engine would leave it, and what it would set aside.
+fn table_and_aside<P: Projection>(batches: &[&[Entry]]) -> (BTreeMap<P::Key, P::Row>, Vec<SetAside>) {
+    let (mut table, mut quarantine) = (BTreeMap::new(), Quarantine::default());
     for batch in batches {
-        let steps = steps::<P>(batch).expect("ids are UUIDs");
-        let loaded = steps.iter().filter_map(|step| table.get(&step.key).cloned()).collect();
-        let changes = fold::<P>(loaded, &steps);
+        let steps = steps::<P>(batch);
+        let touched = |step: &Step<'_, P>| match step {
+            Step::On { key, .. } => table.get(key).cloned(),
+            Step::Unknowable { .. } => None,
+        };
+        let loaded = steps.iter().filter_map(touched).collect();
+        let changes = fold::<P>(loaded, &steps, &mut quarantine);
         table.extend(changes.saved.into_iter().map(|row| (P::key(&row), row)));
         for key in changes.removed {
             table.remove(&key);
         }
     }
+    (table, quarantine.set_aside().to_vec())
+}
+
+fn table<P: Projection>(batches: &[&[Entry]]) -> BTreeMap<P::Key, P::Row> {
+    let (table, aside) = table_and_aside::<P>(batches);
+    assert_eq!(aside, []);
     table
 }
 
@@ -82,14 +106,14 @@ fn a_note_has_its_last_title_and_its_last_place() {
 #[test]
 fn a_note_whose_beginning_is_erased_has_no_row() {
     let mut log = log(vec![created(1, 10, "Dreams"), retitled(1, "Plans")]);
-    log[0].event = None;
+    erase(&mut log[0]);
     assert!(table::<Notes>(&[&log]).is_empty());
 }
 
 #[test]
 fn an_erased_event_changes_nothing() {
     let mut log = log(vec![created(1, 10, "Dreams"), retitled(1, "Plans")]);
-    log[1].event = None;
+    erase(&mut log[1]);
     let rows = table::<Notes>(&[&log]);
     assert_eq!((rows[&id(1)].title.as_str(), rows[&id(1)].version), ("Dreams", 1));
 }
@@ -97,16 +121,18 @@ fn an_erased_event_changes_nothing() {
 #[test]
 fn an_erased_event_stays_in_the_feed() {
     let mut log = log(vec![created(1, 10, "Dreams")]);
-    log[0].event = None;
-    log[0].recorded.scopes = vec!["note:1".to_owned(), "notebook:10".to_owned(), "note:1".to_owned()];
+    erase(&mut log[0]);
+    recorded(&mut log[0]).scopes = vec!["note:1".to_owned(), "notebook:10".to_owned(), "note:1".to_owned()];
     assert_eq!(Feed::rows(&log).into_iter().collect::<Vec<_>>(), [("note:1", 1), ("notebook:10", 1)]);
 }
 
 #[test]
-fn an_aggregate_without_an_id_is_refused() {
+fn an_aggregate_without_an_id_is_set_aside() {
     let mut log = log(vec![created(1, 10, "Dreams")]);
-    log[0].recorded.aggregate.id = "dreams".to_owned();
-    assert_eq!(steps::<Notes>(&log).err().map(|error| error.position), Some(1));
+    recorded(&mut log[0]).aggregate.id = "dreams".to_owned();
+    let (table, aside) = table_and_aside::<Notes>(&[&log]);
+    assert!(table.is_empty());
+    assert_eq!((aside.len(), aside[0].key.as_str(), aside[0].position), (1, "dreams", 1));
 }
 
 #[test]
@@ -176,12 +202,12 @@ proptest! {
         size in 1usize..10,
     ) {
         let mut log = log(events);
-        for (opened, erased) in log.iter_mut().zip(erased) {
+        for (entry, erased) in log.iter_mut().zip(erased) {
             if erased {
-                opened.event = None;
+                erase(entry);
             }
         }
-        let batches: Vec<&[Opened]> = log.chunks(size).collect();
+        let batches: Vec<&[Entry]> = log.chunks(size).collect();
         prop_assert_eq!(table::<Notes>(&batches), table::<Notes>(&[&log]));
     }
 }

@@ -1,0 +1,52 @@
+//! How a row is named where all tables' rows stand side by side: in `quarantine`.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use shared::event::Recorded;
+use uuid::Uuid;
+
+/// What tells the rows of a table apart.
+pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {
+    /// The key as text.
+    fn text(&self) -> String;
+
+    /// The name of a group of rows that this one is of; they can be set aside together.
+    fn group(&self) -> Option<String> {
+        None
+    }
+}
+
+impl RowKey for Uuid {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A person's row in a container: the container, then the person.
+impl RowKey for (Uuid, Uuid) {
+    fn text(&self) -> String {
+        format!("{}/{}", self.0, self.1)
+    }
+
+    fn group(&self) -> Option<String> {
+        Some(everyone(self.0))
+    }
+}
+
+/// Every person's row in a container.
+pub(super) fn everyone(container: impl std::fmt::Display) -> String {
+    format!("{container}/*")
+}
+
+/// The aggregate of an event, spelled as keys are; as it stands when it is no UUID.
+pub(super) fn aggregate_text(recorded: &Recorded) -> String {
+    let id = &recorded.aggregate.id;
+    id.parse().map_or_else(|_| id.clone(), |id: Uuid| id.text())
+}
+
+/// The persons that an event names in clear: who did it, and whom it concerns.
+pub(super) fn persons(recorded: &Recorded) -> impl Iterator<Item = Uuid> {
+    let concerned = recorded.scopes.iter().filter_map(|scope| scope.strip_prefix("user:"));
+    concerned.chain([recorded.meta.actor.as_str()]).filter_map(|person| person.parse().ok())
+}

@@ -1,0 +1,125 @@
+//! Rows set aside: one whose fold failed, and the later events that wait for it.
+//!
+//! A row at fault stays as it was before the event that failed, and everything else goes on. What was set aside is never
+//! folded in afterwards: when the cause is mended (a release whose fold takes the event, or the event is skipped) the
+//! tables are built anew, and the row with them. docs/quarantine.md tells it to operators.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+use shared::event::Recorded;
+use sqlx::PgConnection;
+use tokio::sync::watch;
+
+use crate::projections::RowKey;
+use crate::status::Status;
+
+/// What is set aside, as a batch finds and leaves it.
+#[derive(Debug, Default)]
+pub struct Quarantine {
+    at_fault: HashMap<String, HashSet<String>>,
+    new: Vec<SetAside>,
+}
+
+/// An event that was not folded into a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The row's table.
+    pub table: &'static str,
+    /// The row's key as text; see [`RowKey::text`].
+    pub key: String,
+    /// Where the event stands in the log.
+    pub position: i64,
+    /// What went wrong; `None` when it waits for an earlier one.
+    pub why: Option<String>,
+    /// The event's scopes.
+    pub scopes: Vec<String>,
+}
+
+impl Quarantine {
+    /// Reads which rows are set aside; once for a batch, in its transaction.
+    pub async fn load(connection: &mut PgConnection) -> sqlx::Result<Self> {
+        let rows = sqlx::query!("select table_name, key from quarantine where why is not null")
+            .fetch_all(connection)
+            .await?;
+        let mut at_fault: HashMap<String, HashSet<String>> = HashMap::new();
+        for row in rows {
+            at_fault.entry(row.table_name).or_default().insert(row.key);
+        }
+        Ok(Self { at_fault, new: Vec::new() })
+    }
+
+    /// Writes what this batch has set aside.
+    pub async fn save(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        if self.new.is_empty() {
+            return Ok(());
+        }
+        let scopes = |aside: &SetAside| Value::from(aside.scopes.clone());
+        sqlx::query!(
+            "insert into quarantine (table_name, key, position, why, scopes)
+             select t, k, p, w, array(select jsonb_array_elements_text(s))
+               from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[]) n (t, k, p, w, s)",
+            &self.new.iter().map(|aside| aside.table).collect::<Vec<_>>() as &[&str],
+            &self.new.iter().map(|aside| aside.key.as_str()).collect::<Vec<_>>() as &[&str],
+            &self.new.iter().map(|aside| aside.position).collect::<Vec<_>>()[..],
+            &self.new.iter().map(|aside| aside.why.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+            &self.new.iter().map(scopes).collect::<Vec<_>>()[..]
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether events of this row have to wait.
+    pub(crate) fn holds(&self, table: &str, key: &impl RowKey) -> bool {
+        // Hardly ever is there anything: the texts of keys are made only then.
+        self.at_fault.get(table).is_some_and(|held| {
+            held.contains(&key.text()) || key.group().is_some_and(|group| held.contains(&group))
+        })
+    }
+
+    /// Sets a row aside from this event on; a row that is set aside already only has one more event waiting.
+    pub(crate) fn fault(&mut self, table: &'static str, key: String, event: &Recorded, why: &str) {
+        let news = self.at_fault.entry(table.to_owned()).or_default().insert(key.clone());
+        self.add(table, key, event, news.then(|| why.to_owned()));
+    }
+
+    /// One more event waits.
+    pub(crate) fn wait(&mut self, table: &'static str, key: String, event: &Recorded) {
+        self.add(table, key, event, None);
+    }
+
+    /// What this batch has set aside.
+    pub fn set_aside(&self) -> &[SetAside] {
+        &self.new
+    }
+
+    /// Rings: once for each row, when that it is set aside was committed.
+    pub(crate) fn alarm(&self, status: &watch::Sender<Status>) {
+        for aside in &self.new {
+            if let Some(why) = &aside.why {
+                tracing::error!(
+                    table = aside.table,
+                    key = aside.key,
+                    position = aside.position,
+                    why,
+                    "A row cannot be kept up and is set aside; all others go on. See docs/quarantine.md"
+                );
+            }
+        }
+        let rows: usize = self.at_fault.values().map(HashSet::len).sum();
+        metrics::gauge!("daybook_projector_quarantined_rows")
+            .set(f64::from(u32::try_from(rows).unwrap_or(u32::MAX)));
+        status.send_if_modified(|status| std::mem::replace(&mut status.quarantined, rows) != rows);
+    }
+
+    fn add(&mut self, table: &'static str, key: String, event: &Recorded, why: Option<String>) {
+        // One event may touch a row in two ways, and waits for it once.
+        let waits =
+            |aside: &SetAside| (aside.table, &aside.key, aside.position) == (table, &key, event.position);
+        if !self.new.iter().rev().take_while(|aside| aside.position == event.position).any(waits) {
+            let scopes = event.scopes.clone();
+            self.new.push(SetAside { table, key, position: event.position, why, scopes });
+        }
+    }
+}
