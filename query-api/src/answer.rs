@@ -20,6 +20,8 @@ const POSITION: HeaderName = HeaderName::from_static("position");
 pub(crate) struct Found<T> {
     position: i64,
     epoch: String,
+    /// What was asked for is set aside, or is part of it; see docs/quarantine.md.
+    pub(crate) withheld: bool,
     pub(crate) item: Option<T>,
 }
 
@@ -31,8 +33,13 @@ pub(crate) struct Answer<T> {
 
 impl<T> Found<T> {
     /// What a row says. `item` makes the thing of the row's columns: all of them are null, or only those that may be.
-    pub(crate) fn new(position: i64, epoch: String, item: impl FnOnce() -> Option<T>) -> Self {
-        Self { position, epoch, item: item() }
+    pub(crate) fn new(
+        position: i64,
+        epoch: String,
+        withheld: bool,
+        item: impl FnOnce() -> Option<T>,
+    ) -> Self {
+        Self { position, epoch, withheld, item: item() }
     }
 
     /// The position as the header carries it.
@@ -44,6 +51,9 @@ impl<T> Found<T> {
     /// The thing, or the refusal when there is none that the caller may see.
     pub(crate) fn answer(self, missing: impl FnOnce() -> Problem) -> Result<Answer<T>, Problem> {
         let position = self.position()?;
+        if self.withheld {
+            return Err(quarantined());
+        }
         Ok(Answer { position, body: self.item.ok_or_else(missing)? })
     }
 }
@@ -59,6 +69,15 @@ impl<T> Answer<T> {
 pub(crate) fn failed(error: sqlx::Error) -> Problem {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     if code.is_some_and(|code| code == "42P01" || code == "3F000") { building() } else { error.into() }
+}
+
+/// 503 for a row that could not be kept up: what it shows may be wrong, and so may be who may see it.
+fn quarantined() -> Problem {
+    /// People mend it, so it takes a while.
+    const SECONDS: u64 = 60;
+    let detail = "Something that happened to this could not be taken in, so it is withheld rather than shown wrong. \
+                  Nothing is lost. The operator of this server was told and can mend it; try again later.";
+    Problem::unavailable("row-quarantined", detail, SECONDS)
 }
 
 fn building() -> Problem {

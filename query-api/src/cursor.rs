@@ -37,6 +37,11 @@ pub(crate) struct Page<T> {
     items: Vec<T>,
     /// For the next page; null on the last one.
     next_cursor: Option<String>,
+    /// Something of this list could not be kept up to date, and is left out until the operator has mended it. Absent when
+    /// nothing is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    withheld: bool,
 }
 
 /// One caller's way through one list; its cursors are of no use to another caller, in another list or for other filters.
@@ -82,14 +87,14 @@ impl<'a> Paging<'a> {
         rows: Vec<impl Into<Found<T>>>,
     ) -> Result<Answer<Page<T>>, Problem> {
         let rows: Vec<Found<T>> = rows.into_iter().map(Into::into).collect();
-        let position =
-            rows.first().ok_or_else(|| Problem::internal("The checkpoint has no row"))?.position()?;
+        let first = rows.first().ok_or_else(|| Problem::internal("The checkpoint has no row"))?;
+        let (position, withheld) = (first.position()?, first.withheld);
         let mut items: Vec<T> = rows.into_iter().filter_map(|row| row.item).collect();
         let shown = usize::try_from(self.limit.0).unwrap_or(usize::MAX);
         let more = items.len() > shown;
         items.truncate(shown);
         let next_cursor = items.last().filter(|_| more).map(|last| self.seal(last.place()));
-        Ok(Answer::new(position, Page { items, next_cursor }))
+        Ok(Answer::new(position, Page { items, next_cursor, withheld }))
     }
 
     fn seal(&self, place: Place) -> String {

@@ -34,7 +34,8 @@ struct Notebook {
     description: String,
     /// What the caller may do with it.
     role: Role,
-    /// How many notes stand in it. Not in lists: counting takes longer the more there are.
+    /// How many notes stand in it. Not in lists: counting takes longer the more there are. Nor while one of them is
+    /// withheld.
     #[serde(skip_serializing_if = "Option::is_none")]
     note_count: Option<i64>,
     /// Who started it: a person's id, or the name of a policy.
@@ -54,6 +55,7 @@ struct Notebook {
 struct Row {
     at_position: i64,
     at_epoch: String,
+    withheld: bool,
     id: Option<NotebookId>,
     name: Option<String>,
     description: Option<String>,
@@ -69,7 +71,7 @@ struct Row {
 
 impl From<Row> for Found<Notebook> {
     fn from(row: Row) -> Self {
-        Self::new(row.at_position, row.at_epoch, || {
+        Self::new(row.at_position, row.at_epoch, row.withheld, || {
             Some(Notebook {
                 id: row.id?,
                 name: row.name?,
@@ -123,17 +125,28 @@ async fn list(
     after::wait(&app.watermark, which.after.as_ref()).await?;
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NotebookId", n.name as "name?",
+        r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!",
+                  n.id as "id?: NotebookId", n.name as "name?",
                   n.description as "description?", n.role as "role?: Role", null::bigint as note_count,
                   n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
                   n.updated_at as "updated_at?", n.version as "version?", n.since as "since?"
              from checkpoint c
+            cross join lateral (
+               select exists (select from quarantine q where q.table_name = 'notebook_members' and q.key like '%/' || ($1::uuid)::text)
+                   or exists (select from notebook_members m
+                                join quarantine q on (q.table_name = 'notebook_members' and q.key = m.notebook_id || '/*')
+                                                  or (q.table_name = 'notebooks' and q.key = m.notebook_id::text)
+                               where m.user_id = $1) as withheld) w
              left join (
                select n.id, n.name, n.description, m.role, m.created_at as since, n.created_by, n.created_at,
                       n.updated_by, n.updated_at, n.version
                  from notebook_members m
                  join notebooks n on n.id = m.notebook_id
                 where m.user_id = $1
+                  and m.notebook_id::text not in (select key from quarantine where table_name = 'notebooks')
+                  and m.notebook_id || '/' || m.user_id
+                      not in (select key from quarantine where table_name = 'notebook_members')
+                  and m.notebook_id || '/*' not in (select key from quarantine where table_name = 'notebook_members')
                   and (m.created_at, m.notebook_id) < (coalesce($2, 'infinity'::timestamptz),
                                                        coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
                 order by m.created_at desc, m.notebook_id desc
@@ -165,9 +178,21 @@ async fn read(
         Row,
         r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NotebookId", n.name as "name?",
                   n.description as "description?", m.role as "role?: Role",
-                  (select count(*) from notes where notebook_id = n.id) as note_count,
+                  case when exists (select from quarantine q
+                                     where q.table_name = 'notes' and q.scopes @> array['notebook:' || n.id])
+                       then null else (select count(*) from notes where notebook_id = n.id) end as note_count,
                   n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
-                  n.updated_at as "updated_at?", n.version as "version?", m.created_at as "since?"
+                  n.updated_at as "updated_at?", n.version as "version?", m.created_at as "since?",
+                  exists (select from quarantine q
+                           where q.table_name = 'notebooks' and q.key = ($2::uuid)::text
+                             and exists (select from notebook_members where notebook_id = $2 and user_id = $1))
+                  or exists (select from quarantine q
+                              where q.table_name = 'notebook_members'
+                                and (q.key = $2 || '/' || $1
+                                     or (q.key = $2 || '/*'
+                                         and exists (select from notebook_members
+                                                      where notebook_id = $2 and user_id = $1))))
+                    as "withheld!"
              from checkpoint c
              left join (notebooks n join notebook_members m on m.notebook_id = n.id and m.user_id = $1)
                   on n.id = $2"#,

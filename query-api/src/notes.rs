@@ -48,6 +48,7 @@ struct Note {
 struct Row {
     at_position: i64,
     at_epoch: String,
+    withheld: bool,
     id: Option<NoteId>,
     notebook_id: Option<NotebookId>,
     title: Option<String>,
@@ -61,7 +62,7 @@ struct Row {
 
 impl From<Row> for Found<Note> {
     fn from(row: Row) -> Self {
-        Self::new(row.at_position, row.at_epoch, || {
+        Self::new(row.at_position, row.at_epoch, row.withheld, || {
             Some(Note {
                 id: row.id?,
                 notebook_id: row.notebook_id?,
@@ -114,14 +115,26 @@ async fn list(
     let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
     after::wait(&app.watermark, which.after.as_ref()).await?;
     // From each notebook its newest, and of those the newest: what it costs follows the notebooks that the caller
-    // sees, never the notes that others have.
+    // sees, never the notes that others have. What is set aside is left out by `not in`, not by a join: hardly ever is
+    // there anything, and a join could cost the order of the index.
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NoteId",
+        r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!", n.id as "id?: NoteId",
                   n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", n.role as "role?: Role",
                   n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
                   n.updated_at as "updated_at?", n.version as "version?"
              from checkpoint c
+            cross join lateral (
+               select exists (select from quarantine q
+                               where q.table_name = 'notes'
+                                 and q.scopes && array(select 'notebook:' || notebook_id from notebook_members
+                                                        where user_id = $1 and ($2::uuid is null or notebook_id = $2)))
+                   or exists (select from quarantine q
+                               where q.table_name = 'notebook_members'
+                                 and q.key like coalesce($2::text, '%') || '/' || $1)
+                   or exists (select from notebook_members m
+                                join quarantine q on q.table_name = 'notebook_members' and q.key = m.notebook_id || '/*'
+                               where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)) as withheld) w
              left join (
                select n.id, m.notebook_id, n.title, m.role, n.created_by, n.created_at, n.updated_by, n.updated_at,
                       n.version
@@ -130,11 +143,15 @@ async fn list(
                   select id, title, created_by, created_at, updated_by, updated_at, version
                     from notes
                    where notebook_id = m.notebook_id
+                     and id::text not in (select key from quarantine where table_name = 'notes')
                      and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
                                              coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
                    order by created_at desc, id desc
                    limit $5) n
                 where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)
+                  and m.notebook_id || '/' || m.user_id
+                      not in (select key from quarantine where table_name = 'notebook_members')
+                  and m.notebook_id || '/*' not in (select key from quarantine where table_name = 'notebook_members')
                 order by n.created_at desc, n.id desc
                 limit $5) n on true
             order by n.created_at desc, n.id desc"#,
@@ -165,7 +182,16 @@ async fn read(
         r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NoteId",
                   n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", m.role as "role?: Role",
                   n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
-                  n.updated_at as "updated_at?", n.version as "version?"
+                  n.updated_at as "updated_at?", n.version as "version?",
+                  exists (select from quarantine q
+                           where q.table_name = 'notes' and q.key = ($2::uuid)::text
+                             and (n.id is not null
+                                  or q.scopes && array(select 'notebook:' || notebook_id from notebook_members
+                                                        where user_id = $1)))
+                  or exists (select from quarantine q
+                              where q.table_name = 'notebook_members'
+                                and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))
+                    as "withheld!"
              from checkpoint c
              left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
                   on n.id = $2"#,

@@ -58,7 +58,9 @@ async fn me(
         r#"select c.position as at_position, c.epoch as at_epoch, u.id as "id?: UserId", u.email as "email?",
                   u.username as "username?", u.display_name as "display_name?", u.first_name, u.last_name,
                   u.avatar_url, u.preferences as "preferences?", u.created_at as "created_at?",
-                  u.updated_at as "updated_at?", u.version as "version?"
+                  u.updated_at as "updated_at?", u.version as "version?",
+                  exists (select from quarantine q where q.table_name = 'users' and q.key = ($1::uuid)::text)
+                    as "withheld!"
              from checkpoint c
              left join users u on u.id = $1"#,
         caller.user.0
@@ -66,7 +68,7 @@ async fn me(
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    let found = Found::new(row.at_position, row.at_epoch, || {
+    let found = Found::new(row.at_position, row.at_epoch, row.withheld, || {
         Some(Me {
             id: row.id?,
             email: row.email?,

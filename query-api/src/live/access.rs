@@ -22,6 +22,10 @@ pub(super) enum Change {
     Role(UserId, NotebookId, Role),
     /// A note stands in a notebook now.
     Place(NoteId, NotebookId),
+    /// It is no longer known who, or whether this person, has which role in a notebook: nobody is let in.
+    Close(NotebookId, Option<UserId>),
+    /// It is no longer known where a note stands: nobody sees it.
+    Hide(NoteId),
 }
 
 /// Rows of the read tables, true at a position.
@@ -76,6 +80,29 @@ impl Change {
     }
 }
 
+impl Change {
+    /// What it means for access that a row of the read tables is set aside (docs/quarantine.md).
+    pub(super) fn aside(table: &str, key: &str) -> Option<Self> {
+        if table == "notes" {
+            return key.parse().map(Self::Hide).ok();
+        }
+        let (notebook, person) = key.split_once('/')?;
+        let notebook = notebook.parse().ok()?;
+        if person == "*" {
+            return Some(Self::Close(notebook, None));
+        }
+        person.parse().map(|person| Self::Close(notebook, Some(person))).ok()
+    }
+
+    /// Whether it takes sight away because something could not be taken in.
+    pub(super) fn is_aside(self) -> bool {
+        match self {
+            Self::Close(..) | Self::Hide(_) => true,
+            Self::None | Self::Role(..) | Self::Place(..) => false,
+        }
+    }
+}
+
 impl Known {
     /// Forgets everything: another history has begun.
     pub(super) fn clear(&mut self) {
@@ -123,16 +150,18 @@ impl Known {
     /// Takes in where notes stand, unless newer news have come.
     pub(super) fn place(&mut self, loaded: &Loaded<(NoteId, Option<NotebookId>)>) {
         for (note, notebook) in &loaded.rows {
-            let place = Place { notebook: *notebook, as_of: loaded.as_of };
-            let known = self.places.entry(*note).or_insert(place);
-            if known.as_of < loaded.as_of {
-                *known = place;
-            }
+            self.put(*note, Place { notebook: *notebook, as_of: loaded.as_of });
         }
     }
 
     /// Takes in what an event changes.
-    pub(super) fn apply(&mut self, position: i64, change: Change) {
+    pub(super) fn apply_all(&mut self, position: i64, changes: &[Change]) {
+        for change in changes {
+            self.apply(position, *change);
+        }
+    }
+
+    fn apply(&mut self, position: i64, change: Change) {
         match change {
             Change::None => {}
             Change::Role(user, notebook, role) => {
@@ -142,11 +171,32 @@ impl Known {
                 }
             }
             Change::Place(note, notebook) => {
-                let place = Place { notebook: Some(notebook), as_of: position };
-                let known = self.places.entry(note).or_insert(place);
-                if known.as_of < position {
-                    *known = place;
+                self.put(note, Place { notebook: Some(notebook), as_of: position });
+            }
+            Change::Hide(note) => self.put(note, Place { notebook: None, as_of: position }),
+            Change::Close(notebook, person) => {
+                let viewers = self.viewers.get(&notebook).into_iter().flatten().copied();
+                let whom: Vec<UserId> =
+                    viewers.filter(|viewer| person.is_none_or(|person| person == *viewer)).collect();
+                for user in whom {
+                    self.shut_out(user, notebook, position);
                 }
+            }
+        }
+    }
+
+    fn put(&mut self, note: NoteId, place: Place) {
+        let known = self.places.entry(note).or_insert(place);
+        if known.as_of < place.as_of {
+            *known = place;
+        }
+    }
+
+    fn shut_out(&mut self, user: UserId, notebook: NotebookId, position: i64) {
+        if let Some(person) = self.people.get_mut(&user).filter(|person| person.as_of < position) {
+            person.roles.remove(&notebook);
+            if let Some(viewers) = self.viewers.get_mut(&notebook) {
+                viewers.remove(&user);
             }
         }
     }

@@ -6,8 +6,8 @@ use shared::event::{Opened, Recorded};
 use shared::seal::{Keyring, SealError};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Live;
 use super::ring::Pushed;
+use super::{Live, load};
 
 /// Events read from the log at a time.
 const BATCH: i64 = 500;
@@ -52,7 +52,8 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
         // Positions have no gap, so the limit alone keeps the batch within the watermark.
         let stored = shared::stored::after(&live.pool, position, limit).await?;
         let Some(last) = stored.last().map(|event| event.position) else { return Ok(()) };
-        let events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
+        let mut events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
+        Pushed::set_aside(&mut events, load::set_aside(&live.pool, position, last).await?);
         live.place(live.hub.unplaced(&events)).await?;
         live.hub.push(events, last);
         position = last;

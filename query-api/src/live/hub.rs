@@ -12,7 +12,7 @@ use shared::visibility::{Resource, Scope, sees};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Settings;
-use super::access::{Known, Loaded};
+use super::access::{Change, Known, Loaded};
 use super::ring::{Pushed, Ring};
 use super::topics::{Topic, Topics, may_all};
 
@@ -178,19 +178,19 @@ impl State {
     }
 
     fn unplaced(&self, event: &Pushed) -> Option<NoteId> {
-        let creates = matches!(event.change, super::access::Change::Place(..));
+        let creates = event.changes.iter().any(|change| matches!(change, Change::Place(..)));
         if creates || self.known.knows(&event.subject) { None } else { note_of(event) }
     }
 
     /// Brings what was loaded at `as_of` up to the feed.
     fn replay(&mut self, as_of: i64) {
         for event in self.ring.after(as_of).into_iter().flatten() {
-            self.known.apply(event.position, event.change);
+            self.known.apply_all(event.position, &event.changes);
         }
     }
 
     fn push(&mut self, event: Arc<Pushed>) {
-        self.known.apply(event.position, event.change);
+        self.known.apply_all(event.position, &event.changes);
         for user in self.known.candidates(&event.subject) {
             if sees(&self.known, user, &event.subject) {
                 for id in self.of_person.get(&user).into_iter().flatten() {

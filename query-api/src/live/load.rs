@@ -9,13 +9,19 @@ use shared::stored::Stored;
 use shared::visibility::Scope;
 use sqlx::PgPool;
 
-use super::access::Loaded;
+use super::access::{Change, Loaded};
 
-/// A person's roles, and the position at which they were true.
+/// A person's roles, and the position at which they were true. One that is set aside is none: what may have been taken
+/// away is not shown.
 pub(super) async fn roles(pool: &PgPool, user: UserId) -> sqlx::Result<Loaded<(NotebookId, Role)>> {
     let rows = sqlx::query!(
         r#"select c.position, m.notebook_id as "notebook?: NotebookId", m.role as "role?: Role"
-             from checkpoint c left join notebook_members m on m.user_id = $1"#,
+             from checkpoint c
+             left join notebook_members m
+                  on m.user_id = $1
+                 and not exists (select from quarantine q
+                                  where q.table_name = 'notebook_members'
+                                    and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))"#,
         user.0
     )
     .fetch_all(pool)
@@ -25,7 +31,8 @@ pub(super) async fn roles(pool: &PgPool, user: UserId) -> sqlx::Result<Loaded<(N
     Ok(Loaded { rows, as_of })
 }
 
-/// Where notes stand, and the position at which that was true. A note that is not there has no notebook.
+/// Where notes stand, and the position at which that was true. A note that is not there, or is set aside, has no
+/// notebook.
 pub(super) async fn places(
     pool: &PgPool,
     notes: &[NoteId],
@@ -33,13 +40,33 @@ pub(super) async fn places(
     let ids: Vec<uuid::Uuid> = notes.iter().map(|note| note.0).collect();
     let rows = sqlx::query!(
         r#"select c.position, wanted.id as "note!: NoteId", n.notebook_id as "notebook?: NotebookId"
-             from checkpoint c cross join unnest($1::uuid[]) wanted(id) left join notes n on n.id = wanted.id"#,
+             from checkpoint c cross join unnest($1::uuid[]) wanted(id)
+             left join notes n
+                  on n.id = wanted.id
+                 and not exists (select from quarantine q where q.table_name = 'notes' and q.key = n.id::text)"#,
         &ids[..]
     )
     .fetch_all(pool)
     .await?;
     let as_of = rows.first().map_or(0, |row| row.position);
     Ok(Loaded { rows: rows.into_iter().map(|row| (row.note, row.notebook)).collect(), as_of })
+}
+
+/// What of access the events after `after` and up to `up_to` were to change, and could not be folded in.
+pub(super) async fn set_aside(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Change)>> {
+    let rows = sqlx::query!(
+        "select position, table_name, key from quarantine
+          where position > $1 and position <= $2 and table_name in ('notes', 'notebook_members')
+          order by position",
+        after,
+        up_to
+    )
+    .fetch_all(pool)
+    .await?;
+    let changes = rows
+        .into_iter()
+        .filter_map(|row| Change::aside(&row.table_name, &row.key).map(|change| (row.position, change)));
+    Ok(changes.collect())
 }
 
 /// At most `limit` events of these scopes after `after` and up to `up_to`, in order, still sealed.

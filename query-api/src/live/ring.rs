@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use shared::event::Opened;
-use shared::visibility::Subject;
+use shared::visibility::{Resource, Subject};
 
 use super::access::Change;
 use super::frames::Say;
@@ -18,7 +18,7 @@ pub(super) struct Pushed {
     /// Decides who sees it.
     pub(super) subject: Subject,
     /// What it does to access.
-    pub(super) change: Change,
+    pub(super) changes: Vec<Change>,
     /// The aggregate's id; for `SessionEnded` the session.
     pub(super) aggregate: String,
     /// The whole frame, serialized once for all sockets.
@@ -42,9 +42,33 @@ impl Pushed {
             position: opened.recorded.position,
             event_type: opened.recorded.event_type.clone(),
             subject: Subject::of(opened),
-            change: Change::of(opened),
+            changes: vec![Change::of(opened)],
             aggregate: opened.recorded.aggregate.id.clone(),
             frame: Say::Event { event: &opened.recorded }.text(),
+        }
+    }
+
+    /// In the place of an event that nobody is shown, for what it does to access.
+    fn silent(position: i64) -> Self {
+        Self {
+            position,
+            event_type: String::new(),
+            subject: Subject { scopes: Vec::new(), resource: Resource::Person, left: Vec::new() },
+            changes: Vec::new(),
+            aggregate: String::new(),
+            frame: Utf8Bytes::from_static(""),
+        }
+    }
+
+    /// What an event was to change is not to be had, if its row was set aside: sight is taken away instead.
+    pub(super) fn set_aside(events: &mut Vec<Self>, aside: Vec<(i64, Change)>) {
+        for (position, change) in aside {
+            let place = events.partition_point(|event| event.position < position);
+            if events.get(place).is_none_or(|event| event.position != position) {
+                events.insert(place, Self::silent(position));
+            }
+            events[place].changes.retain(|change| change.is_aside());
+            events[place].changes.push(change);
         }
     }
 }

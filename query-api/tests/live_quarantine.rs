@@ -1,0 +1,89 @@
+//! Live while rows are set aside: nobody is shown more than before, and what is not concerned goes on.
+
+#[expect(dead_code, reason = "it is for the gateway's other tests too")]
+mod live_world;
+
+use live_world::{ADA, BOB, LAB, NOTE, SAFE, World, moved, note, notebook, preferences, retitled};
+use query_api::live::Settings;
+use serde_json::{Value, json};
+use shared::id::NoteId;
+use uuid::Uuid;
+
+const OTHER: NoteId = NoteId(Uuid::from_u128(0x07e2));
+
+/// Ada has the lab with a note, Bob the safe with another.
+async fn world() -> World {
+    let world = World::start(Settings::default()).await;
+    let head =
+        world.append(&[notebook(ADA, LAB), notebook(BOB, SAFE), note(NOTE, LAB), note(OTHER, SAFE)]).await;
+    world.reaches(head).await;
+    world
+}
+
+/// Writes an event whose effect on a row is set aside.
+async fn append_aside(world: &World, event: &Value, table: &str, key: &str) -> i64 {
+    let position = world.append_unread(std::slice::from_ref(event)).await;
+    sqlx::query(
+        "insert into quarantine (table_name, key, position, why, scopes)
+         select $1, $2, $3, case when exists (select from quarantine where key = $2) then null else 'a test' end, '{}'",
+    )
+    .bind(table)
+    .bind(key)
+    .bind(position)
+    .execute(&world.owner)
+    .await
+    .expect("a row");
+    fold_no_rows(world, position).await;
+    position
+}
+
+/// Brings nothing but the feed and the checkpoint to a position.
+async fn fold_no_rows(world: &World, to: i64) {
+    let statements = [
+        "insert into feed select unnest(scopes), position from es.event
+          where position > (select position from checkpoint) and position <= $1",
+        "update checkpoint set position = $1",
+    ];
+    let mut transaction = world.owner.begin().await.expect("a transaction");
+    for statement in statements {
+        sqlx::query(statement).bind(to).execute(&mut *transaction).await.expect(statement);
+    }
+    transaction.commit().await.expect("committed");
+}
+
+#[tokio::test]
+async fn a_notebook_whose_memberships_are_set_aside_is_closed_at_once() {
+    let world = world().await;
+    let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
+    // It may have taken access from somebody: nobody can tell.
+    let unreadable = json!({"aggregate": "notebook", "id": LAB, "type": "NotebookRenamed", "data": {},
+                            "scopes": [format!("notebook:{LAB}")]});
+    append_aside(&world, &unreadable, "notebook_members", &format!("{LAB}/*")).await;
+    let own = world.append(&[retitled(NOTE, LAB), preferences(ADA, 1)]).await;
+    let elsewhere = world.append(&[retitled(OTHER, SAFE)]).await;
+    world.reaches(elsewhere).await;
+    assert_eq!(ada.events_until_pong().await, [own]);
+    assert_eq!(bob.events_until_pong().await, [elsewhere]);
+
+    // The same for whoever comes now, and comes back.
+    let mut late = world.live(ADA).await;
+    late.send(&json!({"type": "subscribe", "id": "s", "topics": [format!("notebook:{LAB}")]})).await;
+    assert_eq!(late.next().await["code"], "topic-unseen");
+    assert_eq!(world.resume(ADA, 0).await.events().await.0, [own]);
+}
+
+#[tokio::test]
+async fn a_note_that_is_set_aside_is_shown_to_nobody() {
+    let world = world().await;
+    let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
+    let left = append_aside(&world, &moved(NOTE, LAB, SAFE), "notes", &NOTE.to_string()).await;
+    append_aside(&world, &retitled(NOTE, SAFE), "notes", &NOTE.to_string()).await;
+    let last = world.append(&[retitled(OTHER, SAFE)]).await;
+    world.reaches(last).await;
+    // That it left the lab is for whoever sees the lab; the rest is for whoever sees where it is, which is not known.
+    assert_eq!(ada.events_until_pong().await, [left]);
+    assert_eq!(bob.events_until_pong().await, [last]);
+    let mut late = world.live(BOB).await;
+    late.send(&json!({"type": "subscribe", "id": "s", "topics": [format!("note:{NOTE}")]})).await;
+    assert_eq!(late.next().await["code"], "topic-unseen");
+}

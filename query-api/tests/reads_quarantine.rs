@@ -1,0 +1,134 @@
+//! Rows that are set aside: withheld from whom they concern, unknown to everybody else, and nothing opens up meanwhile.
+
+mod reads_world;
+
+use reads_world::{ADA, BOB, World, world};
+use serde_json::json;
+use shared::id::UserId;
+use uuid::Uuid;
+
+fn address(room: &str, id: u128) -> String {
+    format!("/{room}/{}", Uuid::from_u128(id))
+}
+
+fn key(id: u128) -> String {
+    Uuid::from_u128(id).to_string()
+}
+
+/// Sets a row aside by an event of these scopes.
+async fn set_aside(world: &World, table: &str, key: &str, scopes: &str) {
+    let why = "insert into quarantine (table_name, key, position, why, scopes)";
+    world.write(&format!("{why} values ('{table}', '{key}', 6, 'a test', '{{{scopes}}}')")).await;
+}
+
+/// Ada has notebook 1 with notes 2 and 3, and notebook 4 with note 5; Bob has notebook 6 with note 7.
+async fn furnished() -> World {
+    let world = world().await;
+    for (notebook, user) in [(1, ADA), (4, ADA), (6, BOB)] {
+        world.notebook(notebook, user, 0).await;
+    }
+    for (note, notebook) in [(2, 1), (3, 1), (5, 4), (7, 6)] {
+        world.note(note, notebook, 1).await;
+    }
+    world
+}
+
+async fn statuses(world: &World, user: UserId, addresses: &[String]) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for address in addresses {
+        statuses.push(world.get(user, address).await.status.as_u16());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_note_set_aside_is_withheld_and_the_others_are_there() {
+    let world = furnished().await;
+    set_aside(&world, "notes", &key(2), &format!("note:{0},notebook:{1}", key(2), key(1))).await;
+    let withheld = world.get(ADA, &address("notes", 2)).await;
+    assert_eq!(withheld.refusal(), (503, "row-quarantined"));
+    assert_eq!(
+        (withheld.header("retry-after"), withheld.header("content-type")),
+        ("60", "application/problem+json")
+    );
+    assert_eq!(world.get(BOB, &address("notes", 2)).await.refusal(), (404, "note-missing"));
+    let others = [address("notes", 3), address("notes", 5), address("notebooks", 1)];
+    assert_eq!(statuses(&world, ADA, &others).await, [200; 3]);
+    assert!(world.get(ADA, &others[2]).await.body.get("note_count").is_none());
+
+    let list = world.get(ADA, "/notes").await;
+    assert_eq!(
+        (list.items("title"), &list.body["withheld"]),
+        (vec!["5".to_owned(), "3".to_owned()], &json!(true))
+    );
+    let of = |notebook| format!("/notes?notebook_id={}", key(notebook));
+    assert_eq!(world.get(ADA, &of(1)).await.body["withheld"], json!(true));
+    for (user, list) in [(ADA, of(4)), (ADA, "/notebooks".to_owned()), (BOB, "/notes".to_owned())] {
+        assert!(world.get(user, &list).await.body.get("withheld").is_none(), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_note_that_has_no_row_is_withheld_from_its_notebooks_members() {
+    let world = furnished().await;
+    set_aside(&world, "notes", &key(9), &format!("note:{},notebook:{}", key(9), key(1))).await;
+    assert_eq!(world.get(ADA, &address("notes", 9)).await.refusal(), (503, "row-quarantined"));
+    assert_eq!(world.get(BOB, &address("notes", 9)).await.refusal(), (404, "note-missing"));
+    assert_eq!(world.get(ADA, "/notes").await.body["withheld"], json!(true));
+}
+
+#[tokio::test]
+async fn a_notebook_set_aside_is_withheld_but_not_its_notes() {
+    let world = furnished().await;
+    set_aside(&world, "notebooks", &key(1), &format!("notebook:{}", key(1))).await;
+    assert_eq!(world.get(ADA, &address("notebooks", 1)).await.refusal(), (503, "row-quarantined"));
+    assert_eq!(world.get(BOB, &address("notebooks", 1)).await.refusal(), (404, "notebook-missing"));
+    // Who may see them does not depend on its name.
+    assert_eq!(statuses(&world, ADA, &[address("notes", 2), address("notebooks", 4)]).await, [200; 2]);
+    let list = world.get(ADA, "/notebooks").await;
+    assert_eq!((list.items("id"), &list.body["withheld"]), (vec![key(4)], &json!(true)));
+}
+
+#[tokio::test]
+async fn whose_membership_is_set_aside_sees_nothing_of_the_notebook() {
+    let world = furnished().await;
+    world
+        .write(&format!("insert into notebook_members values ('{}', '{BOB}', 'viewer', now())", key(1)))
+        .await;
+    set_aside(&world, "notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
+        .await;
+    let of_the_notebook = [address("notebooks", 1), address("notes", 2), address("notes", 3)];
+    assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [503; 3]);
+    assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [200; 3]);
+    for (list, left) in [("/notes", key(7)), ("/notebooks", key(6))] {
+        let list = world.get(BOB, list).await;
+        assert_eq!((list.items("id"), &list.body["withheld"]), (vec![left], &json!(true)));
+    }
+    for list in ["/notes", "/notebooks"] {
+        let list = world.get(ADA, list).await;
+        assert!(list.body.get("withheld").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_notebook_whose_memberships_are_all_set_aside_is_closed() {
+    let world = furnished().await;
+    set_aside(&world, "notebook_members", &format!("{}/*", key(1)), &format!("notebook:{}", key(1))).await;
+    let of_the_notebook = [address("notebooks", 1), address("notes", 2)];
+    assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [503; 2]);
+    assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [404; 2]);
+    let list = world.get(ADA, "/notes").await;
+    assert_eq!((list.items("id"), &list.body["withheld"]), (vec![key(5)], &json!(true)));
+    let list = world.get(ADA, "/notebooks").await;
+    assert_eq!((list.items("id"), &list.body["withheld"]), (vec![key(4)], &json!(true)));
+}
+
+#[tokio::test]
+async fn a_person_set_aside_hears_so() {
+    let world = world().await;
+    world.user(ADA, "ada").await;
+    world.user(BOB, "bob").await;
+    set_aside(&world, "users", &ADA.to_string(), "").await;
+    assert_eq!(world.get(ADA, "/me").await.refusal(), (503, "row-quarantined"));
+    assert_eq!(world.get(BOB, "/me").await.status.as_u16(), 200);
+}
