@@ -5,6 +5,7 @@ pub mod projections;
 pub mod quarantine;
 mod run;
 pub mod service;
+mod standing;
 mod status;
 
 pub use run::{Handles, run};

@@ -16,7 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError, Tools};
-use crate::status::{Fault, Status};
+use crate::standing::{stand_down, until_passable};
+use crate::status::Status;
 
 /// How often a standby looks how far the leader is.
 const LOOK: Duration = Duration::from_millis(250);
@@ -43,17 +44,31 @@ pub async fn run(handles: Handles, status: watch::Sender<Status>, shutdown: Shut
         nats: handles.nats,
         status: status.clone(),
     };
-    let leading = lead(&handles.connect, Office::Projector, &shutdown, |term| work(tools.clone(), term));
+    let leading = async {
+        while !shutdown.is_cancelled() {
+            let standing = shutdown.child_token();
+            lead(&handles.connect, Office::Projector, &standing, |term| {
+                work(tools.clone(), term, standing.clone())
+            })
+            .await;
+            until_passable(&handles.pool, &status, &shutdown).await;
+        }
+    };
     tokio::join!(leading, watch_leader(&handles.pool, &status, &shutdown));
 }
 
-async fn work(tools: Tools, term: Shutdown) {
+/// Leads until `term` ends. Whatever is in the way may be gone at the next try, but for an event of a newer release: then
+/// we no longer stand.
+async fn work(tools: Tools, term: Shutdown, standing: Shutdown) {
     // However the term ends, even dropped in the middle, we no longer lead.
     let _term = Term(tools.status.clone());
     let result = async { Engine::resume(tools.clone()).await?.lead(&term).await }.await;
     match result {
         Ok(()) => {}
-        Err(EngineError::Fault(fault)) => stand_still(&tools.status, &fault),
+        Err(EngineError::Fault(fault)) => {
+            stand_down(&tools.status, &fault);
+            standing.cancel();
+        }
         Err(error @ (EngineError::Overtaken | EngineError::NoEpoch)) => tracing::warn!("{error}"),
         Err(error @ (EngineError::Database(_) | EngineError::Keys(_))) => {
             tracing::error!(
@@ -62,22 +77,6 @@ async fn work(tools: Tools, term: Shutdown) {
             );
         }
     }
-}
-
-/// Says it once, loudly. It is tried again each second: an operator may decide to skip the event.
-fn stand_still(status: &watch::Sender<Status>, fault: &Fault) {
-    status.send_if_modified(|status| {
-        let news = status.fault.as_ref() != Some(fault);
-        if news {
-            tracing::error!(
-                position = fault.position,
-                why = fault.why,
-                "The projector stands still at an event"
-            );
-        }
-        status.fault = Some(fault.clone());
-        news
-    });
 }
 
 struct Term(watch::Sender<Status>);

@@ -21,7 +21,7 @@ pub struct Status {
     pub quarantined: usize,
 }
 
-/// An event that this binary cannot fold, and so does not go beyond.
+/// An event that only a newer release can read, and that this one does not go beyond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Where it stands in the log.
@@ -55,7 +55,9 @@ impl Status {
     pub fn complaint(&self) -> Option<String> {
         if let Some(fault) = &self.fault {
             let Fault { position, why } = fault;
-            return Some(format!("The projector stands still at the event at position {position}: {why}."));
+            return Some(format!(
+                "The projector stands still: {why}. A newer release has to lead, or the event at position {position} be skipped."
+            ));
         }
         let Self { position, head, .. } = self;
         (!self.is_ready()).then(|| format!("The read tables are being built: {position} of {head} events."))

@@ -10,13 +10,14 @@ use async_nats::Client;
 use async_nats::jetstream::Context;
 use futures::StreamExt;
 use projector::Status;
+use serde_json::json;
 use servers::testing::nats;
 use shared::epoch::{self, EpochId};
 use shared::event::Recorded;
 use shared::jetstream::{self, Notice, Retention};
 use shared::read_schema;
 use tokio::time::timeout;
-use world::{World, a_bit_of_all, note_created, note_retitled};
+use world::{World, a_bit_of_all, fact, note_created, note_retitled, until};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -131,5 +132,59 @@ async fn a_nats_that_comes_back_empty_is_followed_again() {
     world.append(vec![note_retitled(1_000, "Meanwhile")]).await;
     running.wait(|status| status.position == head + 1).await;
     assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_release_is_left_to_it() {
+    let mut world = World::new().await;
+    world.append(vec![note_created(1, 10, "Dreams")]).await;
+    let mut old = world.start(None);
+    old.wait(|status| status.leading && status.position == 1).await;
+    world.append(vec![note_retitled(1, "Plans"), fact("note", 1, "NoteSung", json!({}))]).await;
+    world.append(vec![note_retitled(1, "Songs")]).await;
+    let stopped = old.wait(|status| status.fault.is_some() && !status.leading).await;
+    let fault = stopped.fault.clone().unwrap();
+    assert_eq!((stopped.position, fault.position, stopped.is_ready()), (2, 3, false));
+    assert_eq!(fault.why, "the event at position 3: this release does not know events of type NoteSung");
+
+    // The lead is free, and a newer release folds what it knows.
+    until(async || world.lead_is_free().await).await;
+    let mut newer = world.engine(read_schema::name()).await;
+    let known: Vec<Recorded> = world.log().await.into_iter().map(as_known).skip(2).collect();
+    newer.apply(known).await.unwrap();
+    let passed = old.wait(|status| status.position == 4).await;
+    assert!(passed.fault.is_none() && passed.is_ready());
+    assert_eq!(world.tables(read_schema::name()).await["notes"][0]["title"], "Songs");
+    old.stop().await;
+}
+
+/// As a release sees it that knows what a song is.
+fn as_known(event: Recorded) -> Recorded {
+    match event.event_type.as_str() {
+        "NoteSung" => {
+            Recorded { event_type: "NoteRetitled".to_owned(), data: json!({"title": "Sung"}), ..event }
+        }
+        _ => event,
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_a_newer_release_is_left_to_it_until_it_is_skipped() {
+    let mut world = World::new().await;
+    world.append(vec![note_created(1, 10, "Dreams"), note_retitled(1, "Plans")]).await;
+    world.put_version(2, "2.0").await;
+    world.append(vec![note_retitled(1, "Songs")]).await;
+    let mut running = world.start(None);
+    let stopped = running.wait(|status| status.fault.is_some() && !status.leading).await;
+    let why =
+        "the event at position 2: this release does not know version 2.0 of events of type NoteRetitled";
+    assert_eq!((stopped.position, stopped.fault.unwrap().why.as_str()), (1, why));
+    sqlx::query("insert into es.skip (position, why, by) values (2, 'nobody knows it', 'ada')")
+        .execute(&world.owner)
+        .await
+        .unwrap();
+    assert!(running.wait(|status| status.position == 3).await.fault.is_none());
+    assert_eq!(world.tables(read_schema::name()).await["notes"][0]["title"], "Songs");
     running.stop().await;
 }

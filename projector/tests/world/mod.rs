@@ -172,10 +172,18 @@ impl World {
 
     /// Puts the data of the event at `of` into the event at `position`, as somebody who can write the database might.
     pub(crate) async fn put_payload(&self, position: i64, of: i64) {
+        let payload = format!("payload = (select payload from es.event where position = {of})");
+        self.put(position, &payload).await;
+    }
+
+    /// Makes the event at `position` one of a newer form.
+    pub(crate) async fn put_version(&self, position: i64, version: &str) {
+        self.put(position, &format!("event_version = '{version}'")).await;
+    }
+
+    async fn put(&self, position: i64, what: &str) {
         let mut connection = self.owner.acquire().await.unwrap();
-        let put = format!(
-            "update es.event set payload = (select payload from es.event where position = {of}) where position = {position}"
-        );
+        let put = format!("update es.event set {what} where position = {position}");
         for statement in [
             "alter table es.event disable trigger event_stays",
             &put,
@@ -259,6 +267,13 @@ impl World {
         let shutdown = Shutdown::new();
         let task = tokio::spawn(run(handles, sender, shutdown.clone()));
         Running { status, shutdown, task }
+    }
+
+    /// Whether nobody holds a lead.
+    pub(crate) async fn lead_is_free(&self) -> bool {
+        let locks = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+                      where l.locktype = 'advisory' and d.datname = current_database()";
+        sqlx::query_scalar::<_, i64>(locks).fetch_one(&self.owner).await.unwrap() == 0
     }
 
     /// Waits until so many sessions wait for a lock.
