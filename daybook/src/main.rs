@@ -6,6 +6,7 @@ mod migrate;
 mod openapi;
 mod output;
 mod own;
+mod projector;
 mod running;
 mod up;
 mod watch;
@@ -37,6 +38,8 @@ enum Command {
     Watch(watch::Watch),
     /// Print the event log, unsealed. For the operator: it shows everything.
     Events(events::Events),
+    /// Events to leave out of the read tables, and rows that could not be kept up.
+    Projector(projector::Projector),
 }
 
 #[tokio::main]
@@ -62,6 +65,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Openapi => openapi::run(),
         Command::Watch(watch) => watch.run().await,
         Command::Events(events) => events.run().await,
+        Command::Projector(projector) => projector.run().await,
     }
 }
 
