@@ -108,8 +108,6 @@ impl Quarantine {
             }
         }
         let rows: usize = self.at_fault.values().map(HashSet::len).sum();
-        metrics::gauge!("daybook_projector_quarantined_rows")
-            .set(f64::from(u32::try_from(rows).unwrap_or(u32::MAX)));
         status.send_if_modified(|status| std::mem::replace(&mut status.quarantined, rows) != rows);
     }
 
@@ -122,4 +120,11 @@ impl Quarantine {
             self.new.push(SetAside { table, key, position: event.position, why, scopes });
         }
     }
+}
+
+/// Shows how many rows are set aside; 0 in a process that does not lead. Said again and again, as metrics forget what was
+/// said before they were first asked for.
+pub(crate) fn show(rows: usize) {
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    metrics::gauge!("daybook_projector_quarantined_rows").set(f64::from(rows));
 }

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError, Tools};
+use crate::quarantine;
 use crate::standing::{stand_down, until_passable};
 use crate::status::Status;
 
@@ -84,6 +85,7 @@ struct Term(watch::Sender<Status>);
 impl Drop for Term {
     fn drop(&mut self) {
         self.0.send_modify(|status| status.leading = false);
+        quarantine::show(0);
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::projections::{Entry, project_all};
-use crate::quarantine::Quarantine;
+use crate::quarantine::{self, Quarantine};
 use crate::status::Status;
 use checkpoint::{Checkpoint, Standing, empty};
 pub use error::EngineError;
@@ -247,6 +247,7 @@ impl Engine {
             status.leading = true;
             status.came_to(position);
         });
+        quarantine::show(self.tools.status.borrow().quarantined);
     }
 
     /// Tells readers how far they can read. They also look for themselves: a message lost costs them a moment.
