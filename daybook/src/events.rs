@@ -1,4 +1,4 @@
-//! `daybook events`: prints the log, unsealed, an event a line.
+//! `daybook events`: prints the log, unsealed, an event a line; one that cannot be read as it is, with a complaint.
 
 use std::time::Duration;
 
@@ -44,9 +44,16 @@ impl Events {
                 }
                 ticks.tick().await;
             }
-            for opened in keyring.open(stored).await? {
-                position = opened.recorded.position;
-                output::line(&serde_json::to_string(&opened.recorded)?);
+            for event in keyring.open_each(stored).await? {
+                let recorded = match event {
+                    Ok(opened) => opened.recorded,
+                    Err(unopened) => {
+                        output::complaint(&unopened.why.to_string());
+                        unopened.recorded
+                    }
+                };
+                position = recorded.position;
+                output::line(&serde_json::to_string(&recorded)?);
             }
         }
     }
