@@ -1,5 +1,6 @@
 //! The whole road with the real program and servers of its own: REST call, event, row, socket; killed and started again.
 
+mod aside;
 mod program;
 
 use std::path::{Path, PathBuf};

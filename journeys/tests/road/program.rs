@@ -107,7 +107,12 @@ impl Program {
         answer.status().as_u16()
     }
 
-    async fn is_ready(&self) -> Option<()> {
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.client.get(format!("{}/metrics", self.url)).send().await.expect("an answer");
+        answer.text().await.expect("a body")
+    }
+
+    pub(crate) async fn is_ready(&self) -> Option<()> {
         let answer = self.client.get(format!("{}/readyz", self.url)).send().await.ok()?;
         answer.status().is_success().then_some(())
     }
