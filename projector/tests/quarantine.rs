@@ -4,6 +4,7 @@
 
 mod world;
 
+use projector::engine::sift::Carried;
 use projector::engine::{Engine, Project};
 use projector::projections::{
     Entry, Feed, FoldError, NoteRow, NotebookMembers, Notebooks, Notes, Projection, Sessions, Users, project,
@@ -195,6 +196,22 @@ async fn a_note_that_does_not_open_is_set_aside() {
     assert_eq!((title(&tables, 1), title(&tables, 2)), (&json!("Plans"), &Value::Null));
     // That something happened is in clear.
     assert!(tables["feed"].as_array().unwrap().iter().any(|row| row["position"] == 2));
+}
+
+#[tokio::test]
+async fn a_broken_copy_in_the_stream_sets_nothing_aside() {
+    let mut world = World::new().await;
+    poisoned(&mut world).await;
+    let mut log = world.log().await;
+    log[1].data = log[0].data.clone();
+    log[3].event_type = "NoteSung".to_owned();
+    let mut engine = world.engine(LIVE).await;
+    for copies in log.chunks(2) {
+        let copies = copies.iter().map(|event| Carried::Event(Box::new(event.clone()))).collect();
+        engine.take(copies).await.unwrap();
+    }
+    assert_eq!(aside(&world, LIVE).await, []);
+    assert_eq!(world.tables(LIVE).await, world.expected().await);
 }
 
 #[tokio::test]

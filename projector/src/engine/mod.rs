@@ -32,7 +32,7 @@ use crate::status::Status;
 use checkpoint::{Checkpoint, Standing, empty};
 pub use error::EngineError;
 use follow::Follower;
-use read::read;
+use read::{Batch, read};
 use sift::{Carried, sift};
 
 /// Events in one transaction at most.
@@ -128,10 +128,13 @@ impl Engine {
     /// Folds messages of the stream, as far as they follow the checkpoint; asks the log for the rest.
     pub async fn take(&mut self, messages: Vec<Carried>) -> Result<(), EngineError> {
         let sifted = sift(self.checkpoint.position, messages);
+        let mut ask_log = sifted.ask_log;
         if !sifted.next.is_empty() {
-            self.apply(sifted.next).await?;
+            let batch = self.read(sifted.next).await?;
+            // What is wrong with a copy may not be wrong with the event.
+            if batch.is_whole() { self.write(batch.last, &batch.entries).await? } else { ask_log = true }
         }
-        if sifted.ask_log {
+        if ask_log {
             self.catch_up().await?;
         }
         Ok(())
@@ -155,13 +158,16 @@ impl Engine {
     /// Applies events that follow the checkpoint without a gap: all of them, or those before the first that only a newer
     /// release can read.
     pub async fn apply(&mut self, batch: Vec<Recorded>) -> Result<(), EngineError> {
-        let (last, batch) = self.without_skipped(batch).await?;
-        let (entries, fault) = read(&self.tools.keyring, batch).await?;
-        let position = fault.as_ref().map_or(last, |fault| fault.position - 1);
-        if position > self.checkpoint.position {
-            self.write(position, &entries).await?;
+        let batch = self.read(batch).await?;
+        if batch.last > self.checkpoint.position {
+            self.write(batch.last, &batch.entries).await?;
         }
-        fault.map_or(Ok(()), |fault| Err(EngineError::Fault(fault)))
+        batch.fault.map_or(Ok(()), |fault| Err(EngineError::Fault(fault)))
+    }
+
+    async fn read(&self, batch: Vec<Recorded>) -> Result<Batch, EngineError> {
+        let (last, batch) = self.without_skipped(batch).await?;
+        Ok(read(&self.tools.keyring, last, batch).await?)
     }
 
     /// Looks at the log's end and its epoch; whether the epoch is another one than before.

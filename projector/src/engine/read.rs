@@ -6,29 +6,42 @@ use shared::seal::{Keyring, SealError, Unopened};
 use crate::projections::Entry;
 use crate::status::Fault;
 
-/// Opens a batch, up to the first event that only a newer release can read: the fault.
+/// Events that can be folded.
+pub(super) struct Batch {
+    /// How far they go.
+    pub(super) last: i64,
+    pub(super) entries: Vec<Entry>,
+    /// The event right after them, which only a newer release can read.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Batch {
+    /// Whether every event could be read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.fault.is_none() && self.entries.iter().all(|entry| matches!(entry, Entry::Opened(_)))
+    }
+}
+
+/// Opens the events up to `last`, or up to the first that only a newer release can read.
 ///
 /// Nothing can be told of what such an event touches, so going beyond it would be guessing. Of one whose type we know and
 /// whose data does not open, or does not have its form, the rows can be told; they are set aside.
-pub(super) async fn read(
-    keyring: &Keyring,
-    batch: Vec<Recorded>,
-) -> Result<(Vec<Entry>, Option<Fault>), SealError> {
-    let mut entries = Vec::with_capacity(batch.len());
-    for event in keyring.open_each(batch).await? {
+pub(super) async fn read(keyring: &Keyring, last: i64, events: Vec<Recorded>) -> Result<Batch, SealError> {
+    let mut entries = Vec::with_capacity(events.len());
+    for event in keyring.open_each(events).await? {
         match event {
             Ok(opened) => entries.push(Entry::Opened(opened)),
             Err(unopened) => {
                 let Unopened { recorded, why } = *unopened;
                 let fault = Fault { position: recorded.position, why: why.to_string() };
                 if is_newer(&why) {
-                    return Ok((entries, Some(fault)));
+                    return Ok(Batch { last: fault.position - 1, entries, fault: Some(fault) });
                 }
                 entries.push(Entry::Unreadable { recorded, why: fault.why });
             }
         }
     }
-    Ok((entries, None))
+    Ok(Batch { last, entries, fault: None })
 }
 
 fn is_newer(why: &SealError) -> bool {
