@@ -138,11 +138,15 @@ impl Known {
     pub(super) fn dismiss(&mut self, user: UserId) {
         let Some(person) = self.people.remove(&user) else { return };
         for notebook in person.roles.keys() {
-            if let Some(viewers) = self.viewers.get_mut(notebook) {
-                viewers.remove(&user);
-                if viewers.is_empty() {
-                    self.viewers.remove(notebook);
-                }
+            self.forget_viewer(user, *notebook);
+        }
+    }
+
+    fn forget_viewer(&mut self, user: UserId, notebook: NotebookId) {
+        if let Some(viewers) = self.viewers.get_mut(&notebook) {
+            viewers.remove(&user);
+            if viewers.is_empty() {
+                self.viewers.remove(&notebook);
             }
         }
     }
@@ -195,9 +199,7 @@ impl Known {
     fn shut_out(&mut self, user: UserId, notebook: NotebookId, position: i64) {
         if let Some(person) = self.people.get_mut(&user).filter(|person| person.as_of < position) {
             person.roles.remove(&notebook);
-            if let Some(viewers) = self.viewers.get_mut(&notebook) {
-                viewers.remove(&user);
-            }
+            self.forget_viewer(user, notebook);
         }
     }
 
