@@ -6,7 +6,6 @@ use async_nats::Client;
 use shared::epoch;
 use shared::leadership::{Office, lead};
 use shared::lifecycle::Shutdown;
-use shared::read_schema;
 use shared::seal::Keyring;
 use shared::stored;
 use sqlx::PgPool;
@@ -28,7 +27,9 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Handles {
     /// How to open the session that holds the lead, as the projector's role.
     pub connect: PgConnectOptions,
-    /// Connections as the projector's role, with [`read_schema::name`] as search path; 4 are enough.
+    /// The read schema: [`shared::read_schema::name`].
+    pub schema: String,
+    /// Connections as the projector's role, with that schema as search path; 4 are enough.
     pub pool: PgPool,
     /// Opens events.
     pub keyring: Keyring,
@@ -40,18 +41,17 @@ pub struct Handles {
 pub async fn run(handles: Handles, status: watch::Sender<Status>, shutdown: Shutdown) {
     let tools = Tools {
         pool: handles.pool.clone(),
-        schema: read_schema::name().to_owned(),
+        schema: handles.schema.clone(),
         keyring: handles.keyring,
         nats: handles.nats,
         status: status.clone(),
     };
+    let office = Office::Projector(&handles.schema);
     let leading = async {
         while !shutdown.is_cancelled() {
             let standing = shutdown.child_token();
-            lead(&handles.connect, Office::Projector, &standing, |term| {
-                work(tools.clone(), term, standing.clone())
-            })
-            .await;
+            lead(&handles.connect, office, &standing, |term| work(tools.clone(), term, standing.clone()))
+                .await;
             until_passable(&handles.pool, &status, &shutdown).await;
         }
     };

@@ -40,6 +40,7 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
     let (role, schema) = (DatabaseRole::Projector, Some(read_schema::name()));
     let pool = pool(&setup.database_url, role, schema, CONNECTIONS)?;
     let handles = Handles {
+        schema: read_schema::name().to_owned(),
         connect: options(&setup.database_url, role, schema)?,
         keyring: Keyring::new(setup.master, pool.clone()),
         pool: pool.clone(),

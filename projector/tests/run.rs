@@ -188,3 +188,19 @@ async fn a_version_of_a_newer_release_is_left_to_it_until_it_is_skipped() {
     assert_eq!(world.tables(read_schema::name()).await["notes"][0]["title"], "Songs");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn two_releases_lead_at_once_each_its_own_tables() {
+    let mut world = World::new().await;
+    world.append(a_bit_of_all(1)).await;
+    let (mut old, mut new) = (world.start_in("read_old", None), world.start_in("read_new", None));
+    for _ in 0..2 {
+        let head = world.head();
+        for release in [&mut old, &mut new] {
+            assert!(release.wait(|status| status.leading && status.position == head).await.is_ready());
+        }
+        world.append(vec![note_created(1, 10, "Dreams")]).await;
+    }
+    old.stop().await;
+    new.stop().await;
+}

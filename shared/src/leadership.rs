@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -22,35 +23,54 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What there is one leader for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Office {
+pub enum Office<'s> {
     /// Publishes the log to the stream.
     Relay,
-    /// Writes the read tables.
-    Projector,
+    /// Writes the read tables of the schema of this name: each release has its own, and a new one builds while the old
+    /// one leads.
+    Projector(&'s str),
+    /// Builds tables beside those of the schema of this name, to take their place or to be compared with.
+    Workshop(&'s str),
     /// Runs the policies.
     Policies,
     /// Signs the log's checkpoints.
     Sealer,
 }
 
-impl Office {
+impl Office<'_> {
     /// The number of its advisory lock; locks belong to one database, so these clash with no other installation.
     pub fn lock(self) -> i64 {
-        0x6461_7962_6f6f_6b10
-            + match self {
-                Self::Relay => 0,
-                Self::Projector => 1,
-                Self::Policies => 2,
-                Self::Sealer => 3,
-            }
+        const FIRST: i64 = 0x6461_7962_6f6f_6b10;
+        match self {
+            Self::Relay => FIRST,
+            Self::Policies => FIRST + 2,
+            Self::Sealer => FIRST + 3,
+            Self::Projector(schema) => number("projector", schema),
+            Self::Workshop(schema) => number("workshop", schema),
+        }
     }
+}
+
+fn number(office: &str, schema: &str) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(format!("{office}/{schema}")).into();
+    let (first, _) = digest.split_first_chunk().expect("32 bytes are more than 8");
+    i64::from_be_bytes(*first)
+}
+
+/// Takes an office for as long as the returned session is open; `None` if somebody holds it. For work that is done once:
+/// who wants to lead for ever takes [`lead`].
+pub async fn hold(options: &PgConnectOptions, office: Office<'_>) -> sqlx::Result<Option<PgConnection>> {
+    let mut session = PgConnection::connect_with(options).await?;
+    let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, office.lock());
+    let locked = lock.fetch_one(&mut session).await?;
+    Ok(locked.then_some(session))
 }
 
 /// Runs `work` whenever this process leads, until `shutdown`.
 ///
 /// `work` gets a token that is cancelled by `shutdown` (it should then end by itself) and when the lead is lost
 /// (it is then dropped at its next await). Work that ends by itself gives up the lead, and stands again.
-pub async fn lead<F, Work>(options: &PgConnectOptions, office: Office, shutdown: &Shutdown, mut work: F)
+pub async fn lead<F, Work>(options: &PgConnectOptions, office: Office<'_>, shutdown: &Shutdown, mut work: F)
 where
     F: FnMut(Shutdown) -> Work,
     Work: Future<Output = ()>,
@@ -76,7 +96,7 @@ where
 }
 
 /// Tries each second until this session holds the lock; `None` at shutdown.
-async fn stand(options: &PgConnectOptions, office: Office, shutdown: &Shutdown) -> Option<PgConnection> {
+async fn stand(options: &PgConnectOptions, office: Office<'_>, shutdown: &Shutdown) -> Option<PgConnection> {
     let options = options.clone().options([("idle_session_timeout", SILENCE)]);
     let mut session = None;
     while !shutdown.is_cancelled() {
@@ -100,7 +120,7 @@ async fn stand(options: &PgConnectOptions, office: Office, shutdown: &Shutdown) 
 /// Tries, never waits for, the lock: a waiting session holds back vacuum in the whole database.
 async fn try_once(
     options: &PgConnectOptions,
-    office: Office,
+    office: Office<'_>,
     session: &mut Option<PgConnection>,
 ) -> sqlx::Result<bool> {
     if session.is_none() {
@@ -135,4 +155,23 @@ async fn patiently<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Re
 async fn pause(shutdown: &Shutdown) {
     // Cancelled or a beat later: both are what was waited for.
     drop(timeout(BEAT, shutdown.cancelled()).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Office;
+
+    #[test]
+    fn each_schema_has_an_office_of_its_own() {
+        let numbers = [
+            Office::Relay,
+            Office::Policies,
+            Office::Sealer,
+            Office::Projector("read_a"),
+            Office::Projector("read_b"),
+            Office::Workshop("read_a"),
+        ]
+        .map(Office::lock);
+        assert_eq!(std::collections::HashSet::from(numbers).len(), numbers.len());
+    }
 }

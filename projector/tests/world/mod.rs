@@ -256,8 +256,14 @@ impl World {
 
     /// Starts the whole projector over the real schema.
     pub(crate) fn start(&self, nats: Option<Client>) -> Running {
-        let pool = self.pool(read_schema::name());
+        self.start_in(read_schema::name(), nats)
+    }
+
+    /// Starts the whole projector of another release.
+    pub(crate) fn start_in(&self, schema: &str, nats: Option<Client>) -> Running {
+        let pool = self.pool(schema);
         let handles = Handles {
+            schema: schema.to_owned(),
             connect: options(&self.database.url, DatabaseRole::Projector, None).unwrap(),
             keyring: Keyring::new(self.master.clone(), pool.clone()),
             pool,
