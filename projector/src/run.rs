@@ -63,8 +63,7 @@ pub async fn run(handles: Handles, status: watch::Sender<Status>, shutdown: Shut
 async fn work(tools: Tools, term: Shutdown, standing: Shutdown) {
     // However the term ends, even dropped in the middle, we no longer lead.
     let _term = Term(tools.status.clone());
-    let result = async { Engine::resume(tools.clone()).await?.lead(&term).await }.await;
-    match result {
+    match write(&tools, &term).await {
         Ok(()) => {}
         Err(EngineError::Fault(fault)) => {
             stand_down(&tools.status, &fault);
@@ -76,6 +75,18 @@ async fn work(tools: Tools, term: Shutdown, standing: Shutdown) {
                 error = &error as &dyn std::error::Error,
                 "The projector failed and will try again"
             );
+        }
+    }
+}
+
+/// Leads from where the tables are. When other tables have taken their place, from where those are.
+async fn write(tools: &Tools, term: &Shutdown) -> Result<(), EngineError> {
+    loop {
+        match Engine::resume(tools.clone()).await?.lead(term).await {
+            Err(EngineError::Overtaken) => {
+                tracing::info!("The read tables are not where we left them; looking again");
+            }
+            ended => return ended,
         }
     }
 }

@@ -30,10 +30,21 @@ impl Checkpoint {
         sqlx::query_as!(Self, "select position, epoch from checkpoint").fetch_one(executor).await
     }
 
+    /// Reads it and locks it until the transaction ends: whoever writes these tables waits meanwhile, readers do not.
+    pub async fn lock(connection: &mut PgConnection) -> sqlx::Result<Self> {
+        sqlx::query_as!(Self, "select position, epoch from checkpoint for update").fetch_one(connection).await
+    }
+
+    /// Says that other tables take the place of these. Who waits to [`Self::advance`] it fails then.
+    pub async fn retire(connection: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query!("update checkpoint set retired = true").execute(connection).await?;
+        Ok(())
+    }
+
     /// Moves it to `next` and locks it until the transaction ends; `false` when it is not where we left it.
     pub async fn advance(&self, connection: &mut PgConnection, next: &Self) -> sqlx::Result<bool> {
         let moved = sqlx::query!(
-            "update checkpoint set position = $1, epoch = $2 where position = $3 and epoch = $4",
+            "update checkpoint set position = $1, epoch = $2 where position = $3 and epoch = $4 and not retired",
             next.position,
             next.epoch,
             self.position,

@@ -11,6 +11,7 @@ mod read;
 pub mod sift;
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -41,7 +42,9 @@ pub const BATCH: usize = 4_000;
 const POLL: Duration = Duration::from_millis(250);
 /// How often we say that our schema is in use; unused for a day, it may be dropped.
 const USED: Duration = Duration::from_hours(1);
-/// Further behind than this, progress is logged.
+/// How often progress is logged.
+const REPORT: Duration = Duration::from_secs(5);
+/// Further behind than this, it is.
 const FAR: i64 = 50_000;
 
 /// Writes the read tables. Only one at a time gets anywhere; see the checkpoint.
@@ -104,6 +107,11 @@ impl Engine {
         self.checkpoint.position
     }
 
+    /// The history in force, when it was last looked at.
+    pub fn epoch(&self) -> &EpochId {
+        &self.epoch
+    }
+
     /// Keeps the tables at the end of the log until `shutdown`.
     pub async fn lead(&mut self, shutdown: &Shutdown) -> Result<(), EngineError> {
         let mut polls = interval(POLL);
@@ -142,16 +150,25 @@ impl Engine {
 
     /// Folds what the log has beyond the checkpoint.
     pub async fn catch_up(&mut self) -> Result<(), EngineError> {
-        let pool = self.tools.pool.clone();
-        let mut batch = page(&pool, self.checkpoint.position).await?;
-        while let Some(last) = batch.last().map(|event| event.position) {
-            // The next page is read while this one is folded.
-            let (applied, next) = tokio::join!(self.apply(batch), page(&pool, last));
-            applied?;
-            batch = next?;
-            self.progress();
+        let status = self.tools.status.subscribe();
+        tokio::select! {
+            caught_up = self.catch_up_to(i64::MAX) => caught_up?,
+            never = report(status) => match never {},
         }
         self.tools.status.send_if_modified(|status| std::mem::take(&mut status.building));
+        Ok(())
+    }
+
+    /// Folds what the log has beyond the checkpoint, up to the event at `last`.
+    pub async fn catch_up_to(&mut self, last: i64) -> Result<(), EngineError> {
+        let pool = self.tools.pool.clone();
+        let mut batch = page(&pool, self.checkpoint.position, last).await?;
+        while let Some(end) = batch.last().map(|event| event.position) {
+            // The next page is read while this one is folded.
+            let (applied, next) = tokio::join!(self.apply(batch), page(&pool, end, last));
+            applied?;
+            batch = next?;
+        }
         Ok(())
     }
 
@@ -268,23 +285,30 @@ impl Engine {
         // Too late or not at all is as good as lost.
         drop(timeout(PATIENCE, client.publish(WATERMARK, notice.to_bytes())).await);
     }
+}
 
-    fn progress(&self) {
-        let status = self.tools.status.borrow();
-        let remaining = status.head - status.position;
+/// Says now and then how far the tables are, when that is far behind.
+async fn report(status: watch::Receiver<Status>) -> Infallible {
+    let mut times = interval(REPORT);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    times.tick().await;
+    loop {
+        times.tick().await;
+        let (position, head) = {
+            let status = status.borrow();
+            (status.position, status.head)
+        };
+        let remaining = head - position;
         if remaining > FAR {
-            tracing::info!(
-                position = status.position,
-                head = status.head,
-                remaining,
-                "Building the read tables"
-            );
+            tracing::info!(position, head, remaining, "Building the read tables");
         }
     }
 }
 
-async fn page(pool: &PgPool, after: i64) -> sqlx::Result<Vec<Recorded>> {
-    stored::after(pool, after, i64::try_from(BATCH).unwrap_or(i64::MAX)).await
+/// At most [`BATCH`] events after `after`, none of them beyond `last`.
+async fn page(pool: &PgPool, after: i64, last: i64) -> sqlx::Result<Vec<Recorded>> {
+    let limit = i64::try_from(BATCH).unwrap_or(i64::MAX).min(last - after);
+    if limit > 0 { stored::after(pool, after, limit).await } else { Ok(Vec::new()) }
 }
 
 async fn current(pool: &PgPool) -> Result<EpochId, EngineError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use projector::engine::{Engine, Tools};
-use projector::{Handles, Status, run};
+use projector::{Handles, Status, Workshop, run};
 use serde_json::{Value, json};
 use servers::testing::{TestDatabase, database};
 use shared::clock::Clock;
@@ -221,6 +221,21 @@ impl World {
             nats: None,
             status: watch::channel(Status::default()).0,
         }
+    }
+
+    /// Where tables are built beside those of `schema`.
+    pub(crate) fn workshop(&self, schema: &str) -> Workshop {
+        Workshop {
+            connect: options(&self.database.url, DatabaseRole::Projector, None).unwrap(),
+            schema: schema.to_owned(),
+            keyring: Keyring::new(self.master.clone(), self.pool(schema)),
+            status: watch::channel(Status::default()).0,
+        }
+    }
+
+    /// The database's address, as its owner.
+    pub(crate) fn url(&self) -> &str {
+        &self.database.url
     }
 
     pub(crate) async fn engine(&self, schema: &str) -> Engine {

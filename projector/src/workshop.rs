@@ -1,0 +1,108 @@
+//! Where tables are built beside the live ones, which are fed and served meanwhile.
+//!
+//! It needs no lead: other tables are nobody's business, and the live ones are touched under the lock of their checkpoint
+//! alone, which fences whoever leads. So it runs in any process that reaches the database. One at a time for each schema.
+
+use std::time::Duration;
+
+use shared::leadership::{Office, hold};
+use shared::read_schema;
+use shared::seal::Keyring;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::watch;
+
+use crate::engine::{Engine, EngineError, Tools};
+use crate::status::Status;
+use crate::tables;
+
+/// How long old tables are tried to be dropped before it is left to the leader.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections for each schema: one folds, one reads the log ahead, one holds locks.
+const CONNECTIONS: u32 = 4;
+
+/// What building beside needs.
+#[derive(Clone)]
+pub struct Workshop {
+    /// Connects as the projector's role, without a search path.
+    pub connect: PgConnectOptions,
+    /// The live tables' schema.
+    pub schema: String,
+    /// Opens events.
+    pub keyring: Keyring,
+    /// Where it says how far it is.
+    pub status: watch::Sender<Status>,
+}
+
+/// Why tables could not be built beside.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkshopError {
+    /// Another process does.
+    #[error("these tables are being rebuilt or checked by another process already; wait until it has ended")]
+    Busy,
+    /// The live tables are not there to be compared with.
+    #[error(
+        "the read tables of this release are not there yet; its projector makes them: start it, and wait until it is ready"
+    )]
+    Missing,
+    /// The live tables are of another history than the log, so there is no position to compare at.
+    #[error(
+        "the read tables hold another history than the log, as after a restore; start the projector, which builds them anew"
+    )]
+    Parted,
+    /// Events could not be folded.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Workshop {
+    /// Keeps others out for as long as the session is open.
+    pub(crate) async fn enter(&self) -> Result<PgConnection, WorkshopError> {
+        hold(&self.connect, Office::Workshop(&self.schema)).await?.ok_or(WorkshopError::Busy)
+    }
+
+    /// Connections to which names without a schema mean tables of `schema`.
+    pub(crate) fn pool(&self, schema: &str) -> PgPool {
+        let options = self.connect.clone().options([("search_path", schema)]);
+        PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options)
+    }
+
+    /// Folds into the tables of `schema`, from where they are.
+    pub(crate) async fn engine(&self, schema: &str) -> Result<Engine, EngineError> {
+        Engine::resume(Tools {
+            pool: self.pool(schema),
+            schema: schema.to_owned(),
+            keyring: self.keyring.clone(),
+            nats: None,
+            status: self.status.clone(),
+        })
+        .await
+    }
+
+    /// Whether a schema is there.
+    pub(crate) async fn has(&self, pool: &PgPool, schema: &str) -> sqlx::Result<bool> {
+        sqlx::query_scalar!(r#"select to_regnamespace($1) is not null as "there!""#, schema)
+            .fetch_one(pool)
+            .await
+    }
+
+    /// An empty schema, whatever a predecessor left there.
+    pub(crate) async fn clear(&self, pool: &PgPool, schema: &str) -> sqlx::Result<()> {
+        tables::retire(pool, schema).await?;
+        read_schema::ensure(pool, schema).await
+    }
+
+    /// Drops what is no longer in use.
+    pub(crate) async fn sweep(&self, pool: &PgPool) {
+        tables::drop_gone(pool, PATIENCE).await;
+    }
+}
