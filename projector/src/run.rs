@@ -1,5 +1,6 @@
 //! The projector's life: stand for the lead, write while leading, watch while not.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -18,9 +19,15 @@ use crate::engine::{Engine, EngineError, Tools};
 use crate::quarantine;
 use crate::standing::{stand_down, until_passable};
 use crate::status::Status;
+use crate::tables;
 
 /// How often a standby looks how far the leader is.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How often the leader drops what nobody uses.
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// How long it then tries to drop a table that is still read.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the projector needs of its process.
 #[derive(Clone)]
@@ -29,7 +36,7 @@ pub struct Handles {
     pub connect: PgConnectOptions,
     /// The read schema: [`shared::read_schema::name`].
     pub schema: String,
-    /// Connections as the projector's role, with that schema as search path; 4 are enough.
+    /// Connections as the projector's role, with that schema as search path; 5 are enough.
     pub pool: PgPool,
     /// Opens events.
     pub keyring: Keyring,
@@ -63,7 +70,11 @@ pub async fn run(handles: Handles, status: watch::Sender<Status>, shutdown: Shut
 async fn work(tools: Tools, term: Shutdown, standing: Shutdown) {
     // However the term ends, even dropped in the middle, we no longer lead.
     let _term = Term(tools.status.clone());
-    match write(&tools, &term).await {
+    let result = tokio::select! {
+        result = write(&tools, &term) => result,
+        never = keep_house(&tools) => match never {},
+    };
+    match result {
         Ok(()) => {}
         Err(EngineError::Fault(fault)) => {
             stand_down(&tools.status, &fault);
@@ -88,6 +99,19 @@ async fn write(tools: &Tools, term: &Shutdown) -> Result<(), EngineError> {
             }
             ended => return ended,
         }
+    }
+}
+
+/// Drops what older releases left, now and then.
+async fn keep_house(tools: &Tools) -> Infallible {
+    let mut times = interval(HOUSEKEEPING);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        if let Err(error) = tables::retire_unused(&tools.pool, &tools.schema).await {
+            tracing::warn!(%error, "Could not look for read schemas that nobody uses; will look again");
+        }
+        tables::drop_gone(&tools.pool, PATIENCE).await;
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::{Handles, Status};
 
 /// Connections for reading the log and writing the tables; the lead has its own.
-const CONNECTIONS: u32 = 4;
+const CONNECTIONS: u32 = 5;
 
 /// What the projector needs to start.
 pub struct Setup {

@@ -18,6 +18,19 @@ pub(crate) async fn retire(executor: impl PgExecutor<'_>, schema: &str) -> sqlx:
     sqlx::query_scalar!(r#"select es.retire_read_schema($1) as "retired!""#, schema).fetch_one(executor).await
 }
 
+/// Puts aside the schemas that no projector has used for a day, but `ours`.
+pub(crate) async fn retire_unused(pool: &PgPool, ours: &str) -> sqlx::Result<()> {
+    let others = sqlx::query_scalar!("select name from es.read_schema where name <> $1", ours);
+    for schema in others.fetch_all(pool).await? {
+        let retired =
+            sqlx::query_scalar!(r#"select es.retire_read_schema($1, '1 day') as "retired!""#, schema);
+        if retired.fetch_one(pool).await? {
+            tracing::info!(schema, "Nobody has used this read schema for a day; dropping it");
+        }
+    }
+    Ok(())
+}
+
 /// Puts `side` in the place of `live`, which is put aside.
 pub(crate) async fn swap(connection: &mut PgConnection, live: &str, side: &str) -> sqlx::Result<()> {
     sqlx::query!("select es.swap_read_schema($1, $2)", live, side).execute(connection).await?;

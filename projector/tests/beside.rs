@@ -239,3 +239,26 @@ async fn readers_and_the_projector_go_on_while_tables_are_swapped() {
     assert_eq!(world.tables(schema).await, world.expected().await);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_schema_that_nobody_used_for_a_day_is_dropped_and_no_other() {
+    let world = World::new().await;
+    for schema in ["read_yesterday", "read_today", "read_ours"] {
+        read_schema::ensure(&world.pool(schema), schema).await.unwrap();
+    }
+    // Ours is used from the moment that we lead.
+    write(
+        &world,
+        "update es.read_schema set last_used = last_used - interval '1 day 1 minute' where name <> 'read_today'",
+    )
+    .await;
+    // Somebody reads it still, and is not hurried.
+    let mut slow = world.owner.begin().await.unwrap();
+    sqlx::query("select from read_yesterday.notes").execute(&mut *slow).await.unwrap();
+    let running = world.start_in("read_ours", None);
+    until(async || !schemas(&world).await.contains(&"read_yesterday".to_owned())).await;
+    sqlx::query("select from pg_class").execute(&mut *slow).await.unwrap();
+    slow.rollback().await.unwrap();
+    until(async || schemas(&world).await == ["read_ours", "read_today"]).await;
+    running.stop().await;
+}
