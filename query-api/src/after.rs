@@ -8,6 +8,7 @@ use shared::problem::Problem;
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
+use crate::answer::building;
 use crate::watermark::{After, WaitError, Watermark};
 
 /// How long a read waits. Longer, and callers think that nobody is there.
@@ -24,8 +25,12 @@ pub(crate) struct When {
     pub(crate) after: Option<After>,
 }
 
-/// Waits for what the caller has seen, if it says so. Nobody holds a connection meanwhile.
+/// Waits for what the caller has seen, if it says so. Nobody holds a connection meanwhile. Refused while the tables are
+/// being built.
 pub(crate) async fn wait(watermark: &Watermark, after: Option<&After>) -> Result<(), Problem> {
+    if let Some(mark) = watermark.building() {
+        return Err(building(Some(&mark)));
+    }
     let Some(after) = after else { return Ok(()) };
     watermark.wait(after, Instant::now() + PATIENCE).await.map_err(|refused| match refused {
         WaitError::TooLate => not_yet("The tables have not come as far as `after` says yet. Try again."),

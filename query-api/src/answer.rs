@@ -11,6 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::problem::Problem;
 
+use crate::watermark::Mark;
+
 const POSITION: HeaderName = HeaderName::from_static("position");
 
 /// One row of a read: how far the tables were, and the thing if there is one.
@@ -45,7 +47,11 @@ impl<T> Found<T> {
     /// The position as the header carries it.
     pub(crate) fn position(&self) -> Result<String, Problem> {
         // A caller has registered, so a log without a fold is one that was not read yet.
-        if self.epoch.is_empty() { Err(building()) } else { Ok(format!("{}-{}", self.epoch, self.position)) }
+        if self.epoch.is_empty() {
+            Err(building(None))
+        } else {
+            Ok(format!("{}-{}", self.epoch, self.position))
+        }
     }
 
     /// The thing, or the refusal when there is none that the caller may see.
@@ -68,7 +74,7 @@ impl<T> Answer<T> {
 /// Why a statement failed. Tables that are not there are being made by the projector of this release.
 pub(crate) fn failed(error: sqlx::Error) -> Problem {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    if code.is_some_and(|code| code == "42P01" || code == "3F000") { building() } else { error.into() }
+    if code.is_some_and(|code| code == "42P01" || code == "3F000") { building(None) } else { error.into() }
 }
 
 /// 503 for a row that could not be kept up: what it shows may be wrong, and so may be who may see it.
@@ -80,8 +86,16 @@ fn quarantined() -> Problem {
     Problem::unavailable("row-quarantined", detail, SECONDS)
 }
 
-fn building() -> Problem {
-    Problem::unavailable("read-tables-building", "The tables to read from are being built. Try again.", 1)
+/// 503 until the tables are built; with how far they are, if that is known.
+pub(crate) fn building(mark: Option<&Mark>) -> Problem {
+    /// Events folded in a second, at the least.
+    const PACE: i64 = 10_000;
+    let (progress, seconds) = mark.map_or_else(Default::default, |mark| {
+        let seconds = ((mark.head - mark.position) / PACE).clamp(1, 30);
+        (format!(": {} of {} events", mark.position, mark.head), seconds)
+    });
+    let detail = format!("The tables to read from are being built{progress}. Try again.");
+    Problem::unavailable("read-tables-building", detail, seconds.max(1).unsigned_abs())
 }
 
 /// Answers 304 to a caller who has the representation already (RFC 9110, 13.1.2).

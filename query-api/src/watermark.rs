@@ -4,7 +4,7 @@
 //! larger of the two counts, so a lost message costs a quarter of a second and never a hang.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,6 +16,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 /// How often the checkpoint is asked for.
 const POLL_EVERY: Duration = Duration::from_millis(250);
+
+/// Tables are built when they are at most this many events behind.
+const NEAR: i64 = 1_000;
 
 /// How far this installation is, as one process knows it. Before the first answer of the database the epoch is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub enum WaitError {
 #[derive(Clone, Debug)]
 pub struct Watermark {
     mark: Arc<watch::Sender<Mark>>,
+    /// The history in which the tables have once come near the end of the log.
+    built: Arc<Mutex<String>>,
 }
 
 impl Watermark {
@@ -77,12 +82,29 @@ impl Watermark {
 
     /// One that stands where it is told to; for tests.
     pub fn fixed(mark: Mark) -> Self {
-        Self { mark: Arc::new(watch::Sender::new(mark)) }
+        let watermark = Self { mark: Arc::new(watch::Sender::new(mark)), built: Arc::default() };
+        watermark.note_built();
+        watermark
     }
 
     /// What is known now.
     pub fn current(&self) -> Mark {
         self.mark.borrow().clone()
+    }
+
+    /// How far the tables are, while they are being built: reading them would show the past. Once built, tables that
+    /// fall behind are served; each answer says its position.
+    pub fn building(&self) -> Option<Mark> {
+        let mark = self.current();
+        (!mark.epoch.is_empty() && *self.built.lock().expect("nobody panics with it") != mark.epoch)
+            .then_some(mark)
+    }
+
+    fn note_built(&self) {
+        let mark = self.mark.borrow();
+        if mark.position + NEAR >= mark.head {
+            self.built.lock().expect("nobody panics with it").clone_from(&mark.epoch);
+        }
     }
 
     /// Wakes at every change.
@@ -111,6 +133,7 @@ impl Watermark {
             };
             replace(mark, next)
         });
+        self.note_built();
     }
 
     fn told(&self, told: &Notice) {
@@ -121,6 +144,7 @@ impl Watermark {
             let next = Mark { position: told.position, head: mark.head.max(told.position), ..mark.clone() };
             replace(mark, next)
         });
+        self.note_built();
     }
 
     async fn poll(&self, pool: &PgPool) {
@@ -270,6 +294,21 @@ mod tests {
         assert_eq!(watermark.current(), mark("0000000a", 5));
         watermark.polled(mark("0000000b", 3));
         assert_eq!(watermark.current(), mark("0000000b", 3));
+    }
+
+    #[test]
+    fn tables_are_being_built_until_they_have_once_come_near_the_end() {
+        let at = |epoch: &str, position| Mark { head: 5_000, ..mark(epoch, position) };
+        let watermark = Watermark::fixed(Mark::default());
+        assert_eq!(watermark.building(), None, "nothing is known yet");
+        watermark.polled(at("0000000a", 3_999));
+        assert_eq!(watermark.building(), Some(at("0000000a", 3_999)));
+        watermark.told(&told("0000000a", 4_000));
+        assert_eq!(watermark.building(), None);
+        watermark.polled(Mark { head: 9_000, ..mark("0000000a", 4_000) });
+        assert_eq!(watermark.building(), None, "behind is not unbuilt");
+        watermark.polled(at("0000000b", 7));
+        assert_eq!(watermark.building(), Some(at("0000000b", 7)));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
+use query_api::watermark::Mark;
 use reads_world::{ADA, BOB, in_schema, world};
 use serde_json::json;
 use uuid::Uuid;
@@ -118,4 +119,16 @@ async fn tables_that_are_not_there_yet_are_being_built() {
     let unread = world().await;
     unread.write("update checkpoint set epoch = '', position = 0").await;
     assert_eq!(unread.get(ADA, "/notes").await.refusal(), (503, "read-tables-building"));
+}
+
+#[tokio::test]
+async fn tables_that_are_far_behind_are_being_built_and_the_answer_says_how_far() {
+    let world = world().await;
+    world.watermark.polled(Mark { epoch: "0000000b".to_owned(), position: 7, head: 50_007 });
+    let building = world.get(ADA, "/notes").await;
+    assert_eq!((building.refusal(), building.header("retry-after")), ((503, "read-tables-building"), "5"));
+    let detail = "The tables to read from are being built: 7 of 50007 events. Try again.";
+    assert_eq!(building.body["detail"], detail);
+    world.watermark.polled(Mark { epoch: "0000000b".to_owned(), position: 50_000, head: 50_007 });
+    assert_eq!(world.get(ADA, "/notes").await.status.as_u16(), 200);
 }

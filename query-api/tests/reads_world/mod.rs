@@ -26,6 +26,8 @@ pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
 pub(crate) struct World {
     /// Runs as the owner, with the read schema as its search path.
     pub(crate) owner: PgPool,
+    /// How far the reads believe the tables to be.
+    pub(crate) watermark: Watermark,
     router: Router,
     issuer: Issuer,
     // Last, so that it outlives the pools.
@@ -83,9 +85,9 @@ pub(crate) async fn in_schema(schema: &str) -> World {
     let verifier = Verifier::start(&keys, Clock::System, query.clone(), Shutdown::new());
     let watermark = Watermark::fixed(Mark { epoch: EPOCH.to_owned(), position: 7, head: 7 });
     let issuer = Issuer::new(&keys, Clock::System);
-    let app = QueryApp::new(Parts { pool: query, watermark, verifier, keys });
+    let app = QueryApp::new(Parts { pool: query, watermark: watermark.clone(), verifier, keys });
     let (router, _) = query_api::routes().with_state::<()>(app).split_for_parts();
-    let world = World { owner, router, issuer, _database: database };
+    let world = World { owner, watermark, router, issuer, _database: database };
     world.write(&format!("update checkpoint set position = 7, epoch = '{EPOCH}'")).await;
     world
 }
