@@ -1,15 +1,19 @@
 //! The one program: all services in one process, and the operator's commands.
 
 mod api;
+mod check;
 mod events;
 mod migrate;
 mod openapi;
 mod output;
 mod own;
+mod progress;
 mod projector;
+mod rebuild;
 mod running;
 mod up;
 mod watch;
+mod workshop;
 
 use std::process::ExitCode;
 
@@ -40,6 +44,11 @@ enum Command {
     Events(events::Events),
     /// Events to leave out of the read tables, and rows that could not be kept up.
     Projector(projector::Projector),
+    /// Build the read tables anew beside the live ones, which are served meanwhile, and swap. Stopped, it goes on when
+    /// run again.
+    Rebuild(rebuild::Rebuild),
+    /// Compare every column of every row of the read tables with what the log makes of them; exit code 1 if any differs.
+    Check(check::Check),
 }
 
 #[tokio::main]
@@ -66,6 +75,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Watch(watch) => watch.run().await,
         Command::Events(events) => events.run().await,
         Command::Projector(projector) => projector.run().await,
+        Command::Rebuild(rebuild) => rebuild.run().await,
+        Command::Check(check) => check.run().await,
     }
 }
 

@@ -1,0 +1,33 @@
+//! `daybook check`: whether the read tables are what the log makes of them.
+
+use anyhow::bail;
+use shared::config::Stores;
+
+use crate::{output, progress, workshop};
+
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    stores: Stores,
+}
+
+impl Check {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let workshop = workshop::open(&self.stores)?;
+        let report = progress::shown("Checking", &workshop.status, workshop.check()).await?;
+        for difference in &report.first {
+            output::line(&difference.to_string());
+        }
+        let (position, rows, different) = (report.position, report.rows, report.different);
+        if different > 0 {
+            bail!(
+                "At position {position}, {different} rows of the read tables are not what the log makes of them. The \
+                 first of each table are listed; daybook rebuild mends them all."
+            );
+        }
+        output::line(&format!(
+            "At position {position}, all {rows} rows of the read tables are what the log makes of them."
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! What `daybook rebuild` and `daybook check` work with.
+
+use projector::{Status, Workshop};
+use secrecy::ExposeSecret;
+use shared::config::Stores;
+use shared::postgres::{DatabaseRole, options, pool};
+use shared::read_schema;
+use shared::seal::Keyring;
+use tokio::sync::watch;
+
+use crate::running;
+
+/// Over the named database, or that of the `daybook up` that runs on the data folder.
+pub(crate) fn open(stores: &Stores) -> anyhow::Result<Workshop> {
+    let url = match &stores.database_url {
+        Some(url) => url.expose_secret().to_owned(),
+        None => running::read(&stores.data)?.database_url,
+    };
+    let keys = pool(&url, DatabaseRole::Projector, None, 2)?;
+    Ok(Workshop {
+        connect: options(&url, DatabaseRole::Projector, None)?,
+        schema: read_schema::name().to_owned(),
+        keyring: Keyring::new(stores.master_key()?, keys),
+        status: watch::Sender::new(Status::default()),
+    })
+}
