@@ -47,7 +47,7 @@ impl Workshop {
                 "Going on from where an earlier rebuild was stopped"
             );
         }
-        engine.catch_up_to(i64::MAX).await?;
+        self.fold(&live_pool, &mut engine, &side, i64::MAX).await?;
         self.swap(&live_pool, &side, &mut engine).await?;
         tracing::info!(position = engine.position(), "The new tables are in place; dropping the old");
         self.sweep(&live_pool).await;

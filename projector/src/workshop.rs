@@ -3,6 +3,7 @@
 //! It needs no lead: other tables are nobody's business, and the live ones are touched under the lock of their checkpoint
 //! alone, which fences whoever leads. So it runs in any process that reaches the database. One at a time for each schema.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use shared::leadership::{Office, hold};
@@ -11,6 +12,7 @@ use shared::seal::Keyring;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::{Engine, EngineError, Tools};
 use crate::status::Status;
@@ -18,6 +20,8 @@ use crate::tables;
 
 /// How long old tables are tried to be dropped before it is left to the leader.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it says that its tables are in use.
+const USED: Duration = Duration::from_hours(1);
 /// Connections for each schema: one folds, one reads the log ahead, one holds locks.
 const CONNECTIONS: u32 = 4;
 
@@ -88,6 +92,20 @@ impl Workshop {
         .await
     }
 
+    /// Folds the log up to the event at `last`, and says meanwhile that the tables are in use.
+    pub(crate) async fn fold(
+        &self,
+        pool: &PgPool,
+        engine: &mut Engine,
+        side: &str,
+        last: i64,
+    ) -> Result<(), EngineError> {
+        tokio::select! {
+            folded = engine.catch_up_to(last) => folded,
+            never = keep_using(pool, side) => match never {},
+        }
+    }
+
     /// Whether a schema is there.
     pub(crate) async fn has(&self, pool: &PgPool, schema: &str) -> sqlx::Result<bool> {
         sqlx::query_scalar!(r#"select to_regnamespace($1) is not null as "there!""#, schema)
@@ -104,5 +122,17 @@ impl Workshop {
     /// Drops what is no longer in use.
     pub(crate) async fn sweep(&self, pool: &PgPool) {
         tables::drop_gone(pool, PATIENCE).await;
+    }
+}
+
+/// Work that takes longer than a day must not find its tables dropped.
+async fn keep_using(pool: &PgPool, schema: &str) -> Infallible {
+    let mut times = interval(USED);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        if let Err(error) = read_schema::ensure(pool, schema).await {
+            tracing::warn!(%error, schema, "Could not say that these tables are in use; will say it again");
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Workshop {
 
     async fn compare_with(&self, live: &PgPool, side: &str) -> Result<Report, WorkshopError> {
         let mut engine = self.engine(side).await?;
-        self.approach(live, &mut engine).await?;
+        self.approach(live, side, &mut engine).await?;
         // The projector waits from here until there is a snapshot in which both are at one position.
         let mut pause = live.begin().await?;
         pause.execute(LOCK).await?;
@@ -68,7 +68,7 @@ impl Workshop {
     }
 
     /// Comes near to where the live tables are, which goes on meanwhile.
-    async fn approach(&self, live: &PgPool, engine: &mut Engine) -> Result<(), WorkshopError> {
+    async fn approach(&self, live: &PgPool, side: &str, engine: &mut Engine) -> Result<(), WorkshopError> {
         loop {
             let checkpoint = Checkpoint::read(live).await?;
             if checkpoint.standing(live, engine.epoch()).await? == Standing::Parted {
@@ -77,7 +77,7 @@ impl Workshop {
             if checkpoint.position - engine.position() <= NEAR {
                 return Ok(());
             }
-            engine.catch_up_to(checkpoint.position).await?;
+            self.fold(live, engine, side, checkpoint.position).await?;
         }
     }
 
