@@ -2,6 +2,7 @@
 
 mod append;
 mod measure;
+mod rebuild;
 mod report;
 
 use std::time::Duration;
@@ -38,6 +39,21 @@ enum What {
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
     },
+    /// Builds the read tables from a log: a batch at a time, as the projector does, against an event at a time.
+    Rebuild {
+        /// Print the figures as one line of JSON, the last of standard output.
+        #[arg(long)]
+        json: bool,
+        /// How many events the log has, in hundreds.
+        #[arg(long, default_value_t = 200_000, value_parser = hundreds)]
+        events: i64,
+        /// How often both are measured, in turn.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// Where the server's files are put for the time of the measurement; must be a disk, not memory.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        folder: std::path::PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -49,7 +65,18 @@ async fn main() -> anyhow::Result<()> {
             say(&if json { report::json(&compared) } else { report::table(&compared) });
             Ok(())
         }
+        What::Rebuild { json, events, rounds, folder } => {
+            let pairs = rebuild::run(&rebuild::Plan { events, rounds, folder }).await?;
+            say(&report::rebuild(&pairs, json));
+            Ok(())
+        }
     }
+}
+
+fn hundreds(text: &str) -> Result<i64, String> {
+    let events =
+        text.parse().ok().filter(|events| (1_000..=100_000_000).contains(events) && events % 100 == 0);
+    events.ok_or_else(|| "not a number of hundreds, 1000 at least".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

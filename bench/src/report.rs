@@ -90,6 +90,31 @@ pub(crate) fn table(compared: &[Compared]) -> String {
     table
 }
 
+/// The figures of a rebuild: each round's rates, ours and row by row.
+pub(crate) fn rebuild(pairs: &[(f64, f64)], as_json: bool) -> String {
+    let sorted = |of: fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<f64> = pairs.iter().map(of).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values
+    };
+    let ratios = sorted(|(ours, rival)| ours / rival);
+    let (ours, rival) = (median(&sorted(|pair| pair.0)).round(), median(&sorted(|pair| pair.1)).round());
+    let ratio = hundredths(median(&ratios));
+    let [min, max] =
+        [ratios.first(), ratios.last()].map(|value| hundredths(value.copied().unwrap_or_default()));
+    if as_json {
+        let figures = json!({
+            "ours_per_s": ours, "row_by_row_per_s": rival, "ratio": ratio, "ratio_min": min, "ratio_max": max,
+            "rounds": pairs.len(),
+        });
+        return json!({ "rebuild": figures }).to_string();
+    }
+    format!(
+        "| ours/s | row by row/s | ratio (min to max) |\n| -----: | -----------: | -----------------: |\n\
+         | {ours} | {rival} | {ratio} ({min} to {max}) |"
+    )
+}
+
 /// The middle of sorted values; of an even number, the middle of the two in the middle.
 fn median(sorted: &[f64]) -> f64 {
     let upper = sorted.get(sorted.len() / 2).copied().unwrap_or_default();

@@ -1,0 +1,130 @@
+//! Building the read tables from the log: a batch at a time, as the projector does, against an event at a time.
+
+mod events;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use projector::engine::checkpoint::Checkpoint;
+use projector::engine::{BATCH, Engine, Tools};
+use projector::{Status, projections::project_all};
+use servers::postgres::{Durability, Options, Postgres};
+use shared::postgres::{DatabaseRole, pool};
+use shared::seal::{Keyring, MasterKey};
+use shared::{epoch, read_schema, stored};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What to measure.
+pub(crate) struct Plan {
+    /// How many events the log has.
+    pub(crate) events: i64,
+    /// How often both are measured, in turn.
+    pub(crate) rounds: u32,
+    /// Where the server's data goes.
+    pub(crate) folder: PathBuf,
+}
+
+/// Of how many events of ours the rival folds one: it is that much slower, and rates are compared.
+const SHARE: i64 = 10;
+
+/// The rates of each round, in events a second: ours, the rival's.
+pub(crate) async fn run(plan: &Plan) -> Result<Vec<(f64, f64)>> {
+    let folder = tempfile::tempdir_in(&plan.folder).context("cannot make a folder for the server")?;
+    let options =
+        Options { data: folder.path().to_owned(), durability: Durability::Durable, settings: Vec::new() };
+    let server = Postgres::start(options).await?;
+    let result = measure(plan, &server).await;
+    server.shutdown().await?;
+    result
+}
+
+async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<(f64, f64)>> {
+    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    server.create_database("log").await?;
+    let url = server.url("log");
+    shared::migrate::migrate(&url, &master).await?;
+    let mut owner = PgConnection::connect(&url).await?;
+    events::fill(&mut owner, &master, plan.events).await?;
+    owner.execute("vacuum analyze").await?;
+    eprintln!("a log of {} events is made", plan.events);
+    let mut pairs = Vec::new();
+    for round in 1..=plan.rounds {
+        // So that nobody writes out the pages that the other has changed.
+        owner.execute("checkpoint").await?;
+        let ours = ours(plan, &tools(&url, &master, &format!("read_ours_{round}"))?).await?;
+        owner.execute("checkpoint").await?;
+        let rival = rival(plan, &tools(&url, &master, &format!("read_rival_{round}"))?).await?;
+        eprintln!(
+            "round {round} of {}: ours {ours:.0}/s, row by row {rival:.0}/s, {:.2}",
+            plan.rounds,
+            ours / rival
+        );
+        pairs.push((ours, rival));
+        for side in ["ours", "rival"] {
+            owner.execute(format!("drop schema read_{side}_{round} cascade").as_str()).await?;
+        }
+    }
+    owner.close().await?;
+    Ok(pairs)
+}
+
+fn tools(url: &str, master: &MasterKey, schema: &str) -> Result<Tools> {
+    let pool = pool(url, DatabaseRole::Projector, Some(schema), 4)?;
+    Ok(Tools {
+        keyring: Keyring::new(master.clone(), pool.clone()),
+        pool,
+        schema: schema.to_owned(),
+        nats: None,
+        status: watch::Sender::new(Status::default()),
+    })
+}
+
+async fn ours(plan: &Plan, tools: &Tools) -> Result<f64> {
+    let mut engine = Engine::resume(tools.clone()).await?;
+    let begun = Instant::now();
+    engine.catch_up().await?;
+    let rate = rate(plan.events, begun);
+    ensure!(engine.position() == plan.events, "ours came to {} only", engine.position());
+    tools.pool.close().await;
+    Ok(rate)
+}
+
+/// The same folds and statements in transactions of the same size, but one event at a time.
+async fn rival(plan: &Plan, tools: &Tools) -> Result<f64> {
+    read_schema::ensure(&tools.pool, &tools.schema).await?;
+    let epoch = epoch::current(&tools.pool).await?.context("a migrated log has an epoch")?.epoch;
+    let mut at = Checkpoint::read(&tools.pool).await?;
+    let last = plan.events / SHARE;
+    let begun = Instant::now();
+    while at.position < last {
+        at = page(&tools.pool, &tools.keyring, &at, epoch.as_str(), last).await?;
+    }
+    let rate = rate(last, begun);
+    tools.pool.close().await;
+    Ok(rate)
+}
+
+async fn page(
+    pool: &PgPool,
+    keyring: &Keyring,
+    at: &Checkpoint,
+    epoch: &str,
+    last: i64,
+) -> Result<Checkpoint> {
+    let limit = i64::try_from(BATCH)?.min(last - at.position);
+    let batch = keyring.open(stored::after(pool, at.position, limit).await?).await?;
+    let next = Checkpoint { position: at.position + limit, epoch: epoch.to_owned() };
+    let mut transaction = pool.begin().await?;
+    ensure!(at.advance(&mut transaction, &next).await?, "somebody else moved the checkpoint");
+    for event in &batch {
+        project_all(&mut transaction, std::slice::from_ref(event)).await?;
+    }
+    transaction.commit().await?;
+    Ok(next)
+}
+
+fn rate(events: i64, begun: Instant) -> f64 {
+    f64::from(i32::try_from(events).unwrap_or(i32::MAX)) / begun.elapsed().as_secs_f64()
+}
