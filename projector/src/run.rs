@@ -7,6 +7,7 @@ use async_nats::Client;
 use shared::epoch;
 use shared::leadership::{Office, lead};
 use shared::lifecycle::Shutdown;
+use shared::read_schema;
 use shared::seal::Keyring;
 use shared::stored;
 use sqlx::PgPool;

@@ -5,9 +5,11 @@ mod events;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use projector::Status;
 use projector::engine::checkpoint::Checkpoint;
 use projector::engine::{BATCH, Engine, Tools};
-use projector::{Status, projections::project_all};
+use projector::projections::{Entry, project_all};
+use projector::quarantine::Quarantine;
 use servers::postgres::{Durability, Options, Postgres};
 use shared::postgres::{DatabaseRole, pool};
 use shared::seal::{Keyring, MasterKey};
@@ -118,8 +120,9 @@ async fn page(
     let next = Checkpoint { position: at.position + limit, epoch: epoch.to_owned() };
     let mut transaction = pool.begin().await?;
     ensure!(at.advance(&mut transaction, &next).await?, "somebody else moved the checkpoint");
-    for event in &batch {
-        project_all(&mut transaction, std::slice::from_ref(event)).await?;
+    let mut none = Quarantine::default();
+    for event in batch {
+        project_all(&mut transaction, &[Entry::Opened(event)], &mut none).await?;
     }
     transaction.commit().await?;
     Ok(next)

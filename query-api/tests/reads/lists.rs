@@ -1,9 +1,6 @@
 //! Reading lists: page by page, each thing once, with cursors that cannot be made or passed on.
 
-#[expect(dead_code, reason = "it is also for reading one thing")]
-mod reads_world;
-
-use reads_world::{ADA, BOB, World, world};
+use crate::world::{ADA, BOB, World, world};
 use serde_json::json;
 use uuid::Uuid;
 

@@ -1,13 +1,11 @@
 //! Reading one thing: who may see it, at which position, and when it need not be sent again.
 
-mod reads_world;
-
 use std::time::{Duration, Instant};
 
+use crate::world::{ADA, BOB, in_schema, world};
 use axum::body::Body;
 use axum::http::Request;
 use query_api::watermark::Mark;
-use reads_world::{ADA, BOB, in_schema, world};
 use serde_json::json;
 use uuid::Uuid;
 

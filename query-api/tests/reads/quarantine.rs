@@ -1,8 +1,6 @@
 //! Rows that are set aside: withheld from whom they concern, unknown to everybody else, and nothing opens up meanwhile.
 
-mod reads_world;
-
-use reads_world::{ADA, BOB, World, world};
+use crate::world::{ADA, BOB, World, world};
 use serde_json::json;
 use shared::id::UserId;
 use uuid::Uuid;
