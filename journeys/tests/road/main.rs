@@ -78,10 +78,8 @@ async fn a_watching_operator_sees_the_note_appear() {
         let frames = std::io::BufRead::lines(std::io::BufReader::new(out));
         let frames =
             frames.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("a frame is JSON"));
-        frames
-            .take_while(|frame| frame["type"] != "live")
-            .filter(|frame| frame["type"] == "event")
-            .collect::<Vec<_>>()
+        // Before or after `live`: the gateway may come to what can be read a moment later than the reads.
+        frames.filter(|frame| frame["type"] == "event").take(4).collect::<Vec<_>>()
     });
     let events = seen.await.expect("no panic");
     let types: Vec<_> =
