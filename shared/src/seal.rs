@@ -113,6 +113,16 @@ impl DataKey {
         self.0.expose_secret()
     }
 
+    /// Seals bytes that are no event's data: nonce, then ciphertext. They open only with the same `about`.
+    pub fn seal_bytes(&self, about: &str, plain: &[u8]) -> Vec<u8> {
+        encrypt(self.0.expose_secret(), plain, about.as_bytes())
+    }
+
+    /// What [`DataKey::seal_bytes`] sealed; `None` when it was changed, or sealed about something else.
+    pub fn open_bytes(&self, about: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        decrypt(self.0.expose_secret(), sealed, about.as_bytes())
+    }
+
     /// Seals an event's data. `about` ties the ciphertext to its event; see [`about`].
     pub fn seal(&self, holder: &str, about: &str, data: &Value) -> Box<RawValue> {
         let plain = serde_json::to_vec(data).expect("a JSON value always serializes");
@@ -136,6 +146,20 @@ impl DataKey {
 /// What a sealed payload is tied to: moved under another event it does not open.
 pub fn about(event_type: &str, aggregate_id: &str, sequence: i64) -> String {
     format!("{event_type}/{aggregate_id}/{sequence}")
+}
+
+/// What tells a sealed payload from every other there ever was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Under whose key it is sealed.
+    pub holder: String,
+    /// Its nonce, as it is stored: 24 random bytes in base64.
+    pub nonce: String,
+}
+
+/// The mark of a stored payload; `None` when it is in clear.
+pub fn mark(payload: &Value) -> Option<Mark> {
+    sealed(payload).map(|sealed| Mark { holder: sealed.k, nonce: sealed.n })
 }
 
 /// Opens stored events. One per process; the one place where data becomes readable.
@@ -306,6 +330,16 @@ mod tests {
         let sealed = sealed(&payload).expect("it is sealed");
         assert_eq!(key.open(&about("NoteRetitled", "1", 2), &sealed), Some(json!({"title": "Canary"})));
         assert_eq!(key.open(&about("NoteRetitled", "1", 3), &sealed), None);
+    }
+
+    #[test]
+    fn sealed_bytes_open_only_as_what_they_were_sealed_for() {
+        let (key, _) = master().make("note:1");
+        let sealed = key.seal_bytes("a/1", b"Canary");
+        assert!(!sealed.windows(6).any(|window| window == b"Canary"));
+        assert_eq!(key.open_bytes("a/1", &sealed).as_deref(), Some(b"Canary".as_slice()));
+        assert_eq!(key.open_bytes("a/2", &sealed), None);
+        assert_eq!(key.open_bytes("a/1", &sealed[..20]), None);
     }
 
     #[test]
