@@ -25,6 +25,10 @@ pub trait Decide:
     + Sync
     + 'static
 {
+    /// The version of the state's form, as snapshots keep it. Raise it with every change of the fields, or of what
+    /// events make of them: snapshots of another version are ignored, and made anew.
+    const SHAPE: i32;
+
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 
@@ -66,3 +70,6 @@ macro_rules! aggregate {
         }
     };
 }
+
+#[cfg(test)]
+mod shapes;

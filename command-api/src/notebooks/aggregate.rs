@@ -59,6 +59,8 @@ impl Notebook {
 }
 
 impl Decide for Notebook {
+    const SHAPE: i32 = 1;
+
     fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
         match (self, command) {
             (Self::Missing, C::Create { owner, name }) => Ok(vec![E::NotebookCreated { owner, name }]),

@@ -49,6 +49,8 @@ impl Note {
 }
 
 impl Decide for Note {
+    const SHAPE: i32 = 1;
+
     fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
         match (self, command) {
             (Self::Missing, C::Create { notebook_id, title }) => {

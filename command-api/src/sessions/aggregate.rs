@@ -55,6 +55,8 @@ impl Session {
 }
 
 impl Decide for Session {
+    const SHAPE: i32 = 1;
+
     fn decide(&self, command: C) -> Result<Vec<E>, SessionError> {
         match (self, command) {
             (Self::Missing, C::Open { user_id, device, address, .. }) => {

@@ -63,6 +63,8 @@ impl User {
 }
 
 impl Decide for User {
+    const SHAPE: i32 = 1;
+
     fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
         match (self, command) {
             (Self::Missing, C::Register { email, username, display_name, .. }) => {

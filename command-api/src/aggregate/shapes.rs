@@ -1,0 +1,139 @@
+//! The forms in which snapshots hold aggregates. Whoever changes one raises its `SHAPE`, and finds that out here.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use shared::domain::Event;
+use shared::event::RoomEvent;
+
+use super::Decide;
+use crate::notebooks::Notebook;
+use crate::notes::Note;
+use crate::sessions::Session;
+use crate::users::User;
+
+const ID: &str = "0193a5f0-0000-7000-8000-000000000001";
+const OTHER: &str = "0193a5f0-0000-7000-8000-000000000002";
+
+type Fact = (&'static str, Value);
+
+fn fold<A: Decide>(mut state: A, facts: &[Fact]) -> A {
+    for (event_type, data) in facts {
+        let event = Event::parse(event_type, data.clone()).unwrap_or_else(|error| panic!("{error}"));
+        state.apply(A::Event::pick(event).expect("an event of this aggregate"));
+    }
+    state
+}
+
+/// What these events come to, in the form of this shape.
+fn keeps<A: Decide>(shape: i32, facts: &[Fact], form: &Value) {
+    let state = fold(A::default(), facts);
+    let ours = serde_json::to_value(&state).expect("an aggregate serializes");
+    let advice = "the form of its snapshots has changed: raise SHAPE, and write the new form and number here";
+    assert_eq!((A::SHAPE, &ours), (shape, form), "{}: {advice}", A::TYPE);
+    let again: A =
+        serde_json::from_value(form.clone()).unwrap_or_else(|error| panic!("{}: {error}", A::TYPE));
+    assert_eq!(serde_json::to_value(&again).ok().as_ref(), Some(form), "{}", A::TYPE);
+}
+
+#[test]
+fn no_form_changes_without_its_number() {
+    let created = ("NoteCreated", json!({"notebook_id": ID, "title": "Dreams"}));
+    let retitled = ("NoteRetitled", json!({"title": "Plans"}));
+    let moved = ("NoteMoved", json!({"from": ID, "to": OTHER}));
+    keeps::<Note>(1, &[], &json!("Missing"));
+    keeps::<Note>(1, &[created, retitled, moved], &json!({"Live": {"notebook_id": OTHER, "title": "Plans"}}));
+
+    let created = ("NotebookCreated", json!({"owner": ID, "name": "Lab"}));
+    let renamed = ("NotebookRenamed", json!({"name": "Den"}));
+    let described = ("NotebookDescribed", json!({"description": "What we tried"}));
+    let new = json!({"Live": {"members": {ID: "owner"}, "name": "Lab", "description": null}});
+    keeps::<Notebook>(1, &[], &json!("Missing"));
+    keeps::<Notebook>(1, std::slice::from_ref(&created), &new);
+    let described_form =
+        json!({"Live": {"members": {ID: "owner"}, "name": "Den", "description": "What we tried"}});
+    keeps::<Notebook>(1, &[created, renamed, described], &described_form);
+
+    let opened = ("SessionOpened", json!({"user_id": ID, "device": "laptop", "address": null}));
+    let ended = ("SessionEnded", json!({"user_id": ID}));
+    keeps::<Session>(1, &[], &json!("Missing"));
+    keeps::<Session>(1, std::slice::from_ref(&opened), &json!({"Open": {"user_id": ID}}));
+    keeps::<Session>(1, &[opened, ended], &json!({"Ended": {"user_id": ID}}));
+}
+
+#[test]
+fn an_accounts_form_does_not_change_without_its_number() {
+    let registered = json!({"email": "ada@example.org", "username": "ada", "display_name": "Ada"});
+    let registered = ("UserRegistered", registered);
+    let profile = json!({"display_name": "Ada L.", "first_name": "Ada", "last_name": "L.", "avatar_url": "https://a.example/"});
+    let preferences = json!({"theme": "dark", "sizes": [1, {"deep": null}]});
+    let new = json!({"display_name": "Ada", "first_name": null, "last_name": null, "avatar_url": null});
+    keeps::<User>(1, &[], &json!("Missing"));
+    keeps::<User>(
+        1,
+        std::slice::from_ref(&registered),
+        &json!({"Active": {"profile": new, "preferences": {}}}),
+    );
+    let edited = ("ProfileEdited", profile.clone());
+    let set = ("PreferencesSet", json!({"preferences": preferences}));
+    let form = json!({"Active": {"profile": profile, "preferences": preferences}});
+    keeps::<User>(1, &[registered, edited, set], &form);
+}
+
+/// Folding in one go, or resting at `cut` in the form of a snapshot.
+fn rests<A: Decide>(facts: &[Fact], cut: usize) -> Result<(), TestCaseError> {
+    let (before, after) = facts.split_at(cut.min(facts.len()));
+    let form = serde_json::to_vec(&fold(A::default(), before)).expect("an aggregate serializes");
+    let rested = fold::<A>(serde_json::from_slice(&form).expect("and is read back"), after);
+    let whole = fold(A::default(), facts);
+    prop_assert_eq!(serde_json::to_value(&rested).ok(), serde_json::to_value(&whole).ok());
+    Ok(())
+}
+
+fn any_note() -> impl Strategy<Value = Fact> {
+    let place = || prop_oneof![Just(ID), Just(OTHER)];
+    prop_oneof![
+        (place(), "\\PC{0,9}").prop_map(|(at, text)| {
+            ("NoteCreated", json!({"notebook_id": at, "title": format!("x{text}x")}))
+        }),
+        "\\PC{0,9}".prop_map(|text| ("NoteRetitled", json!({"title": format!("x{text}x")}))),
+        (place(), place()).prop_map(|(from, to)| ("NoteMoved", json!({"from": from, "to": to}))),
+    ]
+}
+
+fn any_notebook() -> impl Strategy<Value = Fact> {
+    prop_oneof![
+        "\\PC{0,9}".prop_map(|text| ("NotebookCreated", json!({"owner": ID, "name": format!("x{text}x")}))),
+        "\\PC{0,9}".prop_map(|text| ("NotebookRenamed", json!({"name": format!("x{text}x")}))),
+        "\\PC{0,9}".prop_map(|text| ("NotebookDescribed", json!({"description": text}))),
+    ]
+}
+
+fn any_user() -> impl Strategy<Value = Fact> {
+    let registered = json!({"email": "ada@example.org", "username": "ada", "display_name": "Ada"});
+    prop_oneof![
+        Just(("UserRegistered", registered)),
+        proptest::option::of("\\PC{1,9}").prop_map(|text| {
+            let first = text.map(|text| format!("x{text}x"));
+            let name =
+                json!({"display_name": "A", "first_name": first, "last_name": null, "avatar_url": null});
+            ("ProfileEdited", name)
+        }),
+        ("[a-c]", any::<i32>(), "\\PC{0,9}").prop_map(|(name, number, text)| {
+            ("PreferencesSet", json!({"preferences": {name: {"n": number, "t": [text, null, true]}}}))
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_rest_on_the_way_changes_nothing(
+        notes in proptest::collection::vec(any_note(), 0..20),
+        notebooks in proptest::collection::vec(any_notebook(), 0..20),
+        users in proptest::collection::vec(any_user(), 0..20),
+        cut in 0usize..20,
+    ) {
+        rests::<Note>(&notes, cut)?;
+        rests::<Notebook>(&notebooks, cut)?;
+        rests::<User>(&users, cut)?;
+    }
+}
