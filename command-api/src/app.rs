@@ -3,6 +3,7 @@
 mod cache;
 mod execute;
 mod load;
+mod snapshots;
 mod work;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::sessions::{Passwords, Throttle};
 pub use cache::Cache;
 pub use execute::{Accepted, Ask};
 pub use load::Loaded;
+pub use snapshots::Snapshots;
 pub use work::{Admitted, Work};
 
 /// Everything the command API works with; cheap to clone.
@@ -49,6 +51,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Aggregates in memory.
     pub cache: Cache,
+    /// Shortcuts to long aggregates.
+    pub snapshots: Snapshots,
     /// The history that positions count in, as far as it is known.
     pub epoch: watch::Receiver<Option<EpochId>>,
     /// Who may register.

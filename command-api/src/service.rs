@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::{App, Cache, Parts};
+use crate::app::{App, Cache, Parts, Snapshots};
 use crate::log::Log;
 use crate::relay::{self, Relay};
 use crate::sessions::{Passwords, Throttle};
@@ -81,6 +81,7 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
         throttle: Throttle::default(),
         clock: setup.clock,
         cache: Cache::default(),
+        snapshots: Snapshots::default(),
         registration: setup.registration,
         epoch: follow_epoch(pool.clone(), shutdown.clone()),
         pool,

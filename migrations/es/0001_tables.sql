@@ -114,7 +114,8 @@ create table es.policy (
   epoch text not null
 );
 
--- A shortcut for loading an aggregate, free to vanish: ignored when its shape is not this binary's.
+-- A shortcut for loading an aggregate, free to vanish: its state after the event of that sequence, sealed as that event
+-- is. Ignored, and replaced, when the shape is not this release's or it does not open with the event of that sequence.
 create table es.snapshot (
   aggregate_type text collate "C" not null,
   aggregate_id text collate "C" not null,
@@ -123,3 +124,4 @@ create table es.snapshot (
   sealed bytea not null,
   primary key (aggregate_type, aggregate_id)
 );
+alter table es.snapshot alter column sealed set storage external;

@@ -32,7 +32,8 @@ grant usage on schema es to daybook_command, daybook_projector, daybook_query;
 grant select on all tables in schema es to daybook_command;
 grant execute on function es.append, es.rotate_session, es.keep_house to daybook_command;
 grant insert (epoch, agreed_position, reason, timeline, system_identifier) on es.epoch to daybook_command;
-grant insert, update, delete on es.snapshot to daybook_command;
+-- Snapshots decide nothing, so the role that makes them writes them itself.
+grant insert, delete, update (sequence, shape, sealed) on es.snapshot to daybook_command;
 
 grant select on es.event, es.key, es.epoch, es.skip, es.policy to daybook_projector;
 grant insert on es.skip to daybook_projector;

@@ -13,7 +13,7 @@ use shared::auth::Caller;
 use shared::epoch::EpochId;
 use shared::event::RoomEvent;
 use shared::problem::Problem;
-use shared::seal::{DataKey, about};
+use shared::seal::{DataKey, Mark, about, mark};
 
 use super::{Admitted, App, Loaded, Work};
 use crate::aggregate::{Decide, problem};
@@ -144,12 +144,16 @@ impl App {
             Err(problem) => return Attempt::Refused { problem, stale: false },
         };
         let read: Vec<Expect> = append.expects.clone();
+        let due = self.snapshots.is_due(loaded.snapshot, version);
+        let ending = if due { append.events.last().and_then(|event| marked(&event.payload)) } else { None };
         match self.log.append(append).await {
             Ok(Outcome::Appended { last, .. }) => {
                 if let Some((holder, key)) = key {
                     self.keyring.remember(holder, key).await;
                 }
-                self.cache.put(id, Arc::new(Loaded { state, sequence: version, erased: false }));
+                let mut next = Loaded { state, sequence: version, erased: false, snapshot: loaded.snapshot };
+                self.offer_snapshot(id, &mut next, ending);
+                self.cache.put(id, Arc::new(next));
                 Attempt::Done(Accepted {
                     id: id.to_owned(),
                     version,
@@ -326,6 +330,10 @@ fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
 
 fn raw(value: &Value) -> Box<RawValue> {
     to_raw_value(value).expect("a JSON value always serializes")
+}
+
+fn marked(payload: &RawValue) -> Option<Mark> {
+    mark(&serde_json::from_str(payload.get()).ok()?)
 }
 
 fn metadata(ask: &Ask) -> Value {

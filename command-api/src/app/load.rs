@@ -1,15 +1,18 @@
-//! Loading aggregates from the log, through cqrs-es and postgres-es.
+//! Loading aggregates from the log: whole streams through cqrs-es and postgres-es, what follows a snapshot by our own
+//! statement (theirs puts the number into the SQL's text, and their snapshot store applies every new event twice).
 
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
 use shared::event::{AggregateRef, Meta, Recorded, RoomEvent};
 use shared::problem::Problem;
+use shared::seal::{Mark, mark};
 
 use super::App;
+use super::snapshots::{Stored, Unusable};
 use crate::aggregate::Decide;
 
 /// An aggregate as its stream says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded<A> {
     /// The state after its last event.
     pub state: A,
@@ -17,43 +20,127 @@ pub struct Loaded<A> {
     pub sequence: i64,
     /// Its key was destroyed: there was something, and it is gone for ever.
     pub erased: bool,
+    /// The sequence of its last snapshot, as far as is known; 0 when there is none.
+    pub snapshot: i64,
 }
+
+/// An aggregate, and the mark of its last event.
+type Read<A> = (Loaded<A>, Option<Mark>);
 
 impl App {
     /// The aggregate as the log has it now.
     pub async fn load<A: Decide>(&self, id: &str) -> Result<Loaded<A>, Problem> {
+        let Some(stored) = Stored::find::<A>(self, id).await? else {
+            let (mut loaded, last) = self.whole::<A>(id).await?;
+            self.offer_snapshot(id, &mut loaded, last);
+            return Ok(loaded);
+        };
+        match self.after::<A>(id, &stored).await? {
+            Ok((mut loaded, last)) => {
+                self.offer_snapshot(id, &mut loaded, last);
+                Ok(loaded)
+            }
+            Err(why) => {
+                let (mut loaded, last) = self.whole::<A>(id).await?;
+                self.replace_snapshot(id, &mut loaded, last, (stored, why));
+                Ok(loaded)
+            }
+        }
+    }
+
+    /// The aggregate from its first event on, whatever snapshots say.
+    pub async fn load_whole<A: Decide>(&self, id: &str) -> Result<Loaded<A>, Problem> {
+        Ok(self.whole(id).await?.0)
+    }
+
+    async fn whole<A: Decide>(&self, id: &str) -> Result<Read<A>, Problem> {
         let repository =
             PostgresEventRepository::new(self.pool.clone()).with_tables("es.event", "es.snapshot");
         let stored = repository.get_events::<A>(id).await.map_err(unreadable)?;
-        let opened = self.keyring.open(stored.into_iter().map(recorded::<A>).collect()).await?;
-        Ok(opened.into_iter().fold(
-            Loaded { state: A::default(), sequence: 0, erased: false },
-            |mut loaded, opened| {
-                loaded.sequence = opened.recorded.aggregate.version;
-                match opened.event.and_then(A::Event::pick) {
-                    Some(event) => loaded.state.apply(event),
-                    None => loaded.erased = true,
-                }
-                loaded
-            },
-        ))
+        let begun = Loaded { state: A::default(), sequence: 0, erased: false, snapshot: 0 };
+        self.fold(begun, stored.into_iter().map(recorded::<A>).collect()).await
+    }
+
+    /// The aggregate from a snapshot on; or why that is of no use.
+    async fn after<A: Decide>(
+        &self,
+        id: &str,
+        stored: &Stored,
+    ) -> Result<Result<Read<A>, Unusable>, Problem> {
+        if stored.shape != A::SHAPE {
+            return Ok(Err(Unusable::Shape));
+        }
+        let mut events = self.tail::<A>(id, stored.sequence).await?;
+        if events.first().is_none_or(|last| last.aggregate.version != stored.sequence) {
+            return Ok(Err(Unusable::Beyond));
+        }
+        let Some(last) = mark(&events.remove(0).data) else { return Ok(Err(Unusable::Forged)) };
+        let Some(key) = self.keyring.key(&last.holder).await? else { return Ok(Err(Unusable::Erased)) };
+        let state = match stored.open::<A>(id, &last, &key) {
+            Ok(state) => state,
+            Err(why) => return Ok(Err(why)),
+        };
+        let begun = Loaded { state, sequence: stored.sequence, erased: false, snapshot: stored.sequence };
+        self.fold(begun, events).await.map(Ok)
+    }
+
+    /// The event of that sequence, and all after it, still sealed.
+    async fn tail<A: Decide>(&self, id: &str, sequence: i64) -> Result<Vec<Recorded>, Problem> {
+        let rows = sqlx::query!(
+            "select sequence, event_type, event_version, payload from es.event
+              where aggregate_type = $1 and aggregate_id = $2 and sequence >= $3 order by sequence",
+            A::TYPE,
+            id,
+            sequence
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        let form = |(sequence, event_type, event_version, data)| {
+            let aggregate = AggregateRef { id: id.to_owned(), version: sequence };
+            bare::<A>(aggregate, event_type, event_version, data)
+        };
+        Ok(rows
+            .into_iter()
+            .map(|row| form((row.sequence, row.event_type, row.event_version, row.payload)))
+            .collect())
+    }
+
+    async fn fold<A: Decide>(&self, begun: Loaded<A>, stored: Vec<Recorded>) -> Result<Read<A>, Problem> {
+        let last = stored.last().and_then(|event| mark(&event.data));
+        let opened = self.keyring.open(stored).await?;
+        let loaded = opened.into_iter().fold(begun, |mut loaded, opened| {
+            loaded.sequence = opened.recorded.aggregate.version;
+            match opened.event.and_then(A::Event::pick) {
+                Some(event) => loaded.state.apply(event),
+                None => loaded.erased = true,
+            }
+            loaded
+        });
+        Ok((loaded, last))
     }
 }
 
-/// The form that the keyring opens. What cqrs-es does not carry (position, time) no aggregate reads.
 fn recorded<A: Decide>(event: SerializedEvent) -> Recorded {
+    let version = i64::try_from(event.sequence).unwrap_or(i64::MAX);
+    let aggregate = AggregateRef { id: event.aggregate_id, version };
+    bare::<A>(aggregate, event.event_type, event.event_version, event.payload)
+}
+
+/// The form that the keyring opens. What cqrs-es does not carry (position, time) no aggregate reads.
+fn bare<A: Decide>(
+    aggregate: AggregateRef,
+    event_type: String,
+    event_version: String,
+    data: serde_json::Value,
+) -> Recorded {
     Recorded {
         position: 0,
         id: uuid::Uuid::nil(),
         at: chrono::DateTime::UNIX_EPOCH,
         room: A::Event::ROOM.to_owned(),
-        aggregate: AggregateRef {
-            id: event.aggregate_id,
-            version: i64::try_from(event.sequence).unwrap_or(i64::MAX),
-        },
-        event_type: event.event_type,
-        event_version: event.event_version,
-        data: event.payload,
+        aggregate,
+        event_type,
+        event_version,
+        data,
         scopes: Vec::new(),
         meta: Meta { actor: String::new(), correlation: String::new(), causation: String::new() },
     }

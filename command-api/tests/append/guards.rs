@@ -63,6 +63,30 @@ async fn readers_see_no_secrets_and_call_nothing() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn snapshots_are_the_command_sides_alone() -> anyhow::Result<()> {
+    let database = database().await?;
+    let statements = [
+        "select * from es.snapshot",
+        "insert into es.snapshot values ('note', '1', 1, 1, '')",
+        "update es.snapshot set sequence = 2, shape = 2, sealed = ''",
+        "delete from es.snapshot",
+    ];
+    for role in [DatabaseRole::Command, DatabaseRole::Projector, DatabaseRole::Query] {
+        let mut connection = options(&database.url, role, None)?.connect().await?;
+        for statement in statements {
+            let expected = (role != DatabaseRole::Command).then_some(DENIED);
+            let got = code(&mut connection, statement).await;
+            assert_eq!(got.as_deref(), expected, "{}: {statement}", role.name());
+        }
+        for statement in ["update es.snapshot set aggregate_id = '2'", "truncate es.snapshot"] {
+            let got = code(&mut connection, statement).await;
+            assert_eq!(got.as_deref(), Some(DENIED), "{}: {statement}", role.name());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_owner_cannot_change_events_either() -> anyhow::Result<()> {
     let database = database().await?;
     let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;

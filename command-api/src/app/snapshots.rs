@@ -1,0 +1,216 @@
+//! Snapshots: shortcuts for loading long aggregates, written beside the requests and free to vanish.
+//!
+//! A snapshot is an aggregate's state as JSON, sealed under the key of its last event: when that key is destroyed the
+//! snapshot is as unreadable as the events. It is tied to the aggregate, the sequence, the shape and the very event it
+//! was taken after, so one that was damaged, moved, or taken in a history that a restore undid does not open. Then the
+//! whole stream is read instead, and another snapshot takes its place. No snapshot makes a decision stale: what was
+//! decided on is named by its sequence in the append, wherever the state came from.
+
+use std::sync::Arc;
+
+use shared::problem::Problem;
+use shared::seal::{DataKey, Mark};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{App, Loaded};
+use crate::aggregate::Decide;
+
+/// So many events after the last snapshot another one is due. Reading that many costs about what one small load
+/// costs anyway, and writing one costs about as much as ten events (`./dev bench load`).
+const EVERY: i64 = 200;
+/// How many are written at once by this process. One more is dropped: the next command or load asks again.
+const AT_ONCE: u32 = 2;
+
+/// When snapshots are due, and how many are being written.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    every: i64,
+    writing: Arc<Semaphore>,
+}
+
+/// A row of `es.snapshot`.
+pub(super) struct Stored {
+    pub(super) sequence: i64,
+    pub(super) shape: i32,
+    pub(super) sealed: Vec<u8>,
+}
+
+/// Why a snapshot is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("it is of another release's shape")]
+    Shape,
+    #[error("the log does not reach to its sequence")]
+    Beyond,
+    #[error("it was changed, or taken in another history")]
+    Forged,
+    #[error("it does not hold what its shape says")]
+    Form,
+    #[error("its key was destroyed")]
+    Erased,
+}
+
+/// What is written: a state in place of a row that is of no use, or of any older one.
+struct New {
+    aggregate_type: &'static str,
+    id: String,
+    sequence: i64,
+    shape: i32,
+    /// The state, and its last event's mark; `None` when there is nothing to keep.
+    content: Option<(Vec<u8>, Mark)>,
+    instead_of: Option<(Stored, Unusable)>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self::every(EVERY)
+    }
+}
+
+impl Snapshots {
+    /// One is due after so many events.
+    pub fn every(events: i64) -> Self {
+        Self { every: events, writing: Arc::new(Semaphore::new(AT_ONCE as usize)) }
+    }
+
+    /// Whether `sequence` is far enough beyond the last snapshot.
+    pub(super) fn is_due(&self, last: i64, sequence: i64) -> bool {
+        sequence - last >= self.every
+    }
+
+    /// Waits until none is being written.
+    pub async fn settled(&self) {
+        drop(self.writing.acquire_many(AT_ONCE).await);
+    }
+
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.writing).try_acquire_owned().ok()
+    }
+}
+
+impl Stored {
+    pub(super) async fn find<A: Decide>(app: &App, id: &str) -> Result<Option<Self>, Problem> {
+        let row = sqlx::query_as!(
+            Stored,
+            "select sequence, shape, sealed from es.snapshot where aggregate_type = $1 and aggregate_id = $2",
+            A::TYPE,
+            id
+        );
+        Ok(row.fetch_optional(&app.pool).await?)
+    }
+
+    /// The state, if this was taken after the event of that mark.
+    pub(super) fn open<A: Decide>(&self, id: &str, mark: &Mark, key: &DataKey) -> Result<A, Unusable> {
+        let about = about(A::TYPE, id, self.sequence, self.shape, mark);
+        let plain = key.open_bytes(&about, &self.sealed).ok_or(Unusable::Forged)?;
+        serde_json::from_slice(&plain).map_err(|_| Unusable::Form)
+    }
+}
+
+impl App {
+    /// Has a snapshot written when one is due; nobody waits for it. `last` is the mark of the last event.
+    pub(super) fn offer_snapshot<A: Decide>(&self, id: &str, loaded: &mut Loaded<A>, last: Option<Mark>) {
+        if last.is_some() && !loaded.erased && self.snapshots.is_due(loaded.snapshot, loaded.sequence) {
+            self.write_snapshot(id, loaded, last, None);
+        }
+    }
+
+    /// Has one written in place of one that is of no use.
+    pub(super) fn replace_snapshot<A: Decide>(
+        &self,
+        id: &str,
+        loaded: &mut Loaded<A>,
+        last: Option<Mark>,
+        stored: (Stored, Unusable),
+    ) {
+        self.write_snapshot(id, loaded, last.filter(|_| !loaded.erased), Some(stored));
+    }
+
+    fn write_snapshot<A: Decide>(
+        &self,
+        id: &str,
+        loaded: &mut Loaded<A>,
+        last: Option<Mark>,
+        instead_of: Option<(Stored, Unusable)>,
+    ) {
+        let Some(permit) = self.snapshots.permit() else { return };
+        // Should it fail, the next one is tried after as many events again, or when this is loaded anew.
+        loaded.snapshot = loaded.sequence;
+        let json = serde_json::to_vec(&loaded.state).expect("an aggregate is plain data with string keys");
+        let new = New {
+            aggregate_type: A::TYPE,
+            id: id.to_owned(),
+            sequence: loaded.sequence,
+            shape: A::SHAPE,
+            content: last.map(|mark| (json, mark)),
+            instead_of,
+        };
+        let app = self.clone();
+        tokio::spawn(async move {
+            if let Err(cause) = app.put_snapshot(new).await {
+                tracing::warn!(?cause, "A snapshot could not be written");
+            }
+            drop(permit);
+        });
+    }
+
+    async fn put_snapshot(&self, new: New) -> Result<(), Problem> {
+        let key = match &new.content {
+            Some((_, mark)) => self.keyring.key(&mark.holder).await?,
+            None => None,
+        };
+        let changed = match (&new.content, key) {
+            (Some((json, mark)), Some(key)) => self.upsert(&new, &seal(&new, json, mark, &key)).await?,
+            // Gone for ever, or nothing that could be kept: then what is there is of no use to anybody.
+            (Some(_) | None, _) => self.remove(&new).await?,
+        };
+        // Whoever changed the row says so; others who found it at the same time do not.
+        if let Some((stored, why)) = &new.instead_of
+            && changed
+            && *why != Unusable::Erased
+        {
+            tracing::warn!(aggregate = new.aggregate_type, id = new.id, sequence = stored.sequence, %why,
+                "A snapshot was of no use, and was replaced");
+        }
+        Ok(())
+    }
+
+    /// Takes the place of an older snapshot, never of a newer one; and of the one found to be of no use.
+    async fn upsert(&self, new: &New, sealed: &[u8]) -> Result<bool, Problem> {
+        let useless = new.instead_of.as_ref().map(|(stored, _)| stored.sealed.as_slice());
+        let done = sqlx::query!(
+            "insert into es.snapshot as s (aggregate_type, aggregate_id, sequence, shape, sealed)
+             values ($1, $2, $3, $4, $5)
+             on conflict (aggregate_type, aggregate_id) do update
+               set sequence = excluded.sequence, shape = excluded.shape, sealed = excluded.sealed
+             where s.sequence < excluded.sequence or s.sealed = $6",
+            new.aggregate_type,
+            new.id,
+            new.sequence,
+            new.shape,
+            sealed,
+            useless
+        );
+        Ok(done.execute(&self.pool).await?.rows_affected() > 0)
+    }
+
+    async fn remove(&self, new: &New) -> Result<bool, Problem> {
+        let Some((useless, _)) = &new.instead_of else { return Ok(false) };
+        let done = sqlx::query!(
+            "delete from es.snapshot where aggregate_type = $1 and aggregate_id = $2 and sealed = $3",
+            new.aggregate_type,
+            new.id,
+            useless.sealed
+        );
+        Ok(done.execute(&self.pool).await?.rows_affected() > 0)
+    }
+}
+
+fn seal(new: &New, json: &[u8], mark: &Mark, key: &DataKey) -> Vec<u8> {
+    key.seal_bytes(&about(new.aggregate_type, &new.id, new.sequence, new.shape, mark), json)
+}
+
+/// What a snapshot is tied to. Ids and types have no slash, and no event's data is about a `snapshot`.
+fn about(aggregate_type: &str, id: &str, sequence: i64, shape: i32, last: &Mark) -> String {
+    format!("snapshot/{aggregate_type}/{id}/{sequence}/{shape}/{}", last.nonce)
+}

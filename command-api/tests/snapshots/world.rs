@@ -1,0 +1,167 @@
+//! A person with a notebook, and apps that remember nothing of each other over one database.
+
+use chrono::TimeDelta;
+use command_api::app::{App, Ask, Cache, Loaded, Parts, Snapshots};
+use command_api::notebooks::{Notebook, NotebookCommand};
+use command_api::notes::{Note, NoteCommand};
+use command_api::service::{self, Running, Setup};
+use command_api::sessions::{Session, SessionCommand, Throttle};
+use command_api::users::Registration;
+use servers::testing::{self, TestDatabase};
+use shared::auth::Caller;
+use shared::clock::{Clock, random};
+use shared::id::{SessionId, UserId};
+use shared::lifecycle::Shutdown;
+use shared::seal::{Keyring, MasterKey};
+use sqlx::PgPool;
+
+/// What the title of every note begins with.
+pub(crate) const CANARY: &str = "Canary7f3a";
+
+pub(crate) struct World {
+    pub(crate) owner: PgPool,
+    pub(crate) notebook: String,
+    running: Running,
+    caller: Caller,
+    _shutdown: Shutdown,
+    _database: TestDatabase,
+}
+
+/// A row of `es.snapshot`.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Row {
+    pub(crate) sequence: i64,
+    pub(crate) shape: i32,
+    pub(crate) sealed: Vec<u8>,
+}
+
+pub(crate) fn master() -> MasterKey {
+    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
+}
+
+pub(crate) fn retitle(number: usize) -> NoteCommand {
+    NoteCommand::Retitle { title: format!("{CANARY} {number}").try_into().expect("a title") }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let template = format!("es_{}", shared::migrate::fingerprint());
+        let migrate = async |url: String| shared::migrate::migrate(&url, &master()).await;
+        let database = testing::database(&template, migrate).await.expect("a database");
+        let shutdown = Shutdown::new();
+        let setup = Setup {
+            database_url: database.url.clone(),
+            nats: None,
+            master: master(),
+            clock: Clock::System,
+            registration: Registration::Open,
+            throwaway: true,
+        };
+        let running = service::start(setup, &shutdown).await.expect("it starts");
+        let caller = log_in(&running.app).await;
+        let owner = PgPool::connect(&database.url).await.expect("the owner may always connect");
+        let notebook = String::new();
+        let mut world = Self { owner, notebook, running, caller, _shutdown: shutdown, _database: database };
+        world.notebook = world.another_notebook().await;
+        world
+    }
+
+    pub(crate) async fn another_notebook(&self) -> String {
+        let id = Clock::System.new_id().to_string();
+        let name = "Lab".to_owned().try_into().expect("a name");
+        let create = NotebookCommand::Create { owner: self.caller.user, name };
+        let made = self.app(1_000).execute::<Notebook>(&self.ask(), &id, vec![create], &()).await;
+        made.expect("it is made");
+        id
+    }
+
+    /// An app that takes a snapshot after so many events, with nothing in memory.
+    pub(crate) fn app(&self, every: i64) -> App {
+        let app = &self.running.app;
+        App::new(Parts {
+            log: app.log.clone(),
+            pool: app.pool.clone(),
+            keyring: Keyring::new(master(), app.pool.clone()),
+            keys: app.keys.clone(),
+            issuer: app.issuer.clone(),
+            verifier: app.verifier.clone(),
+            passwords: app.passwords.clone(),
+            throttle: Throttle::default(),
+            clock: app.clock,
+            cache: Cache::default(),
+            snapshots: Snapshots::every(every),
+            epoch: app.epoch.clone(),
+            registration: app.registration,
+        })
+    }
+
+    pub(crate) fn ask(&self) -> Ask {
+        ask(Some(self.caller))
+    }
+
+    /// A new note with so many events.
+    pub(crate) async fn note(&self, app: &App, events: usize) -> String {
+        let note = Clock::System.new_id().to_string();
+        let title = CANARY.to_owned().try_into().expect("a title");
+        let notebook_id = self.notebook.parse().expect("an id");
+        let create = std::iter::once(NoteCommand::Create { notebook_id, title });
+        self.change(app, &note, create.chain((1..events).map(retitle)).collect()).await;
+        note
+    }
+
+    pub(crate) async fn change(&self, app: &App, note: &str, commands: Vec<NoteCommand>) {
+        app.execute::<Note>(&self.ask(), note, commands, &()).await.expect("the owner may");
+    }
+
+    pub(crate) async fn row(&self, note: &str) -> Option<Row> {
+        sqlx::query_as("select sequence, shape, sealed from es.snapshot where aggregate_id = $1")
+            .bind(note)
+            .fetch_optional(&self.owner)
+            .await
+            .expect("the owner may read it")
+    }
+
+    pub(crate) async fn as_owner(&self, statements: &[&str], note: &str) {
+        let mut connection = self.owner.acquire().await.expect("a connection");
+        for statement in statements {
+            let query = sqlx::query(statement);
+            let query = if statement.contains("$1") { query.bind(note) } else { query };
+            query.execute(&mut *connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+    }
+
+    /// Loads anew, and sees that the snapshot changes nothing; what was loaded.
+    pub(crate) async fn agrees(&self, app: &App, note: &str) -> Loaded<Note> {
+        let loaded = app.load::<Note>(note).await.expect("it loads");
+        let whole = app.load_whole::<Note>(note).await.expect("it loads");
+        assert_eq!(Loaded { snapshot: 0, ..loaded.clone() }, whole);
+        app.snapshots.settled().await;
+        loaded
+    }
+}
+
+fn ask(caller: Option<Caller>) -> Ask {
+    Ask {
+        caller,
+        actor: "ada".to_owned(),
+        remembered: "ada".to_owned(),
+        key: None,
+        if_match: None,
+        correlation: "c".to_owned(),
+        causation: "c".to_owned(),
+        target: "POST /here".to_owned(),
+    }
+}
+
+async fn log_in(app: &App) -> Caller {
+    let (user_id, session) = (UserId(Clock::System.new_id()), SessionId(Clock::System.new_id()));
+    let open = SessionCommand::Open {
+        user_id,
+        device: None,
+        address: None,
+        refresh: random::<32>().to_vec(),
+        expires_at: Clock::System.now() + TimeDelta::days(1),
+    };
+    app.execute::<Session>(&ask(None), &session.to_string(), vec![open], &()).await.expect("it opens");
+    app.verifier.verify(&app.issuer.issue(user_id, session).0).expect("a good token")
+}
