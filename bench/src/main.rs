@@ -1,6 +1,7 @@
 //! Measures Daybook against what it could have been built from instead, on the same machine in the same minute.
 
 mod append;
+mod load;
 mod measure;
 mod rebuild;
 mod report;
@@ -54,6 +55,21 @@ enum What {
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
     },
+    /// Loads one long aggregate: from its first event, and from a snapshot.
+    Load {
+        /// Print the figures as one line of JSON, the last of standard output.
+        #[arg(long)]
+        json: bool,
+        /// How many events the aggregate has.
+        #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(i64).range(200..))]
+        events: i64,
+        /// How often it is loaded in each way.
+        #[arg(long, default_value_t = 20)]
+        times: usize,
+        /// Where the server's files are put for the time of the measurement; must be a disk, not memory.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        folder: std::path::PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -68,6 +84,11 @@ async fn main() -> anyhow::Result<()> {
         What::Rebuild { json, events, rounds, folder } => {
             let pairs = rebuild::run(&rebuild::Plan { events, rounds, folder }).await?;
             say(&report::rebuild(&pairs, json));
+            Ok(())
+        }
+        What::Load { json, events, times, folder } => {
+            let ways = load::run(&load::Plan { events, times, folder }).await?;
+            say(&if json { load::json(events, &ways) } else { load::table(events, &ways) });
             Ok(())
         }
     }
