@@ -3,7 +3,7 @@
 //! Both are loaded from the read tables when first needed and kept up by the feed. A loaded row may be ahead of the feed,
 //! so each remembers the position it was true at, and older news do not undo it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use shared::access::Role;
 use shared::domain::Event;
@@ -54,6 +54,9 @@ pub(super) struct Known {
     people: HashMap<UserId, Person>,
     viewers: HashMap<NotebookId, HashSet<UserId>>,
     places: HashMap<NoteId, Place>,
+    /// Roles given by events that the feed has yet to come to. A loaded place may be ahead of the feed, in a notebook
+    /// that is newer than what the feed knows.
+    ahead: BTreeMap<i64, Change>,
 }
 
 impl Change {
@@ -132,6 +135,24 @@ impl Known {
         }
         let roles = loaded.rows.iter().copied().collect();
         self.people.insert(user, Person { roles, as_of: loaded.as_of });
+        for (position, change) in self.ahead.clone().split_off(&(loaded.as_of + 1)) {
+            self.apply(position, change);
+        }
+    }
+
+    /// Takes in the roles that events give which the feed has yet to come to.
+    pub(super) fn foresee(&mut self, changes: &[(i64, Change)]) {
+        for (position, change) in changes {
+            if matches!(change, Change::Role(..)) {
+                self.apply(*position, *change);
+                self.ahead.insert(*position, *change);
+            }
+        }
+    }
+
+    /// The feed has come to a position: nothing up to there is ahead of it.
+    pub(super) fn reached(&mut self, position: i64) {
+        self.ahead = self.ahead.split_off(&(position + 1));
     }
 
     /// Lets a person go whose last socket has closed.
@@ -243,5 +264,54 @@ impl Access for Known {
 
     fn notebook_of(&self, note: NoteId) -> Option<NotebookId> {
         self.places.get(&note)?.notebook
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::visibility::sees;
+    use uuid::Uuid;
+
+    const ADA: UserId = UserId(Uuid::from_u128(1));
+    const BOB: UserId = UserId(Uuid::from_u128(2));
+    const NEW: NotebookId = NotebookId(Uuid::from_u128(3));
+    const NOTE: NoteId = NoteId(Uuid::from_u128(4));
+
+    /// The feed is at 5; that the note stands in a notebook of 8 was loaded at 9.
+    fn ahead() -> (Known, Subject) {
+        let mut known = Known::default();
+        known.admit(ADA, &Loaded { rows: Vec::new(), as_of: 5 });
+        known.place(&Loaded { rows: vec![(NOTE, Some(NEW))], as_of: 9 });
+        let subject = Subject { scopes: Vec::new(), resource: Resource::Note(NOTE), left: Vec::new() };
+        (known, subject)
+    }
+
+    #[test]
+    fn a_note_that_will_be_in_a_newer_notebook_of_mine_is_seen_before_the_feed_comes_there() {
+        let (mut known, subject) = ahead();
+        assert!(!sees(&known, ADA, &subject));
+        known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner))]);
+        assert!(sees(&known, ADA, &subject));
+    }
+
+    #[test]
+    fn who_comes_meanwhile_sees_it_too_and_a_stranger_does_not() {
+        let (mut known, subject) = ahead();
+        known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner))]);
+        known.dismiss(ADA);
+        known.admit(ADA, &Loaded { rows: Vec::new(), as_of: 6 });
+        known.admit(BOB, &Loaded { rows: Vec::new(), as_of: 6 });
+        assert!(sees(&known, ADA, &subject));
+        assert!(!sees(&known, BOB, &subject));
+    }
+
+    #[test]
+    fn what_the_feed_has_reached_is_forgotten() {
+        let (mut known, _) = ahead();
+        known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner)), (9, Change::Place(NOTE, NEW))]);
+        assert_eq!(known.ahead.len(), 1, "places are loaded as they are");
+        known.reached(8);
+        assert!(known.ahead.is_empty());
     }
 }

@@ -118,14 +118,20 @@ impl Hub {
         notes.into_iter().filter(|note| !state.known.knows_note(*note)).collect()
     }
 
-    /// Takes in where notes stand; false when the ring cannot bring it up to date, so that it must be loaded again.
-    pub(super) fn place(&self, loaded: &Loaded<(NoteId, Option<NotebookId>)>) -> bool {
+    /// Takes in where notes stand, and what the events between the feed and then change; false when the ring cannot bring
+    /// it up to date, so that it must be loaded again.
+    pub(super) fn place(
+        &self,
+        loaded: &Loaded<(NoteId, Option<NotebookId>)>,
+        ahead: &[(i64, Change)],
+    ) -> bool {
         let mut state = self.state();
         if state.ring.after(loaded.as_of).is_none() {
             return false;
         }
         state.shrink(self.places);
         state.known.place(loaded);
+        state.known.foresee(ahead);
         state.replay(loaded.as_of);
         true
     }
@@ -137,6 +143,7 @@ impl Hub {
             state.push(Arc::new(event));
         }
         state.ring.pass_over(up_to);
+        state.known.reached(up_to);
         state.shrink(self.places);
     }
 

@@ -26,9 +26,11 @@ use std::time::Duration;
 use axum::extract::FromRef;
 use shared::auth::Verifier;
 use shared::clock::Clock;
+use shared::domain::notebooks::NotebookEvent;
+use shared::event::RoomEvent;
 use shared::id::NoteId;
 use shared::lifecycle::Shutdown;
-use shared::seal::Keyring;
+use shared::seal::{Keyring, SealError};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -36,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::watermark::Watermark;
+use access::Change;
 use hub::Hub;
 
 /// How often rows are loaded again when the feed ran away from them meanwhile.
@@ -144,11 +147,30 @@ impl Live {
         }
         for _ in 0..LOADS {
             let places = load::places(&self.pool, &unknown).await?;
-            if self.hub.place(&places) {
+            let ahead = self.roles_up_to(places.as_of).await?;
+            if self.hub.place(&places, &ahead) {
                 return Ok(());
             }
         }
         Err(behind())
+    }
+
+    /// What events change that the feed has yet to come to, as far as it concerns notebooks: places that were loaded may
+    /// be in one of those.
+    async fn roles_up_to(&self, position: i64) -> Result<Vec<(i64, Change)>, sqlx::Error> {
+        let (_, reached) = self.hub.position();
+        if position <= reached {
+            return Ok(Vec::new());
+        }
+        let mut stored = shared::stored::after(&self.pool, reached, position - reached).await?;
+        stored.retain(|event| event.room == NotebookEvent::ROOM);
+        let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
+            SealError::Database(error) => error,
+            other @ (SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. }) => {
+                sqlx::Error::Protocol(other.to_string())
+            }
+        })?;
+        Ok(opened.iter().map(|event| (event.recorded.position, Change::of(event))).collect())
     }
 }
 
