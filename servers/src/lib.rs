@@ -9,5 +9,5 @@ pub mod nats;
 pub mod postgres;
 pub mod programs;
 pub mod testing;
-mod until;
+pub mod until;
 mod user;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 /// Asks `probe` every 20 ms until it gives a value; fails when it fails, or after `limit`.
-pub(crate) async fn until<T>(
+pub async fn until<T>(
     limit: Duration,
     what: &str,
     mut probe: impl AsyncFnMut() -> Result<Option<T>>,
