@@ -2,6 +2,7 @@
 //!
 //! `./dev test` builds the programs first; with plain cargo, `cargo build --workspace --bins` does.
 
+pub mod fire;
 pub mod service;
 
 use std::fs::File;
@@ -140,13 +141,12 @@ fn logged(data: &Path) -> String {
     std::fs::read_to_string(data.join("log")).unwrap_or_default()
 }
 
-/// A program of the workspace, which stands beside the folder of the test executables.
+/// A program of the workspace, which stands beside this one, or beside the folder of the test executables.
 pub fn executable(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("a test stands in target/<profile>/deps")?;
-    let program = folder.join(name);
-    ensure!(program.is_file(), "{} is not there; build it first: cargo build -p {name}", program.display());
-    Ok(program)
+    let this = std::env::current_exe()?;
+    let mut folders = this.ancestors().skip(1).take(2);
+    let found = folders.find_map(|folder| Some(folder.join(name)).filter(|program| program.is_file()));
+    found.with_context(|| format!("{name} is not there; build it first: cargo build -p {name}"))
 }
 
 fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
