@@ -54,8 +54,10 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
         let Some(last) = stored.last().map(|event| event.position) else { return Ok(()) };
         let mut events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
         Pushed::set_aside(&mut events, load::set_aside(&live.pool, position, last).await?);
-        live.place(live.hub.unplaced(&events)).await?;
-        live.hub.push(events, last);
+        while let Err((back, unplaced)) = live.hub.push(events, last) {
+            live.place(unplaced).await?;
+            events = back;
+        }
         position = last;
     }
     Ok(())

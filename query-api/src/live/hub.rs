@@ -104,15 +104,6 @@ impl Hub {
         }
     }
 
-    /// The notes among these events of which it is not known where they stand; none while nobody is connected.
-    pub(super) fn unplaced(&self, events: &[Pushed]) -> Vec<NoteId> {
-        let state = self.state();
-        if state.sockets.is_empty() {
-            return Vec::new();
-        }
-        events.iter().filter_map(|event| state.unplaced(event)).collect::<HashSet<_>>().into_iter().collect()
-    }
-
     pub(super) fn unknown(&self, notes: Vec<NoteId>) -> Vec<NoteId> {
         let state = self.state();
         notes.into_iter().filter(|note| !state.known.knows_note(*note)).collect()
@@ -136,15 +127,23 @@ impl Hub {
         true
     }
 
-    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`.
-    pub(super) fn push(&self, events: Vec<Pushed>, up_to: i64) {
+    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`. Gives them back with the notes that must
+    /// be placed first; asked under the lock, as somebody may have come just now. While nobody is connected none must.
+    pub(super) fn push(&self, events: Vec<Pushed>, up_to: i64) -> Result<(), (Vec<Pushed>, Vec<NoteId>)> {
         let mut state = self.state();
+        if !state.sockets.is_empty() {
+            let unplaced: HashSet<NoteId> = events.iter().filter_map(|event| state.unplaced(event)).collect();
+            if !unplaced.is_empty() {
+                return Err((events, unplaced.into_iter().collect()));
+            }
+        }
         for event in events {
             state.push(Arc::new(event));
         }
         state.ring.pass_over(up_to);
         state.known.reached(up_to);
         state.shrink(self.places);
+        Ok(())
     }
 
     /// Seats a socket; without `roles`, only if its person is known already.
