@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use journeys::fire::{Plan, any_seed, given_seed, run};
 
-/// Ten of each kind.
-const EACH: usize = 10;
+/// Two of each kind; `./dev soak` does more.
+const EACH: usize = 2;
 /// How long it has to do without NATS.
 const OUTAGE: Duration = Duration::from_secs(5);
 
