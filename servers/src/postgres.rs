@@ -166,7 +166,10 @@ impl Postgres {
                 return Ok(None);
             };
             if leash.ended()?.is_some() {
-                self.leash = None;
+                // Not a mere drop: the watcher would take the socket's folder from the next attempt.
+                if let Some(leash) = self.leash.take() {
+                    leash.kill9().await?;
+                }
                 let said = tail(&log);
                 // After a kill -9 the server's own children take a moment to notice.
                 ensure!(said.contains("still in use"), "Postgres did not start; its log ends:\n{said}");

@@ -1,8 +1,11 @@
 //! Postgres as it is started here: reachable, restartable, and honest about foreign data.
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use servers::postgres::{Durability, Options, Postgres};
+use servers::until::until;
 use sqlx::{Connection, PgConnection};
 
 fn options(data: &Path) -> Options {
@@ -38,6 +41,35 @@ async fn data_outlives_a_kill_and_a_restart() {
     assert!(Path::new(&socket).exists());
     postgres.shutdown().await.unwrap();
     assert!(!Path::new(&socket).exists() && folder.path().join("new/postgres").exists());
+}
+
+fn signal(name: &str, pid: &str) {
+    let sent = Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "sh", name, pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[tokio::test]
+async fn what_a_killed_server_leaves_behind_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut postgres = Postgres::start(options(folder.path())).await.unwrap();
+    let mut connection = PgConnection::connect(&postgres.maintenance_url()).await.unwrap();
+    let backend: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
+    // Frozen, it does not notice that the server is gone, and keeps its memory.
+    signal("STOP", &backend.to_string());
+    postgres.kill9().await.unwrap();
+    let log = folder.path().join("server.log");
+    let refused_twice = async || {
+        let said = std::fs::read_to_string(&log)?;
+        Ok((said.matches("still in use").count() > 1).then_some(()))
+    };
+    let thaw = async {
+        until(Duration::from_secs(30), "two attempts", refused_twice).await.unwrap();
+        signal("CONT", &backend.to_string());
+    };
+    let (restarted, ()) = tokio::join!(postgres.restart(), thaw);
+    restarted.unwrap();
+    assert_eq!(answer(&postgres.maintenance_url(), "select 'well'").await, "well");
 }
 
 #[tokio::test]
