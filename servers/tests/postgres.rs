@@ -44,8 +44,8 @@ async fn data_outlives_a_kill_and_a_restart() {
 }
 
 fn signal(name: &str, pid: &str) {
-    let sent = Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "sh", name, pid]).status().unwrap();
-    assert!(sent.success());
+    let sent = Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "sh", name, pid]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to {pid}");
 }
 
 #[tokio::test]
