@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{App, Loaded};
 use crate::aggregate::Decide;
 
-/// So many events after the last snapshot another one is due. Reading that many costs about what one small load
-/// costs anyway, and writing one costs about as much as ten events (`./dev bench load`).
+/// So many events after the last snapshot another one is due; `./dev bench load` measures what reading that many
+/// costs.
 const EVERY: i64 = 200;
 /// How many are written at once by this process. One more is dropped: the next command or load asks again.
 const AT_ONCE: u32 = 2;

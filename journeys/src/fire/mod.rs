@@ -68,11 +68,6 @@ pub fn any_seed() -> u64 {
     u64::from(u32::from_le_bytes(random::<4>()))
 }
 
-/// The seed that the environment names in `DAYBOOK_SEED`, to repeat a test.
-pub fn given_seed() -> Option<u64> {
-    std::env::var_os("DAYBOOK_SEED")?.to_str()?.parse().ok()
-}
-
 /// Carries out a plan, and tells what was found; an error if the Daybook did not come through at all.
 pub async fn run(plan: Plan) -> Result<Report> {
     let mut world = World::start().await?;
