@@ -4,13 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use reqwest::StatusCode;
+use servers::until::until;
 use tokio::time::Instant;
 
-use super::carrier;
 use super::history::History;
 use super::load::Client;
 use super::sockets::Sockets;
 use super::world::World;
+use super::{LIMIT, carrier};
 
 /// How long a read of one's own write may take without NATS, in the middle.
 const READ: Duration = Duration::from_millis(500);
@@ -64,6 +66,11 @@ pub(super) async fn outage(
     sockets: &Sockets,
     lasting: Duration,
 ) -> Result<Outage> {
+    // The last fault is not to be measured too.
+    probe.step().await?;
+    for at in 0..2 {
+        read(world, probe, at).await?;
+    }
     let (begun, before) = (Instant::now(), history.count());
     let (mut reads, mut arrivals) = (Vec::new(), Vec::new());
     world.nats.stop().await?;
@@ -88,10 +95,17 @@ pub(super) async fn outage(
     Ok(Outage { lasted, acknowledged, read, longest, pushed, caught_up })
 }
 
-/// Reads what the probe wrote last.
+/// Reads what the probe wrote last; whoever says that it is too early is asked again.
 async fn read(world: &World, probe: &Client, at: usize) -> Result<()> {
     let url = &world.addresses().queries[at];
-    let request = probe.http().get(format!("{url}/api/v1/notebooks?limit=1&after={}", probe.last));
-    let answer = request.bearer_auth(&probe.token).timeout(PATIENCE).send().await?;
-    answer.error_for_status().map(drop).context("an own write cannot be read without NATS")
+    let address = format!("{url}/api/v1/notebooks?limit=1&after={}", probe.last);
+    until(LIMIT, "reading an own write", async || {
+        let request = probe.http().get(&address).bearer_auth(&probe.token).timeout(PATIENCE);
+        let answer = request.send().await?;
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(None);
+        }
+        answer.error_for_status().map(|_| Some(())).context("an own write cannot be read")
+    })
+    .await
 }
