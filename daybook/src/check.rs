@@ -13,7 +13,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let workshop = workshop::open(&self.stores)?;
+        let workshop = workshop::open(&self.stores).await?;
         let report = progress::shown("Checking", &workshop.status, workshop.check()).await?;
         for difference in &report.first {
             output::line(&difference.to_string());

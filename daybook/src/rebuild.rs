@@ -12,7 +12,7 @@ pub(crate) struct Rebuild {
 
 impl Rebuild {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let workshop = workshop::open(&self.stores)?;
+        let workshop = workshop::open(&self.stores).await?;
         let position = progress::shown("Rebuilding", &workshop.status, workshop.rebuild()).await?;
         output::line(&format!("The read tables were built anew, up to position {position}."));
         Ok(())

@@ -3,7 +3,7 @@
 use projector::{Status, Workshop};
 use secrecy::ExposeSecret;
 use shared::config::Stores;
-use shared::postgres::{DatabaseRole, options, pool};
+use shared::postgres::{DatabaseRole, options, pool, reach};
 use shared::read_schema;
 use shared::seal::Keyring;
 use tokio::sync::watch;
@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use crate::running;
 
 /// Over the named database, or that of the `daybook up` that runs on the data folder.
-pub(crate) fn open(stores: &Stores) -> anyhow::Result<Workshop> {
+pub(crate) async fn open(stores: &Stores) -> anyhow::Result<Workshop> {
     let url = match &stores.database_url {
         Some(url) => url.expose_secret().to_owned(),
         None => running::read(&stores.data)?.database_url,
     };
     let keys = pool(&url, DatabaseRole::Projector, None, 2)?;
+    reach(&keys, DatabaseRole::Projector).await?;
     Ok(Workshop {
         connect: options(&url, DatabaseRole::Projector, None)?,
         schema: read_schema::name().to_owned(),
