@@ -4,13 +4,13 @@
 //! it, and only then are rows read and written. Of two engines at the same place, one waits for the other and then finds
 //! the checkpoint gone. So a batch takes effect once, however often it arrives and whoever believes to lead.
 
+mod ahead;
 pub mod checkpoint;
 pub mod error;
 mod follow;
 mod read;
 pub mod sift;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::projections::{Entry, project_all};
 use crate::quarantine::{self, Quarantine};
 use crate::status::Status;
+use ahead::{Ahead, without_skipped};
 use checkpoint::{Checkpoint, Standing, empty};
 pub use error::EngineError;
 use follow::Follower;
@@ -161,13 +162,9 @@ impl Engine {
 
     /// Folds what the log has beyond the checkpoint, up to the event at `last`.
     pub async fn catch_up_to(&mut self, last: i64) -> Result<(), EngineError> {
-        let pool = self.tools.pool.clone();
-        let mut batch = page(&pool, self.checkpoint.position, last).await?;
-        while let Some(end) = batch.last().map(|event| event.position) {
-            // The next page is read while this one is folded.
-            let (applied, next) = tokio::join!(self.apply(batch), page(&pool, end, last));
-            applied?;
-            batch = next?;
+        let mut ahead = Ahead::start(&self.tools, self.checkpoint.position, last);
+        while let Some(batch) = ahead.next().await? {
+            self.fold(batch).await?;
         }
         Ok(())
     }
@@ -176,15 +173,21 @@ impl Engine {
     /// release can read.
     pub async fn apply(&mut self, batch: Vec<Recorded>) -> Result<(), EngineError> {
         let batch = self.read(batch).await?;
+        self.fold(batch).await
+    }
+
+    async fn read(&self, batch: Vec<Recorded>) -> Result<Batch, EngineError> {
+        let after = self.checkpoint.position;
+        let last = batch.last().map_or(after, |event| event.position);
+        let batch = without_skipped(&self.tools.pool, after, last, batch).await?;
+        Ok(read(&self.tools.keyring, last, batch).await?)
+    }
+
+    async fn fold(&mut self, batch: Batch) -> Result<(), EngineError> {
         if batch.last > self.checkpoint.position {
             self.write(batch.last, &batch.entries).await?;
         }
         batch.fault.map_or(Ok(()), |fault| Err(EngineError::Fault(fault)))
-    }
-
-    async fn read(&self, batch: Vec<Recorded>) -> Result<Batch, EngineError> {
-        let (last, batch) = self.without_skipped(batch).await?;
-        Ok(read(&self.tools.keyring, last, batch).await?)
     }
 
     /// Looks at the log's end and its epoch; whether the epoch is another one than before.
@@ -204,25 +207,6 @@ impl Engine {
 
     fn follow(&self) -> Follower {
         Follower::start(self.tools.nats.clone(), self.epoch.clone(), self.tools.status.subscribe())
-    }
-
-    /// The last position of a batch, and its events without those that an operator decided to skip.
-    async fn without_skipped(&self, mut batch: Vec<Recorded>) -> Result<(i64, Vec<Recorded>), EngineError> {
-        let Some(last) = batch.last().map(|event| event.position) else {
-            return Ok((self.checkpoint.position, batch));
-        };
-        let skipped = sqlx::query_scalar!(
-            "select position from es.skip where position > $1 and position <= $2",
-            self.checkpoint.position,
-            last
-        )
-        .fetch_all(&self.tools.pool)
-        .await?;
-        if !skipped.is_empty() {
-            let skipped: HashSet<i64> = skipped.into_iter().collect();
-            batch.retain(|event| !skipped.contains(&event.position));
-        }
-        Ok((last, batch))
     }
 
     async fn write(&mut self, position: i64, batch: &[Entry]) -> Result<(), EngineError> {
@@ -303,12 +287,6 @@ async fn report(status: watch::Receiver<Status>) -> Infallible {
             tracing::info!(position, head, remaining, "Building the read tables");
         }
     }
-}
-
-/// At most [`BATCH`] events after `after`, none of them beyond `last`.
-async fn page(pool: &PgPool, after: i64, last: i64) -> sqlx::Result<Vec<Recorded>> {
-    let limit = i64::try_from(BATCH).unwrap_or(i64::MAX).min(last - after);
-    if limit > 0 { stored::after(pool, after, limit).await } else { Ok(Vec::new()) }
 }
 
 async fn current(pool: &PgPool) -> Result<EpochId, EngineError> {
