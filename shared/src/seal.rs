@@ -43,10 +43,10 @@ pub struct DataKey(Arc<SecretBox<[u8; 32]>>);
 /// A payload as it is stored: `k` names the holder, `n` is the nonce, `c` the ciphertext, both in base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sealed {
-    k: String,
-    n: String,
-    c: String,
+struct Sealed<'p> {
+    k: &'p str,
+    n: &'p str,
+    c: &'p str,
 }
 
 /// Why something could not be opened.
@@ -128,16 +128,16 @@ impl DataKey {
         let plain = serde_json::to_vec(data).expect("a JSON value always serializes");
         let bytes = encrypt(self.0.expose_secret(), &plain, about.as_bytes());
         let (nonce, cipher) = bytes.split_at(NONCE);
-        let sealed = Sealed { k: holder.to_owned(), n: BASE64.encode(nonce), c: BASE64.encode(cipher) };
+        let sealed = Sealed { k: holder, n: &BASE64.encode(nonce), c: &BASE64.encode(cipher) };
         to_raw_value(&sealed).expect("three strings always serialize")
     }
 
-    fn open(&self, about: &str, sealed: &Sealed) -> Option<Value> {
-        let mut bytes = BASE64.decode(&sealed.n).ok()?;
+    fn open(&self, about: &str, sealed: &Sealed<'_>) -> Option<Value> {
+        let mut bytes = BASE64.decode(sealed.n).ok()?;
         if bytes.len() != NONCE {
             return None;
         }
-        bytes.extend(BASE64.decode(&sealed.c).ok()?);
+        bytes.extend(BASE64.decode(sealed.c).ok()?);
         let plain = decrypt(self.0.expose_secret(), &bytes, about.as_bytes())?;
         serde_json::from_slice(&plain).ok()
     }
@@ -159,7 +159,7 @@ pub struct Mark {
 
 /// The mark of a stored payload; `None` when it is in clear.
 pub fn mark(payload: &Value) -> Option<Mark> {
-    sealed(payload).map(|sealed| Mark { holder: sealed.k, nonce: sealed.n })
+    sealed(payload).map(|sealed| Mark { holder: sealed.k.to_owned(), nonce: sealed.n.to_owned() })
 }
 
 /// Opens stored events. One per process; the one place where data becomes readable.
@@ -183,7 +183,7 @@ impl Keyring {
 
     /// The key of a holder; `None` when it was destroyed.
     pub async fn key(&self, holder: &str) -> Result<Option<DataKey>, SealError> {
-        Ok(self.keys(HashSet::from([holder.to_owned()])).await?.remove(holder))
+        Ok(self.keys(HashSet::from([holder])).await?.remove(holder))
     }
 
     /// Keeps a key that was just made and recorded.
@@ -210,23 +210,18 @@ impl Keyring {
         &self,
         stored: Vec<Recorded>,
     ) -> Result<Vec<Result<Opened, Box<Unopened>>>, SealError> {
-        let sealed: Vec<Option<Sealed>> = stored.iter().map(|event| sealed(&event.data)).collect();
-        let holders = sealed.iter().flatten().map(|sealed| sealed.k.clone()).collect();
+        let holders = stored.iter().filter_map(|event| sealed(&event.data)).map(|sealed| sealed.k).collect();
         let keys = self.keys(holders).await?;
-        Ok(stored
-            .into_iter()
-            .zip(sealed)
-            .map(|(event, sealed)| open(event, sealed.as_ref(), &keys))
-            .collect())
+        Ok(stored.into_iter().map(|event| open(event, &keys)).collect())
     }
 
-    async fn keys(&self, holders: HashSet<String>) -> Result<HashMap<String, DataKey>, SealError> {
+    async fn keys(&self, holders: HashSet<&str>) -> Result<HashMap<String, DataKey>, SealError> {
         let mut found = HashMap::with_capacity(holders.len());
         let mut missing = Vec::new();
         for holder in holders {
-            match self.kept.get(&holder).await {
-                Some(key) => _ = found.insert(holder, key),
-                None => missing.push(holder),
+            match self.kept.get(holder).await {
+                Some(key) => _ = found.insert(holder.to_owned(), key),
+                None => missing.push(holder.to_owned()),
             }
         }
         if missing.is_empty() {
@@ -244,24 +239,20 @@ impl Keyring {
     }
 }
 
-fn sealed(data: &Value) -> Option<Sealed> {
+fn sealed(data: &Value) -> Option<Sealed<'_>> {
     // Sealed data has exactly these three members; no event's own data has a `k`.
     data.get("k").and_then(|_| Sealed::deserialize(data).ok())
 }
 
-fn open(
-    mut event: Recorded,
-    sealed: Option<&Sealed>,
-    keys: &HashMap<String, DataKey>,
-) -> Result<Opened, Box<Unopened>> {
-    let mut with = None;
-    if let Some(sealed) = sealed {
-        let Some(key) = keys.get(&sealed.k) else {
-            event.data = Value::Null;
-            return Ok(Opened { recorded: event, event: None });
-        };
-        with = Some((key, sealed));
-    }
+fn open(mut event: Recorded, keys: &HashMap<String, DataKey>) -> Result<Opened, Box<Unopened>> {
+    let payload = event.data.take();
+    let with = if let Some(sealed) = sealed(&payload) {
+        let Some(key) = keys.get(sealed.k) else { return Ok(Opened { recorded: event, event: None }) };
+        Some((key, sealed))
+    } else {
+        event.data = payload;
+        None
+    };
     match read(&mut event, with) {
         Ok(parsed) => Ok(Opened { recorded: event, event: Some(parsed) }),
         Err(why) => Err(Box::new(Unopened { recorded: event, why })),
@@ -270,7 +261,7 @@ fn open(
 
 /// Opens the data in place, lifts it to today's form, and reads it. A type or version of a newer release is told first:
 /// what else may be wrong with it is not ours to judge.
-fn read(event: &mut Recorded, key: Option<(&DataKey, &Sealed)>) -> Result<Event, SealError> {
+fn read(event: &mut Recorded, key: Option<(&DataKey, Sealed<'_>)>) -> Result<Event, SealError> {
     let position = event.position;
     let unreadable = |source| SealError::Unreadable { position, source };
     if !Event::knows(&event.event_type) {
@@ -278,7 +269,7 @@ fn read(event: &mut Recorded, key: Option<(&DataKey, &Sealed)>) -> Result<Event,
     }
     if let Some((key, sealed)) = key {
         let about = about(&event.event_type, &event.aggregate.id, event.aggregate.version);
-        event.data = key.open(&about, sealed).ok_or(SealError::Forged(position))?;
+        event.data = key.open(&about, &sealed).ok_or(SealError::Forged(position))?;
     }
     let (version, data) = upcast(&event.event_type, take(&mut event.event_version), event.data.take());
     event.event_version = version;
@@ -345,7 +336,7 @@ mod tests {
     #[test]
     fn a_short_nonce_or_a_cut_ciphertext_is_refused() {
         let (key, _) = master().make("note:1");
-        let wrong = Sealed { k: "note:1".to_owned(), n: BASE64.encode([0; 3]), c: String::new() };
+        let wrong = Sealed { k: "note:1", n: &BASE64.encode([0; 3]), c: "" };
         assert_eq!(key.open("x", &wrong), None);
         assert!(master().unwrap("note:1", &[1, 2, 3]).is_err());
     }

@@ -20,14 +20,15 @@ pub struct Stored {
     pub event_type: String,
     pub event_version: String,
     pub payload: Value,
-    pub metadata: Value,
+    pub actor: Option<String>,
+    pub correlation: Option<String>,
+    pub causation: Option<String>,
     pub scopes: Vec<String>,
     pub recorded_at: DateTime<Utc>,
 }
 
 impl From<Stored> for Recorded {
     fn from(row: Stored) -> Self {
-        let meta = |name: &str| row.metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             position: row.position,
             id: row.event_id,
@@ -35,9 +36,9 @@ impl From<Stored> for Recorded {
             // A type of a newer release has no room here; its events stop the projector by their name anyway.
             room: room_of(&row.aggregate_type).unwrap_or(&row.aggregate_type).to_owned(),
             meta: Meta {
-                actor: meta("actor"),
-                correlation: meta("correlation"),
-                causation: meta("causation"),
+                actor: row.actor.unwrap_or_default(),
+                correlation: row.correlation.unwrap_or_default(),
+                causation: row.causation.unwrap_or_default(),
             },
             aggregate: AggregateRef { id: row.aggregate_id, version: row.sequence },
             event_type: row.event_type,
@@ -53,7 +54,8 @@ pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> 
     let rows = sqlx::query_as!(
         Stored,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata, scopes, recorded_at
+                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
+                metadata->>'causation' as causation, scopes, recorded_at
            from es.event where position > $1 order by position limit $2",
         position,
         limit
@@ -66,7 +68,8 @@ pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Op
     let row = sqlx::query_as!(
         Stored,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata, scopes, recorded_at
+                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
+                metadata->>'causation' as causation, scopes, recorded_at
            from es.event where position = $1",
         position
     );

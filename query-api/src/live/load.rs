@@ -83,7 +83,9 @@ pub(super) async fn past(
     let rows = sqlx::query_as!(
         Stored,
         "select e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type,
-                e.event_version, e.payload, e.metadata, e.scopes, e.recorded_at
+                e.event_version, e.payload, e.metadata->>'actor' as actor,
+                e.metadata->>'correlation' as correlation, e.metadata->>'causation' as causation,
+                e.scopes, e.recorded_at
            from (select distinct f.position
                    from unnest($1::text[]) wanted(scope)
                   cross join lateral (select position from feed
