@@ -14,8 +14,6 @@ create table users (
   updated_at timestamptz not null,
   version bigint not null
 );
-create index users_by_name on users (username_folded);
-create index users_newest on users (created_at desc, id desc);
 
 create table sessions (
   id uuid primary key,
@@ -26,4 +24,3 @@ create table sessions (
   ended_at timestamptz,
   version bigint not null
 );
-create index sessions_of_user on sessions (user_id, opened_at desc, id desc);

@@ -9,7 +9,6 @@ create table notebooks (
   updated_at timestamptz not null,
   version bigint not null
 );
-create index notebooks_newest on notebooks (created_at desc, id desc);
 
 create table notebook_members (
   notebook_id uuid not null,
@@ -20,6 +19,3 @@ create table notebook_members (
   created_at timestamptz not null,
   primary key (notebook_id, user_id)
 );
--- A person's notebooks, newest first.
-create index notebook_members_of_user on notebook_members (user_id, created_at desc, notebook_id desc)
-  include (role);

@@ -9,5 +9,3 @@ create table notes (
   updated_at timestamptz not null,
   version bigint not null
 );
-create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
-create index notes_newest on notes (created_at desc, id desc);

@@ -1,6 +1,5 @@
 -- Which events concern which scope: how a socket that was away finds what it missed without reading the whole log.
 create table feed (
   scope text collate "C" not null,
-  position bigint not null,
-  primary key (scope, position)
+  position bigint not null
 );

@@ -35,7 +35,7 @@ impl Workshop {
         let side = format!("{}_new", self.schema);
         let live_pool = self.pool(&self.schema);
         read_schema::ensure(&live_pool, &self.schema).await?;
-        read_schema::ensure(&live_pool, &side).await?;
+        read_schema::begin(&live_pool, &side).await?;
         if skipped_since(&live_pool, &side).await? {
             tracing::info!("An event was skipped since these tables were begun; beginning again");
             self.clear(&live_pool, &side).await?;
@@ -47,6 +47,8 @@ impl Workshop {
                 "Going on from where an earlier rebuild was stopped"
             );
         }
+        self.fold(&live_pool, &mut engine, &side, i64::MAX).await?;
+        self.complete(&side).await?;
         self.fold(&live_pool, &mut engine, &side, i64::MAX).await?;
         self.swap(&live_pool, &side, &mut engine).await?;
         tracing::info!(position = engine.position(), "The new tables are in place; dropping the old");

@@ -76,14 +76,19 @@ impl Workshop {
 
     /// Connections to which names without a schema mean tables of `schema`.
     pub(crate) fn pool(&self, schema: &str) -> PgPool {
-        let options = self.connect.clone().options([("search_path", schema)]);
-        PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options)
+        connect(self.connect.clone().options([("search_path", schema)]))
+    }
+
+    /// The same for tables beside the live ones. What a crash of Postgres takes from their end is built again; the swap
+    /// is written after all of it, and waits for the disk.
+    fn side_pool(&self, schema: &str) -> PgPool {
+        connect(self.connect.clone().options([("search_path", schema), ("synchronous_commit", "off")]))
     }
 
     /// Folds into the tables of `schema`, from where they are.
     pub(crate) async fn engine(&self, schema: &str) -> Result<Engine, EngineError> {
         Engine::resume(Tools {
-            pool: self.pool(schema),
+            pool: self.side_pool(schema),
             schema: schema.to_owned(),
             keyring: self.keyring.clone(),
             nats: None,
@@ -113,16 +118,27 @@ impl Workshop {
             .await
     }
 
+    /// Gives tables beside the live ones what they need to be read. Where they are large that takes a while, and they are
+    /// to be brought forward again.
+    pub(crate) async fn complete(&self, side: &str) -> sqlx::Result<()> {
+        tracing::info!("Making the indexes");
+        read_schema::complete(&self.pool(side), side).await
+    }
+
     /// An empty schema, whatever a predecessor left there.
     pub(crate) async fn clear(&self, pool: &PgPool, schema: &str) -> sqlx::Result<()> {
         tables::retire(pool, schema).await?;
-        read_schema::ensure(pool, schema).await
+        read_schema::begin(pool, schema).await
     }
 
     /// Drops what is no longer in use.
     pub(crate) async fn sweep(&self, pool: &PgPool) {
         tables::drop_gone(pool, PATIENCE).await;
     }
+}
+
+fn connect(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options)
 }
 
 /// Work that takes longer than a day must not find its tables dropped.

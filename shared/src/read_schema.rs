@@ -19,7 +19,11 @@ pub const FILES: &[(&str, &str)] = &[
     ("0004_notes", include_str!("../../migrations/read/0004_notes.sql")),
     ("0005_feed", include_str!("../../migrations/read/0005_feed.sql")),
     ("0006_quarantine", include_str!("../../migrations/read/0006_quarantine.sql")),
+    INDEXES,
 ];
+
+/// The last of them: what only readers need, so that tables may be filled before they get it.
+const INDEXES: (&str, &str) = ("0007_indexes", include_str!("../../migrations/read/0007_indexes.sql"));
 
 /// Every projection, which is also its table, and the version of its fold.
 pub const VERSIONS: &[(&str, u32)] =
@@ -36,24 +40,50 @@ pub fn name() -> &'static str {
 }
 
 /// Makes the schema `name` unless it is there, and notes that it is in use. The pool's role is the projector's, which
-/// then owns it; the query role may read it. A schema that can be seen is complete.
+/// then owns it; the query role may read it. A schema that can be seen is complete, unless it was [`begin`]ned.
 pub async fn ensure(pool: &PgPool, name: &str) -> sqlx::Result<()> {
+    make(pool, name, FILES).await
+}
+
+/// As [`ensure`], for tables that nobody reads before they are [`complete`]d: they are filled quicker without indexes.
+pub async fn begin(pool: &PgPool, name: &str) -> sqlx::Result<()> {
+    make(pool, name, FILES.strip_suffix(&[INDEXES]).expect("it is the last")).await
+}
+
+/// Gives the tables of `name` their indexes, unless they have them.
+pub async fn complete(pool: &PgPool, name: &str) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    let has = sqlx::query_scalar!(r#"select to_regclass($1 || '.feed_pkey') is not null as "has!""#, name)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !has {
+        fill(&mut transaction, name, &[INDEXES]).await?;
+    }
+    transaction.commit().await
+}
+
+async fn make(pool: &PgPool, name: &str, files: &[(&str, &str)]) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     let new = sqlx::query_scalar!(r#"select es.make_read_schema($1) as "new!""#, name)
         .fetch_one(&mut *transaction)
         .await?;
     if new {
-        fill(&mut transaction, name).await?;
+        fill(&mut transaction, name, files).await?;
+        grant(&mut transaction, name).await?;
     }
     transaction.commit().await
 }
 
 /// Made at run time: no statement can take the name of a schema as a parameter.
-async fn fill(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+async fn fill(connection: &mut PgConnection, name: &str, files: &[(&str, &str)]) -> sqlx::Result<()> {
     connection.execute(format!("set local search_path = {name}").as_str()).await?;
-    for (_, file) in FILES {
+    for (_, file) in files {
         connection.execute(*file).await?;
     }
+    Ok(())
+}
+
+async fn grant(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
     let query = DatabaseRole::Query.name();
     let grant = format!(
         "grant usage on schema {name} to {query}; grant select on all tables in schema {name} to {query};"

@@ -50,6 +50,8 @@ impl Workshop {
     async fn compare_with(&self, live: &PgPool, side: &str) -> Result<Report, WorkshopError> {
         let mut engine = self.engine(side).await?;
         self.approach(live, side, &mut engine).await?;
+        self.complete(side).await?;
+        self.approach(live, side, &mut engine).await?;
         // The projector waits from here until there is a snapshot in which both are at one position.
         let mut pause = live.begin().await?;
         pause.execute(LOCK).await?;

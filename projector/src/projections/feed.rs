@@ -1,7 +1,6 @@
 //! Which events concern which scope. Rows are only ever added, so there is nothing to load and nothing to fold.
 
-use std::collections::BTreeSet;
-
+use shared::event::Recorded;
 use sqlx::PgConnection;
 
 use super::Entry;
@@ -18,14 +17,14 @@ impl Feed {
 
     /// The rows of a batch: every event under each of its scopes. Erased and unreadable events too: that something
     /// happened is in clear, and a socket that resumes is told of what was erased without its content.
-    pub fn rows(batch: &[Entry]) -> BTreeSet<(&str, i64)> {
-        batch
-            .iter()
-            .flat_map(|entry| {
-                let recorded = entry.recorded();
-                recorded.scopes.iter().map(|scope| (scope.as_str(), recorded.position))
-            })
-            .collect()
+    pub fn rows(batch: &[Entry]) -> Vec<(&str, i64)> {
+        let mut rows = Vec::with_capacity(2 * batch.len());
+        for recorded in batch.iter().map(Entry::recorded) {
+            let Recorded { scopes, position, .. } = recorded;
+            let firsts = scopes.iter().enumerate().filter(|(place, scope)| !scopes[..*place].contains(scope));
+            rows.extend(firsts.map(|(_, scope)| (scope.as_str(), *position)));
+        }
+        rows
     }
 
     /// Adds the rows of a batch. One that is there already is an error: a batch is applied once.
