@@ -40,7 +40,8 @@ enum What {
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
     },
-    /// Builds the read tables from a log: a batch at a time, as the projector does, against an event at a time.
+    /// Builds the read tables from a log: `daybook rebuild`, against an event at a time. Then rebuilds them while many
+    /// read everything and one writes, and holds every answer against what it has to be.
     Rebuild {
         /// Print the figures as one line of JSON, the last of standard output.
         #[arg(long)]
@@ -51,6 +52,9 @@ enum What {
         /// How often both are measured, in turn.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
+        /// How many read while the tables are rebuilt once more; 0 leaves that out.
+        #[arg(long, default_value_t = 50)]
+        readers: usize,
         /// Where the server's files are put for the time of the measurement; must be a disk, not memory.
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
@@ -81,9 +85,11 @@ async fn main() -> anyhow::Result<()> {
             say(&if json { report::json(&compared) } else { report::table(&compared) });
             Ok(())
         }
-        What::Rebuild { json, events, rounds, folder } => {
-            let pairs = rebuild::run(&rebuild::Plan { events, rounds, folder }).await?;
-            say(&report::rebuild(&pairs, json));
+        What::Rebuild { json, events, rounds, readers, folder } => {
+            let measured = rebuild::run(&rebuild::Plan { events, rounds, readers, folder }).await?;
+            say(&report::rebuild(&measured, json));
+            let wrong = measured.beside.map_or(0, |beside| beside.failed + beside.different);
+            anyhow::ensure!(wrong == 0, "{wrong} reads failed or were wrong while the tables were rebuilt");
             Ok(())
         }
         What::Load { json, events, times, folder } => {

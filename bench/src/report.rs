@@ -1,11 +1,13 @@
 //! The figures: a median of pairs each measured in the same seconds, because a machine's mood changes.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use crate::measure::{Stretch, histogram};
+use crate::rebuild::{Beside, Measured};
 
 /// Both sides with one number of writers.
 pub(crate) struct Compared {
@@ -90,10 +92,10 @@ pub(crate) fn table(compared: &[Compared]) -> String {
     table
 }
 
-/// The figures of a rebuild: each round's rates, ours and row by row.
-pub(crate) fn rebuild(pairs: &[(f64, f64)], as_json: bool) -> String {
+/// The figures of a rebuild: alone against row by row, and beside readers.
+pub(crate) fn rebuild(measured: &Measured, as_json: bool) -> String {
     let sorted = |of: fn(&(f64, f64)) -> f64| {
-        let mut values: Vec<f64> = pairs.iter().map(of).collect();
+        let mut values: Vec<f64> = measured.pairs.iter().map(of).collect();
         values.sort_unstable_by(f64::total_cmp);
         values
     };
@@ -102,17 +104,36 @@ pub(crate) fn rebuild(pairs: &[(f64, f64)], as_json: bool) -> String {
     let ratio = hundredths(median(&ratios));
     let [min, max] =
         [ratios.first(), ratios.last()].map(|value| hundredths(value.copied().unwrap_or_default()));
+    let beside = measured.beside.as_ref().map(beside);
     if as_json {
         let figures = json!({
             "ours_per_s": ours, "row_by_row_per_s": rival, "ratio": ratio, "ratio_min": min, "ratio_max": max,
-            "rounds": pairs.len(),
+            "rounds": measured.pairs.len(), "beside": beside,
         });
         return json!({ "rebuild": figures }).to_string();
     }
-    format!(
+    let mut table = format!(
         "| ours/s | row by row/s | ratio (min to max) |\n| -----: | -----------: | -----------------: |\n\
          | {ours} | {rival} | {ratio} ({min} to {max}) |"
-    )
+    );
+    for (name, value) in beside.iter().flat_map(|figures| figures.as_object().into_iter().flatten()) {
+        write!(table, "\n{name}: {value}").expect("a string takes everything");
+    }
+    table
+}
+
+fn beside(beside: &Beside) -> Value {
+    let milliseconds = |took: Duration| hundredths(took.as_secs_f64() * 1_000.0);
+    json!({
+        "readers": beside.readers,
+        "events_per_s": beside.rate.round(),
+        "reads": beside.reads,
+        "commands": beside.commands,
+        "failed": beside.failed,
+        "different": beside.different,
+        "longest_ms": milliseconds(beside.longest),
+        "longest_at_swap_ms": milliseconds(beside.longest_at_swap),
+    })
 }
 
 /// The middle of sorted values; of an even number, the middle of the two in the middle.

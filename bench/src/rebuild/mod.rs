@@ -1,22 +1,26 @@
-//! Building the read tables from the log: a batch at a time, as the projector does, against an event at a time.
+//! Building the read tables from the log: `daybook rebuild`, against an event at a time; and while they are used.
 
+mod beside;
 mod events;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use projector::Status;
 use projector::engine::checkpoint::Checkpoint;
-use projector::engine::{BATCH, Engine, Tools};
+use projector::engine::{BATCH, Tools};
 use projector::projections::{Entry, project_all};
 use projector::quarantine::Quarantine;
+use projector::{Status, Workshop};
 use servers::postgres::{Durability, Options, Postgres};
-use shared::postgres::{DatabaseRole, pool};
+use shared::postgres::{DatabaseRole, options, pool};
 use shared::seal::{Keyring, MasterKey};
 use shared::{epoch, read_schema, stored};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+pub(crate) use beside::Beside;
 
 /// What to measure.
 pub(crate) struct Plan {
@@ -24,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) events: i64,
     /// How often both are measured, in turn.
     pub(crate) rounds: u32,
+    /// How many read while the tables are rebuilt once more; 0 leaves that out.
+    pub(crate) readers: usize,
     /// Where the server's data goes.
     pub(crate) folder: PathBuf,
 }
@@ -31,8 +37,16 @@ pub(crate) struct Plan {
 /// Of how many events of ours the rival folds one: it is that much slower, and rates are compared.
 const SHARE: i64 = 10;
 
-/// The rates of each round, in events a second: ours, the rival's.
-pub(crate) async fn run(plan: &Plan) -> Result<Vec<(f64, f64)>> {
+/// What was measured.
+pub(crate) struct Measured {
+    /// The rates of each round, in events a second: ours, the rival's.
+    pub(crate) pairs: Vec<(f64, f64)>,
+    /// A rebuild while the tables were used.
+    pub(crate) beside: Option<Beside>,
+}
+
+/// Measures it all on a server of its own.
+pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     let folder = tempfile::tempdir_in(&plan.folder).context("cannot make a folder for the server")?;
     let options =
         Options { data: folder.path().to_owned(), durability: Durability::Durable, settings: Vec::new() };
@@ -42,7 +56,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<(f64, f64)>> {
     result
 }
 
-async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<(f64, f64)>> {
+async fn measure(plan: &Plan, server: &Postgres) -> Result<Measured> {
     let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
     server.create_database("log").await?;
     let url = server.url("log");
@@ -55,7 +69,7 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<(f64, f64)>> {
     for round in 1..=plan.rounds {
         // So that nobody writes out the pages that the other has changed.
         owner.execute("checkpoint").await?;
-        let ours = ours(plan, &tools(&url, &master, &format!("read_ours_{round}"))?).await?;
+        let ours = ours(plan, &workshop(&url, &master, &format!("read_ours_{round}"))?).await?;
         owner.execute("checkpoint").await?;
         let rival = rival(plan, &tools(&url, &master, &format!("read_rival_{round}"))?).await?;
         eprintln!(
@@ -69,7 +83,12 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<(f64, f64)>> {
         }
     }
     owner.close().await?;
-    Ok(pairs)
+    let mut beside = None;
+    if plan.readers > 0 {
+        let workshop = workshop(&url, &master, read_schema::name())?;
+        beside = Some(beside::run(&url, &master, workshop, plan.readers).await?);
+    }
+    Ok(Measured { pairs, beside })
 }
 
 fn tools(url: &str, master: &MasterKey, schema: &str) -> Result<Tools> {
@@ -83,13 +102,20 @@ fn tools(url: &str, master: &MasterKey, schema: &str) -> Result<Tools> {
     })
 }
 
-async fn ours(plan: &Plan, tools: &Tools) -> Result<f64> {
-    let mut engine = Engine::resume(tools.clone()).await?;
+fn workshop(url: &str, master: &MasterKey, schema: &str) -> Result<Workshop> {
+    Ok(Workshop {
+        connect: options(url, DatabaseRole::Projector, None)?,
+        schema: schema.to_owned(),
+        keyring: Keyring::new(master.clone(), pool(url, DatabaseRole::Projector, None, 2)?),
+        status: watch::Sender::new(Status::default()),
+    })
+}
+
+async fn ours(plan: &Plan, workshop: &Workshop) -> Result<f64> {
     let begun = Instant::now();
-    engine.catch_up().await?;
-    let rate = rate(plan.events, begun);
-    ensure!(engine.position() == plan.events, "ours came to {} only", engine.position());
-    tools.pool.close().await;
+    let position = workshop.rebuild().await?;
+    let rate = rate(plan.events, begun.elapsed());
+    ensure!(position == plan.events, "ours came to {position} only");
     Ok(rate)
 }
 
@@ -103,7 +129,7 @@ async fn rival(plan: &Plan, tools: &Tools) -> Result<f64> {
     while at.position < last {
         at = page(&tools.pool, &tools.keyring, &at, epoch.as_str(), last).await?;
     }
-    let rate = rate(last, begun);
+    let rate = rate(last, begun.elapsed());
     tools.pool.close().await;
     Ok(rate)
 }
@@ -128,6 +154,6 @@ async fn page(
     Ok(next)
 }
 
-fn rate(events: i64, begun: Instant) -> f64 {
-    f64::from(i32::try_from(events).unwrap_or(i32::MAX)) / begun.elapsed().as_secs_f64()
+fn rate(events: i64, took: Duration) -> f64 {
+    f64::from(i32::try_from(events).unwrap_or(i32::MAX)) / took.as_secs_f64()
 }
