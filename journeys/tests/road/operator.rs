@@ -1,12 +1,14 @@
 //! What an operator does while people work: `daybook check` and `daybook rebuild`.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
+use shared::read_schema;
+use sqlx::{Connection, PgConnection, PgPool};
 
-use super::program::{Program, program};
+use super::program::{Program, program, until};
 use super::{NOTE, NOTEBOOK, ada_writes, folder};
 
 const READERS: usize = 20;
@@ -74,7 +76,7 @@ async fn a_row_changed_by_hand_is_named_and_mended() {
     daybook.get(&format!("/notes/{NOTE}?after={position}"), &token).await;
     assert!(run("check", data.path()).await.0);
     let mut owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
-    let change = format!("update {}.notes set title = 'By hand'", shared::read_schema::name());
+    let change = format!("update {}.notes set title = 'By hand'", read_schema::name());
     sqlx::query(&change).execute(&mut owner).await.expect("the owner may");
     owner.close().await.expect("closes");
     let (fine, said) = run("check", data.path()).await;
@@ -85,6 +87,62 @@ async fn a_row_changed_by_hand_is_named_and_mended() {
     let (fine, said) = run("rebuild", data.path()).await;
     assert!(fine, "{said}");
     assert_ne!(daybook.get(&format!("/notes/{NOTE}"), &token).await["title"], "By hand");
+    let (fine, said) = run("check", data.path()).await;
+    assert!(fine, "{said}");
+    daybook.stop();
+}
+
+/// Gives Ada's note so many titles at once, as no client could; gives the last event's position.
+async fn retitle(owner: &PgPool, times: i64) -> i64 {
+    let mut transaction = owner.begin().await.expect("a transaction");
+    sqlx::query("select from es.head for update").execute(&mut *transaction).await.expect("the log waits");
+    let events =
+        "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
+                                        event_version, payload, metadata, scopes, recorded_at)
+                  select last.position + n, gen_random_uuid(), 'note', $1, 1 + n, 'NoteRetitled', '1.0',
+                         jsonb_build_object('title', 'Title ' || n),
+                         jsonb_build_object('actor', 'a', 'correlation', 'b', 'causation', 'c'),
+                         array['note:' || $1, 'notebook:' || $2], clock_timestamp()
+                    from generate_series(1, $3) n, (select max(position) as position from es.event) last";
+    let events = sqlx::query(events).bind(NOTE).bind(NOTEBOOK).bind(times);
+    events.execute(&mut *transaction).await.expect("they fit");
+    let head = sqlx::query_scalar("select max(position) from es.event").fetch_one(&mut *transaction).await;
+    transaction.commit().await.expect("committed");
+    head.expect("the log has events")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_goes_on_after_kill_nine() {
+    const EVENTS: i64 = 24_000;
+    let data = folder();
+    let daybook = Program::start(data.path()).await;
+    let (token, _) = ada_writes(&daybook).await;
+    let owner = PgPool::connect(&daybook.database_url).await.expect("the database is there");
+    let head = retitle(&owner, EVENTS).await;
+    let last = format!("/notes/{NOTE}?after={head}");
+    until(|| async { (daybook.status(&last, &token).await == 200).then_some(()) }).await;
+
+    let come_to = format!("select position from {}_new.checkpoint", read_schema::name());
+    let come_to = || async { sqlx::query_scalar::<_, i64>(&come_to).fetch_one(&owner).await.ok() };
+    let mut rebuild = tokio::process::Command::new(program())
+        .args(["rebuild", "--data"])
+        .arg(data.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    until(|| async { come_to().await.filter(|at| *at > 0) }).await;
+    rebuild.kill().await.expect("it was running");
+    let at = come_to().await.expect("it had begun");
+    assert!(at < head, "killed at {at} of {head}, which is too late to show anything");
+    let (fine, said) = until(|| async {
+        let ended = run("rebuild", data.path()).await;
+        // Postgres may take a moment to see that the killed one is gone.
+        (!ended.1.contains("by another process")).then_some(ended)
+    })
+    .await;
+    assert!(fine && said.contains("Going on from where an earlier rebuild was stopped"), "{said}");
+    assert_eq!(daybook.get(&last, &token).await["title"], format!("Title {EVENTS}"));
     let (fine, said) = run("check", data.path()).await;
     assert!(fine, "{said}");
     daybook.stop();
