@@ -4,6 +4,7 @@
 //! larger of the two counts, so a lost message costs a quarter of a second and never a hang.
 
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Watermark {
     mark: Arc<watch::Sender<Mark>>,
     /// The history in which the tables have once come near the end of the log.
     built: Arc<Mutex<String>>,
+    /// Which tables were read last: a rebuild puts others in their place.
+    tables: Arc<AtomicU32>,
 }
 
 impl Watermark {
@@ -82,7 +85,8 @@ impl Watermark {
 
     /// One that stands where it is told to; for tests.
     pub fn fixed(mark: Mark) -> Self {
-        let watermark = Self { mark: Arc::new(watch::Sender::new(mark)), built: Arc::default() };
+        let watermark =
+            Self { mark: Arc::new(watch::Sender::new(mark)), built: Arc::default(), tables: Arc::default() };
         watermark.note_built();
         watermark
     }
@@ -90,6 +94,11 @@ impl Watermark {
     /// What is known now.
     pub fn current(&self) -> Mark {
         self.mark.borrow().clone()
+    }
+
+    /// Which tables are read: another number once they were built anew. 0 before the first answer of the database.
+    pub fn tables(&self) -> u32 {
+        self.tables.load(Ordering::Relaxed)
     }
 
     /// How far the tables are, while they are being built: reading them would show the past. Once built, tables that
@@ -154,8 +163,9 @@ impl Watermark {
         loop {
             ticks.tick().await;
             match ask(pool).await {
-                Ok(mark) => {
+                Ok((mark, tables)) => {
                     failing = false;
+                    self.tables.store(tables, Ordering::Relaxed);
                     self.polled(mark);
                 }
                 // Once: the database may be away for long, or the read schema still be building.
@@ -195,9 +205,9 @@ fn is_unbuilt(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42P01")
 }
 
-async fn ask(pool: &PgPool) -> sqlx::Result<Mark> {
+async fn ask(pool: &PgPool) -> sqlx::Result<(Mark, u32)> {
     let row = sqlx::query!(
-        r#"select e.epoch, e.agreed_position, c.position, c.epoch as "of",
+        r#"select e.epoch, e.agreed_position, c.position, c.epoch as "of", c.tableoid as "tables!",
                   (select coalesce(max(position), 0) from es.event) as "head!"
              from checkpoint c
             cross join (select epoch, agreed_position from es.epoch order by seq desc limit 1) e"#
@@ -206,7 +216,7 @@ async fn ask(pool: &PgPool) -> sqlx::Result<Mark> {
     .await?;
     // Until the projector has moved to a new history, its checkpoint holds only up to where both agree.
     let position = if row.of == row.epoch { row.position } else { row.position.min(row.agreed_position) };
-    Ok(Mark { epoch: row.epoch, position, head: row.head })
+    Ok((Mark { epoch: row.epoch, position, head: row.head }, row.tables.0))
 }
 
 fn verdict(mark: &Mark, after: &After) -> Option<Result<(), WaitError>> {

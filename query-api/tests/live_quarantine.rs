@@ -3,10 +3,14 @@
 #[expect(dead_code, reason = "it is for the gateway's other tests too")]
 mod live_world;
 
-use live_world::{ADA, BOB, LAB, NOTE, SAFE, World, moved, note, notebook, preferences, retitled};
+use live_world::{
+    ADA, BOB, Client, DEADLINE, LAB, NOTE, SAFE, World, moved, note, notebook, preferences, renamed, retitled,
+};
 use query_api::live::Settings;
 use serde_json::{Value, json};
 use shared::id::NoteId;
+use shared::read_schema;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const OTHER: NoteId = NoteId(Uuid::from_u128(0x07e2));
@@ -86,4 +90,46 @@ async fn a_note_that_is_set_aside_is_shown_to_nobody() {
     let mut late = world.live(BOB).await;
     late.send(&json!({"type": "subscribe", "id": "s", "topics": [format!("note:{NOTE}")]})).await;
     assert_eq!(late.next().await["code"], "topic-unseen");
+}
+
+/// Puts tables in the place of the read tables that hold the same, and nothing that is set aside.
+async fn rebuild(world: &World) {
+    let live = read_schema::name();
+    read_schema::ensure(&world.owner, "read_side").await.expect("a schema");
+    let mut transaction = world.owner.begin().await.expect("a transaction");
+    sqlx::query("delete from read_side.checkpoint").execute(&mut *transaction).await.expect("emptied");
+    for table in ["checkpoint", "users", "sessions", "notebooks", "notebook_members", "notes", "feed"] {
+        let copy = format!("insert into read_side.{table} select * from {table}");
+        sqlx::query(&copy).execute(&mut *transaction).await.expect(&copy);
+    }
+    sqlx::query("select es.swap_read_schema($1, 'read_side')")
+        .bind(live)
+        .execute(&mut *transaction)
+        .await
+        .expect("swapped");
+    transaction.commit().await.expect("committed");
+}
+
+#[tokio::test]
+async fn what_a_rebuild_mends_is_seen_again_by_open_sockets() {
+    let world = world().await;
+    let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
+    append_aside(&world, &renamed(LAB), "notebook_members", &format!("{LAB}/*")).await;
+    let closed = append_aside(&world, &retitled(OTHER, SAFE), "notes", &OTHER.to_string()).await;
+    world.reaches(closed).await;
+    assert_eq!((ada.events_until_pong().await, bob.events_until_pong().await), (vec![], vec![]));
+    rebuild(&world).await;
+    let mended = async |client: &mut Client, id, notebook| loop {
+        // The process looks a few times a second which tables it reads.
+        let position = world.append(&[retitled(id, notebook)]).await;
+        world.reaches(position).await;
+        if client.events_until_pong().await.contains(&position) {
+            return;
+        }
+    };
+    let both = async {
+        mended(&mut ada, NOTE, LAB).await;
+        mended(&mut bob, OTHER, SAFE).await;
+    };
+    timeout(DEADLINE, both).await.expect("both see it in time");
 }

@@ -163,6 +163,11 @@ impl Known {
         }
     }
 
+    /// Forgets of which notes it is not known where they stand; it is loaded again when needed.
+    pub(super) fn unhide(&mut self) {
+        self.places.retain(|_, place| place.notebook.is_some());
+    }
+
     fn forget_viewer(&mut self, user: UserId, notebook: NotebookId) {
         if let Some(viewers) = self.viewers.get_mut(&notebook) {
             viewers.remove(&user);

@@ -241,7 +241,8 @@ async fn seat(live: &Live, wire: &mut Wire, caller: Caller) -> Result<Seat, Gone
             wire.listen_to(end);
             return Ok(seat);
         }
-        roles = Some(load::roles(&live.pool, caller.user).await.map_err(|cause| away(&cause))?);
+        let mut loaded = load::roles(&live.pool, &[caller.user]).await.map_err(|cause| away(&cause))?;
+        roles = loaded.remove(&caller.user);
     }
     Err(away(&behind()))
 }

@@ -28,8 +28,13 @@ pub(super) async fn run(live: Live) {
     let mut marks = live.watermark.subscribe();
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tables = 0;
     loop {
-        if let Err(cause) = advance(&live).await {
+        let ran = async {
+            look_again(&live, &mut tables).await?;
+            advance(&live).await
+        };
+        if let Err(cause) = ran.await {
             tracing::warn!(%cause, "The feed cannot be read; trying again");
         }
         tokio::select! {
@@ -37,6 +42,16 @@ pub(super) async fn run(live: Live) {
             _ = ticks.tick() => live.hub.sweep(|caller| live.verifier.is_ended(caller)),
         }
     }
+}
+
+/// When the tables were built anew: what was set aside in the old ones may be mended, so access is read again.
+async fn look_again(live: &Live, seen: &mut u32) -> Result<(), FeedError> {
+    let tables = live.watermark.tables();
+    if *seen != 0 && *seen != tables {
+        live.readmit().await?;
+    }
+    *seen = tables;
+    Ok(())
 }
 
 /// Pushes everything up to the watermark of now.

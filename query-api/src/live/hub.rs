@@ -166,6 +166,32 @@ impl Hub {
         Some((Seat { hub: Arc::clone(self), id, user: caller.user }, ended))
     }
 
+    /// Who is connected.
+    pub(super) fn people(&self) -> Vec<UserId> {
+        self.state().of_person.keys().copied().collect()
+    }
+
+    /// Takes in roles as they are in tables that were built anew, where notes that were hidden may stand again; false when
+    /// the ring cannot bring them up to date, so that they must be loaded again.
+    pub(super) fn readmit(&self, people: &HashMap<UserId, Loaded<(NotebookId, Role)>>) -> bool {
+        let mut state = self.state();
+        if people.values().any(|roles| state.ring.after(roles.as_of).is_none()) {
+            return false;
+        }
+        state.known.unhide();
+        for (user, roles) in people {
+            // Whoever has left meanwhile stays away.
+            if state.of_person.contains_key(user) {
+                state.known.dismiss(*user);
+                state.known.admit(*user, roles);
+            }
+        }
+        if let Some(as_of) = people.values().map(|roles| roles.as_of).min() {
+            state.replay(as_of);
+        }
+        true
+    }
+
     /// Ends the sockets of whom `is_ended` says so.
     pub(super) fn sweep(&self, is_ended: impl Fn(&Caller) -> bool) {
         for socket in self.state().sockets.values_mut() {

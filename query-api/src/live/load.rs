@@ -1,6 +1,6 @@
 //! What the gateway reads from the database: roles, places of notes, and pages of the past.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use shared::access::Role;
 use shared::event::Recorded;
@@ -11,24 +11,35 @@ use sqlx::PgPool;
 
 use super::access::{Change, Loaded};
 
-/// A person's roles, and the position at which they were true. One that is set aside is none: what may have been taken
-/// away is not shown.
-pub(super) async fn roles(pool: &PgPool, user: UserId) -> sqlx::Result<Loaded<(NotebookId, Role)>> {
+/// The roles of each of these persons, and the position at which they were true. One that is set aside is none: what may
+/// have been taken away is not shown.
+pub(super) async fn roles(
+    pool: &PgPool,
+    users: &[UserId],
+) -> sqlx::Result<HashMap<UserId, Loaded<(NotebookId, Role)>>> {
+    let ids: Vec<uuid::Uuid> = users.iter().map(|user| user.0).collect();
     let rows = sqlx::query!(
-        r#"select c.position, m.notebook_id as "notebook?: NotebookId", m.role as "role?: Role"
+        r#"select c.position, m.user_id as "user?: UserId", m.notebook_id as "notebook?: NotebookId",
+                  m.role as "role?: Role"
              from checkpoint c
              left join notebook_members m
-                  on m.user_id = $1
+                  on m.user_id = any($1)
                  and not exists (select from quarantine q
                                   where q.table_name = 'notebook_members'
                                     and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))"#,
-        user.0
+        &ids[..]
     )
     .fetch_all(pool)
     .await?;
     let as_of = rows.first().map_or(0, |row| row.position);
-    let rows = rows.into_iter().filter_map(|row| row.notebook.zip(row.role)).collect();
-    Ok(Loaded { rows, as_of })
+    let none = || Loaded { rows: Vec::new(), as_of };
+    let mut found: HashMap<_, _> = users.iter().map(|user| (*user, none())).collect();
+    for row in rows {
+        if let (Some(user), Some(held)) = (row.user, row.notebook.zip(row.role)) {
+            found.entry(user).or_insert_with(none).rows.push(held);
+        }
+    }
+    Ok(found)
 }
 
 /// Where notes stand, and the position at which that was true. A note that is not there, or is set aside, has no

@@ -155,6 +155,17 @@ impl Live {
         Err(behind())
     }
 
+    /// Reads again what everybody who is connected may see.
+    async fn readmit(&self) -> Result<(), sqlx::Error> {
+        for _ in 0..LOADS {
+            let people = load::roles(&self.pool, &self.hub.people()).await?;
+            if self.hub.readmit(&people) {
+                return Ok(());
+            }
+        }
+        Err(behind())
+    }
+
     /// What events change that the feed has yet to come to, as far as it concerns notebooks: places that were loaded may
     /// be in one of those.
     async fn roles_up_to(&self, position: i64) -> Result<Vec<(i64, Change)>, sqlx::Error> {
