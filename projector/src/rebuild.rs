@@ -53,7 +53,7 @@ impl Workshop {
         self.swap(&live_pool, &side, &mut engine).await?;
         tracing::info!(position = engine.position(), "The new tables are in place; dropping the old");
         self.sweep(&live_pool).await;
-        drop(session);
+        self.leave(session).await?;
         Ok(engine.position())
     }
 

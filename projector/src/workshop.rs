@@ -10,7 +10,7 @@ use shared::leadership::{Office, hold};
 use shared::read_schema;
 use shared::seal::Keyring;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -72,6 +72,12 @@ impl Workshop {
     /// Keeps others out for as long as the session is open.
     pub(crate) async fn enter(&self) -> Result<PgConnection, WorkshopError> {
         hold(&self.connect, Office::Workshop(&self.schema)).await?.ok_or(WorkshopError::Busy)
+    }
+
+    /// Lets others in, at once: Postgres may take a moment to see that a session has ended.
+    pub(crate) async fn leave(&self, mut session: PgConnection) -> sqlx::Result<()> {
+        session.execute("select pg_advisory_unlock_all()").await?;
+        session.close().await
     }
 
     /// Connections to which names without a schema mean tables of `schema`.

@@ -43,7 +43,7 @@ impl Workshop {
         self.clear(&live, &side).await?;
         let report = self.compare_with(&live, &side).await;
         self.remove(&live, &side).await?;
-        drop(session);
+        self.leave(session).await?;
         report
     }
 
