@@ -1,6 +1,7 @@
 //! The whole road with the real program and servers of its own: REST call, event, row, socket; killed and started again.
 
 mod aside;
+mod forms;
 mod operator;
 mod program;
 

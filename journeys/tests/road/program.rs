@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 /// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "correct horse battery";
 
 /// A Daybook with its own Postgres (fsync on) and NATS.
