@@ -30,7 +30,7 @@ struct Notebook {
     id: NotebookId,
     /// What it is called.
     name: String,
-    /// What it is for.
+    /// What it is about; empty when there is no description.
     description: String,
     /// What the caller may do with it.
     role: Role,

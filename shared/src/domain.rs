@@ -119,7 +119,7 @@ mod tests {
             ("SessionEnded", json!({"user_id": id})),
             ("NotebookCreated", json!({"owner": id, "name": "Lab"})),
             ("NotebookRenamed", json!({"name": "Laboratory"})),
-            ("NotebookDescribed", json!({"description": "What we tried"})),
+            ("NotebookDescribed", json!({"description": null})),
             ("NoteCreated", json!({"notebook_id": id, "title": "Dreams"})),
             ("NoteRetitled", json!({"title": "Plans"})),
             ("NoteMoved", json!({"from": id, "to": id})),

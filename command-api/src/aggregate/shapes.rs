@@ -46,12 +46,14 @@ fn no_form_changes_without_its_number() {
     let created = ("NotebookCreated", json!({"owner": ID, "name": "Lab"}));
     let renamed = ("NotebookRenamed", json!({"name": "Den"}));
     let described = ("NotebookDescribed", json!({"description": "What we tried"}));
+    let cleared = ("NotebookDescribed", json!({"description": null}));
     let new = json!({"Live": {"members": {ID: "owner"}, "name": "Lab", "description": null}});
-    keeps::<Notebook>(1, &[], &json!("Missing"));
-    keeps::<Notebook>(1, std::slice::from_ref(&created), &new);
+    keeps::<Notebook>(2, &[], &json!("Missing"));
+    keeps::<Notebook>(2, std::slice::from_ref(&created), &new);
+    keeps::<Notebook>(2, &[created.clone(), described.clone(), cleared], &new);
     let described_form =
         json!({"Live": {"members": {ID: "owner"}, "name": "Den", "description": "What we tried"}});
-    keeps::<Notebook>(1, &[created, renamed, described], &described_form);
+    keeps::<Notebook>(2, &[created, renamed, described], &described_form);
 
     let opened = ("SessionOpened", json!({"user_id": ID, "device": "laptop", "address": null}));
     let ended = ("SessionEnded", json!({"user_id": ID}));
@@ -104,7 +106,8 @@ fn any_notebook() -> impl Strategy<Value = Fact> {
     prop_oneof![
         "\\PC{0,9}".prop_map(|text| ("NotebookCreated", json!({"owner": ID, "name": format!("x{text}x")}))),
         "\\PC{0,9}".prop_map(|text| ("NotebookRenamed", json!({"name": format!("x{text}x")}))),
-        "\\PC{0,9}".prop_map(|text| ("NotebookDescribed", json!({"description": text}))),
+        proptest::option::of("\\PC{1,9}")
+            .prop_map(|text| ("NotebookDescribed", json!({"description": text}))),
     ]
 }
 

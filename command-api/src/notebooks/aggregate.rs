@@ -26,7 +26,7 @@ pub enum Notebook {
         members: BTreeMap<UserId, Role>,
         /// What it is called.
         name: Title,
-        /// What it is about; `None` until somebody says.
+        /// What it is about; `None` until somebody says, and when it was cleared.
         description: Option<Description>,
     },
 }
@@ -51,7 +51,7 @@ impl Notebook {
             }
             (E::NotebookRenamed { name: new }, Self::Live { name, .. }) => *name = new,
             (E::NotebookDescribed { description: new }, Self::Live { description, .. }) => {
-                *description = Some(new);
+                *description = new;
             }
             (E::NotebookRenamed { .. } | E::NotebookDescribed { .. }, Self::Missing) => (),
         }
@@ -59,7 +59,7 @@ impl Notebook {
 }
 
 impl Decide for Notebook {
-    const SHAPE: i32 = 1;
+    const SHAPE: i32 = 2;
 
     fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
         match (self, command) {
@@ -71,8 +71,8 @@ impl Decide for Notebook {
             (Self::Live { .. }, C::Rename { name }) => Ok(vec![E::NotebookRenamed { name }]),
 
             (Self::Live { description: old, .. }, C::Describe { description }) => {
-                let same = old.as_ref().map_or("", Description::as_str) == description.as_str();
-                Ok(if same { vec![] } else { vec![E::NotebookDescribed { description }] })
+                let description = Some(description).filter(|new| !new.as_str().is_empty());
+                Ok(if *old == description { vec![] } else { vec![E::NotebookDescribed { description }] })
             }
         }
     }
@@ -136,6 +136,18 @@ mod tests {
             .given(vec![created()])
             .when(C::Describe { description: about("") })
             .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn an_empty_text_clears_the_description() {
+        let described = E::NotebookDescribed { description: Some(about("x")) };
+        let cleared = E::NotebookDescribed { description: None };
+        let clear = C::Describe { description: about("") };
+        notebook()
+            .given(vec![created(), described.clone()])
+            .when(clear.clone())
+            .then_expect_events(vec![cleared.clone()]);
+        notebook().given(vec![created(), described, cleared]).when(clear).then_expect_events(vec![]);
     }
 
     #[test]

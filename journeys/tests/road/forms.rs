@@ -17,8 +17,8 @@ use super::{NOTEBOOK, folder};
 const FIRST_FORM: [&str; 2] = [r#"{"description": "What we tried"}"#, r#"{"description": ""}"#];
 
 /// The version that is written now, and its data when a description was cleared.
-const NOW: &str = "1.0";
-const CLEARED: &str = r#"{"description": ""}"#;
+const NOW: &str = "2.0";
+const CLEARED: &str = r#"{"description": null}"#;
 
 #[tokio::test]
 async fn an_event_of_the_first_form_is_read_everywhere() {

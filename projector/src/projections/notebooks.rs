@@ -19,6 +19,7 @@ pub struct Notebooks;
 pub struct NotebookRow {
     pub id: Uuid,
     pub name: String,
+    /// Empty when there is none.
     pub description: String,
     pub created_by: String,
     pub created_at: DateTime<Utc>,
@@ -72,7 +73,8 @@ impl Projection for Notebooks {
                 Some(NotebookRow { name: name.to_string(), ..row.touched(recorded) })
             }
             (E::NotebookDescribed { description }, Some(row)) => {
-                Some(NotebookRow { description: description.to_string(), ..row.touched(recorded) })
+                let description = description.as_ref().map(ToString::to_string).unwrap_or_default();
+                Some(NotebookRow { description, ..row.touched(recorded) })
             }
             (E::NotebookRenamed { .. } | E::NotebookDescribed { .. }, None) => None,
         }

@@ -140,9 +140,11 @@ fn who_starts_a_notebook_owns_it() {
     let owner = UserId(id(7));
     let created = Event::Notebook(NotebookEvent::NotebookCreated { owner, name: title("Lab") });
     let description = Description::try_from("What we tried".to_owned()).expect("a description");
-    let described = Event::Notebook(NotebookEvent::NotebookDescribed { description });
+    let described = Event::Notebook(NotebookEvent::NotebookDescribed { description: Some(description) });
+    let cleared = Event::Notebook(NotebookEvent::NotebookDescribed { description: None });
     let renamed = Event::Notebook(NotebookEvent::NotebookRenamed { name: title("Laboratory") });
     let events = vec![(1, created), (1, described), (1, renamed)];
+    let and_cleared = [events.clone(), vec![(1, cleared)]].concat();
     let members = rows::<NotebookMembers>(events.clone());
     assert_eq!(members.len(), 1);
     assert_eq!((members[0].user_id, members[0].role), (id(7), Role::Owner));
@@ -151,6 +153,7 @@ fn who_starts_a_notebook_owns_it() {
         (notebooks[0].name.as_str(), notebooks[0].description.as_str()),
         ("Laboratory", "What we tried")
     );
+    assert_eq!(rows::<Notebooks>(and_cleared)[0].description, "");
 }
 
 #[test]

@@ -21,10 +21,10 @@ pub enum NotebookEvent {
         /// What it is called now.
         name: Title,
     },
-    /// It has a new description; empty when it was cleared.
+    /// It has a new description, or none any more.
     NotebookDescribed {
-        /// What it is about.
-        description: Description,
+        /// What it is about; `None` when it was cleared. Version 1.0 had an empty text for that.
+        description: Option<Description>,
     },
 }
 
@@ -32,9 +32,8 @@ impl NotebookEvent {
     /// The version of this event's form.
     pub fn version(&self) -> &'static str {
         match self {
-            Self::NotebookCreated { .. } | Self::NotebookRenamed { .. } | Self::NotebookDescribed { .. } => {
-                "1.0"
-            }
+            Self::NotebookCreated { .. } | Self::NotebookRenamed { .. } => "1.0",
+            Self::NotebookDescribed { .. } => "2.0",
         }
     }
 
