@@ -17,7 +17,7 @@ use shared::event::Recorded;
 use shared::jetstream::{self, Notice, Retention};
 use shared::read_schema;
 use tokio::time::timeout;
-use world::{World, a_bit_of_all, fact, note_created, note_retitled, until};
+use world::{World, a_bit_of_all, fact, id, note_created, note_retitled, until};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -186,6 +186,31 @@ async fn a_version_of_a_newer_release_is_left_to_it_until_it_is_skipped() {
         .unwrap();
     assert!(running.wait(|status| status.position == 3).await.fault.is_none());
     assert_eq!(world.tables(read_schema::name()).await["notes"][0]["title"], "Songs");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_type_with_several_versions_only_the_next_is_left_to_a_newer_release() {
+    let mut world = World::new().await;
+    let described = |text| fact("notebook", 10, "NotebookDescribed", json!({ "description": text }));
+    world
+        .append(vec![
+            fact("notebook", 10, "NotebookCreated", json!({"owner": id(1), "name": "Lab"})),
+            described(Some("")),
+            described(Some("What we tried")),
+            described(None),
+            described(Some("What only a newer release reads")),
+        ])
+        .await;
+    world.put_version(4, "2.0").await;
+    world.put_version(5, "3.0").await;
+    let mut running = world.start(None);
+    let stopped = running.wait(|status| status.fault.is_some() && !status.leading).await;
+    let why =
+        "the event at position 5: this release does not know version 3.0 of events of type NotebookDescribed";
+    assert_eq!((stopped.position, stopped.fault.unwrap().why.as_str()), (4, why));
+    let row = &world.tables(read_schema::name()).await["notebooks"][0];
+    assert_eq!((&row["description"], &row["version"]), (&json!(""), &json!(4)));
     running.stop().await;
 }
 
