@@ -28,9 +28,10 @@ create function es.append(
   -- Claims released, then taken.
   r_cmd int[], r_kind text[], r_value bytea[], r_owner text[],
   t_cmd int[], t_kind text[], t_value bytea[], t_owner text[],
-  -- Items that leave their place in a container, then places taken.
+  -- Items that leave their place in a container, then places taken, each in a gap between two ranks (null: from the
+  -- beginning, to the end) into which nobody else may have come.
   f_cmd int[], f_container text[], f_item text[],
-  p_cmd int[], p_container text[], p_rank text[], p_item text[],
+  p_cmd int[], p_container text[], p_rank text[], p_item text[], p_after text[], p_before text[],
   -- Keys destroyed, then made.
   d_cmd int[], d_holder text[],
   k_cmd int[], k_holder text[], k_wrapped bytea[],
@@ -151,15 +152,23 @@ begin
   end if;
 
   if cardinality(p_cmd) > 0 then
-    -- Taken: another item is at that rank, or the item stands elsewhere, and does not leave in this command.
+    -- Taken: another item is at that rank or in the gap, or the item stands elsewhere, and does not leave in this
+    -- command.
     select array_agg(row(w.cmd, 'placed', null, w.container, w.rank, null, null, null)::es.answer)
       into found_
       from (
         select distinct on (p.cmd) p.cmd, p.container, p.rank
-          from unnest(p_cmd, p_container, p_rank, p_item) with ordinality p(cmd, container, rank, item, nth)
+          from unnest(p_cmd, p_container, p_rank, p_item, p_after, p_before) with ordinality
+                 p(cmd, container, rank, item, after, before, nth)
           cross join lateral (
             select * from (select x.item, x.container, x.rank from es.place x
                             where x.container = p.container and x.rank = p.rank limit 1) at_rank
+            union all
+            -- As many as leave, and the item itself, may be found before one that is in the way.
+            select * from (select x.item, x.container, x.rank from es.place x
+                            where x.container = p.container and x.rank > coalesce(p.after, '')
+                              and (p.before is null or x.rank < p.before)
+                            limit cardinality(f_cmd) + 2) in_gap
             union all
             select * from (select x.item, x.container, x.rank from es.place x
                             where x.item = p.item limit 1) of_item

@@ -112,6 +112,17 @@ pub struct Place {
     pub rank: String,
     /// The item.
     pub item: String,
+    /// Between whom it will stand: nobody else may have come in there.
+    pub gap: Gap,
+}
+
+/// What lies between two ranks.
+#[derive(Clone, Debug, Default)]
+pub struct Gap {
+    /// The rank before; none at the beginning of the container.
+    pub after: Option<String>,
+    /// The rank behind; none at its end.
+    pub before: Option<String>,
 }
 
 /// A row beside the events.
@@ -221,7 +232,7 @@ pub enum Outcome {
         /// Of which kind.
         kind: String,
     },
-    /// A place is taken, or the item stands elsewhere; nothing is recorded.
+    /// A place or its gap is taken, or the item stands elsewhere; nothing is recorded.
     Placed {
         /// In which container.
         container: String,

@@ -16,7 +16,7 @@ mod prepared;
 mod sql;
 mod writer;
 
-pub use append::{Append, Claim, Expect, Freed, IdempotencyKey, NewEvent, Outcome, Place, SideRow};
+pub use append::{Append, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, Place, SideRow};
 pub use error::LogError;
 
 use prepared::{Prepared, Waiting};

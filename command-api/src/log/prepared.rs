@@ -107,16 +107,19 @@ fn touches(append: &Append) -> Vec<Touch> {
     touches.extend(append.expects.iter().map(|e| read_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches
         .extend(append.released.iter().chain(&append.claims).map(|c| write_of(("claim", c.kind, &c.value))));
-    // Whoever leaves a container may leave any rank there; those who only come in meet by rank.
-    for freed in &append.freed {
-        touches.push(write_of(("container", &freed.container)));
-        touches.push(write_of(("item", &freed.item)));
-    }
-    for place in &append.places {
-        touches.push(read_of(("container", &place.container)));
-        touches.push(write_of(("rank", &place.container, &place.rank)));
-        touches.push(write_of(("item", &place.item)));
-    }
+    // Who comes in may stand in a gap that another takes, and who leaves makes one.
+    touches.extend(
+        append
+            .freed
+            .iter()
+            .flat_map(|f| [write_of(("container", &f.container)), write_of(("item", &f.item))]),
+    );
+    touches.extend(
+        append
+            .places
+            .iter()
+            .flat_map(|p| [write_of(("container", &p.container)), write_of(("item", &p.item))]),
+    );
     touches.extend(append.side.iter().map(|row| match row {
         SideRow::Credential { user_id, .. } => write_of(("credential", user_id)),
         SideRow::Session { session_id, .. } | SideRow::SessionEnd { session_id } => {

@@ -44,7 +44,7 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         r#"select cmd as "cmd!", outcome as "outcome!", last, kind, id, sequence, fingerprint, recorded_at
              from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-                            $37, $38, $39, $40, $41, $42)"#,
+                            $37, $38, $39, $40, $41, $42, $43, $44)"#,
         &column(&commands, |a| a.key.actor.as_str()) as &[&str],
         &column(&commands, |a| a.key.key.as_str()) as &[&str],
         &column(&commands, |a| a.key.ours)[..],
@@ -81,6 +81,8 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         &column(&places, |p| p.container.as_str()) as &[&str],
         &column(&places, |p| p.rank.as_str()) as &[&str],
         &column(&places, |p| p.item.as_str()) as &[&str],
+        &column(&places, |p| p.gap.after.as_deref()) as &[Option<&str>],
+        &column(&places, |p| p.gap.before.as_deref()) as &[Option<&str>],
         &cmds(&destroyed)[..],
         &column(&destroyed, |d| d) as &[&str],
         &cmds(&made)[..],

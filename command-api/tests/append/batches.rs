@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use chrono::{DateTime, Utc};
 use command_api::log::{
-    Append, Claim, Expect, Freed, IdempotencyKey, Log, LogError, Outcome, Place, SideRow,
+    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, Outcome, Place, SideRow,
 };
 use shared::clock::Clock;
 use shared::postgres::{DatabaseRole, options};
@@ -67,7 +67,7 @@ async fn wait_for_the_writer(hold: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 fn place(rank: &str, item: &str) -> Place {
-    Place { container: "note:1".into(), rank: rank.into(), item: item.into() }
+    Place { container: "note:1".into(), rank: rank.into(), item: item.into(), gap: Gap::default() }
 }
 
 fn freed(item: &str) -> Freed {

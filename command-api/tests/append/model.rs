@@ -70,8 +70,12 @@ impl Model {
         let clash = append.places.iter().find(|place| {
             self.places.iter().any(|(item, (container, rank))| {
                 let same_rank = (container, rank) == (&place.container, &place.rank);
+                let in_gap = *container == place.container
+                    && place.gap.after.as_ref().is_none_or(|after| rank > after)
+                    && place.gap.before.as_ref().is_none_or(|before| rank < before);
                 let leaves = append.freed.iter().any(|f| (&f.item, &f.container) == (item, container));
-                same_rank != (*item == place.item) && !leaves
+                let itself = *item == place.item;
+                (same_rank != itself || in_gap && !itself) && !leaves
             })
         })?;
         Some(Outcome::Placed { container: clash.container.clone(), rank: clash.rank.clone() })

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use command_api::log::{Append, Claim, Expect, Freed, IdempotencyKey, LogError, Outcome, Place, SideRow};
+use command_api::log::{
+    Append, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, Outcome, Place, SideRow,
+};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -41,7 +43,7 @@ pub(crate) struct New {
     released: Option<Claim>,
     claimed: Option<Claim>,
     freed: Option<(u8, u8)>,
-    placed: Option<(u8, u8, u8)>,
+    placed: Option<(u8, u8, u8, Gap)>,
     side: Option<Side>,
 }
 
@@ -79,13 +81,22 @@ fn new() -> impl Strategy<Value = New> {
         claim(),
         claim(),
         weighted(0.33, (small(2), small(6))),
-        weighted(0.33, (small(2), small(4), small(6))),
+        weighted(0.33, (small(2), small(4), small(6), gap())),
     );
     (key, vec(stream(), 1..=2), rows, weighted(0.6, side())).prop_map(|(key, streams, rows, side)| {
         let (fingerprint, ours, bad) = key;
         let (released, claimed, freed, placed) = rows;
         New { fingerprint, ours, bad, streams, released, claimed, freed, placed, side }
     })
+}
+
+fn gap() -> impl Strategy<Value = Gap> {
+    let rank = || weighted(0.7, small(4).prop_map(rank));
+    (rank(), rank()).prop_map(|(after, before)| Gap { after, before })
+}
+
+fn rank(n: u8) -> String {
+    format!("a{n}")
 }
 
 fn stream() -> impl Strategy<Value = Stream> {
@@ -194,10 +205,11 @@ fn add_rows(append: &mut Append, new: &New, sent: &[Append]) {
     append.claims.extend(new.claimed.clone());
     let (container, item) = (|n: u8| format!("in-{n}"), |n: u8| format!("block-{n}"));
     append.freed.extend(new.freed.map(|(at, what)| Freed { container: container(at), item: item(what) }));
-    append.places.extend(new.placed.map(|(at, rank, what)| Place {
+    append.places.extend(new.placed.clone().map(|(at, nth, what, gap)| Place {
         container: container(at),
-        rank: format!("a{rank}"),
+        rank: rank(nth),
         item: item(what),
+        gap,
     }));
     append.side.extend(new.side.as_ref().map(|side| row(side, &append.key.key, sent)));
 }
