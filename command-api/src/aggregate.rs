@@ -20,7 +20,7 @@ pub fn problem(refusal: &impl Refusal) -> Problem {
 
 /// An aggregate that the door can execute commands on.
 pub trait Decide:
-    cqrs_es::Aggregate<Services = (), Event: RoomEvent, Error: Refusal, Command: Clone + Sync>
+    cqrs_es::Aggregate<Services = (), Event: RoomEvent, Error: Refusal, Command: Clone + Send + Sync>
     + Clone
     + Sync
     + 'static
@@ -32,12 +32,13 @@ pub trait Decide:
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 
-    /// Whether the caller may ask this, and what the events will carry besides: holder, scopes, claims, side rows.
+    /// Whether the caller may ask this, and what is recorded besides the events. It also fills in what a command
+    /// leaves to the door, such as the rank of a place.
     fn admit(
         &self,
         work: &mut Work<'_>,
         id: &str,
-        commands: &[Self::Command],
+        commands: &mut [Self::Command],
     ) -> impl Future<Output = Result<Admitted, Problem>> + Send;
 }
 

@@ -3,6 +3,7 @@
 mod cache;
 mod execute;
 mod load;
+mod record;
 mod snapshots;
 mod work;
 
@@ -20,10 +21,11 @@ use crate::log::Log;
 use crate::sessions::{Passwords, Throttle};
 
 pub use cache::Cache;
-pub use execute::{Accepted, Ask};
+pub use execute::{Accepted, Answer, Ask, Decision};
 pub use load::Loaded;
+pub use record::Home;
 pub use snapshots::Snapshots;
-pub use work::{Admitted, Work};
+pub use work::{Admitted, Rows, Work};
 
 /// Everything the command API works with; cheap to clone.
 #[derive(Clone)]

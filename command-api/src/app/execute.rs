@@ -1,23 +1,17 @@
 //! Executing a command: decide, append, and decide again when what it was based on has moved.
 
-use std::sync::Arc;
-
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use cqrs_es::DomainEvent;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::auth::Caller;
 use shared::epoch::EpochId;
-use shared::event::RoomEvent;
 use shared::problem::Problem;
-use shared::seal::{DataKey, Mark, about, mark};
 
-use super::{Admitted, App, Loaded, Work};
-use crate::aggregate::{Decide, problem};
-use crate::log::{Append, Expect, IdempotencyKey, LogError, NewEvent, Outcome, SideRow};
+use super::record::Recording;
+use super::{App, Work};
+use crate::aggregate::Decide;
+use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
 
 /// How often a decision is made again because what it was based on had moved.
 const ATTEMPTS: usize = 16;
@@ -85,6 +79,39 @@ impl IntoResponse for Accepted {
     }
 }
 
+/// What a command is about: the id and version of its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The thing that changed.
+    pub id: String,
+    /// Its version afterwards.
+    pub version: i64,
+}
+
+/// What a command does. It may be asked again and again, each time with fresh work, until its append stands.
+pub trait Decision: Sync {
+    /// Reads, checks and writes through `work`; what was written is recorded in one append.
+    fn decide(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Answer, Problem>> + Send;
+}
+
+/// Commands on one aggregate.
+struct OnOne<'a, A: Decide> {
+    id: &'a str,
+    commands: Vec<A::Command>,
+}
+
+impl<A: Decide> Decision for OnOne<'_, A> {
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Answer, Problem> {
+        let loaded = work.load_to_change::<A>(self.id).await?;
+        let mut commands = self.commands.clone();
+        let admitted = loaded.state.admit(work, self.id, &mut commands).await?;
+        work.if_match(loaded.sequence)?;
+        let version = work.change(self.id, &loaded, commands, admitted)?;
+        work.last_first();
+        Ok(Answer { id: self.id.to_owned(), version })
+    }
+}
+
 /// What one attempt came to.
 enum Attempt {
     Done(Accepted),
@@ -103,10 +130,20 @@ impl App {
         commands: Vec<A::Command>,
         content: &impl Serialize,
     ) -> Result<Accepted, Problem> {
+        self.carry_out(ask, &OnOne::<A> { id, commands }, content).await
+    }
+
+    /// Decides and appends, until it is done, seen before, or refused for good.
+    pub async fn carry_out(
+        &self,
+        ask: &Ask,
+        decision: &impl Decision,
+        content: &impl Serialize,
+    ) -> Result<Accepted, Problem> {
         let fingerprint = fingerprint(&ask.target, content);
         let mut fresh = false;
         for _ in 0..ATTEMPTS {
-            match self.attempt::<A>(ask, id, &commands, fingerprint, fresh).await {
+            match self.attempt(ask, decision, fingerprint, fresh).await {
                 Attempt::Done(accepted) => return Ok(self.in_epoch(accepted)),
                 Attempt::Again => (),
                 // Decided on memory alone: what it was based on may have moved. Look again before refusing.
@@ -123,50 +160,49 @@ impl App {
         ))
     }
 
-    async fn attempt<A: Decide>(
+    async fn attempt(
         &self,
         ask: &Ask,
-        id: &str,
-        commands: &[A::Command],
+        decision: &impl Decision,
         fingerprint: [u8; 32],
         fresh: bool,
     ) -> Attempt {
-        let mut work = Work::new(self, ask.caller, fresh);
-        let decided = self.decide::<A>(&mut work, ask, id, commands).await;
-        let (loaded, state, events, admitted) = match decided {
-            Ok(decided) => decided,
+        let mut work = Work::new(self, ask, fresh);
+        let decided = match work.check_session().await {
+            Ok(()) => decision.decide(&mut work).await,
+            Err(problem) => Err(problem),
+        };
+        let answer = match decided {
+            Ok(answer) => answer,
             Err(problem) => return Attempt::Refused { problem, stale: work.used_cache() },
         };
-        let version = loaded.sequence + i64::try_from(events.len()).expect("a command has few events");
-        let built = self.build::<A>(work, ask, fingerprint, (id, &loaded), &events, admitted).await;
-        let (append, key) = match built {
-            Ok(built) => built,
+        let key = self.key(ask, fingerprint);
+        let Recording { append, written, keys } = match self.recording(work, ask, key, &answer).await {
+            Ok(recording) => recording,
             Err(problem) => return Attempt::Refused { problem, stale: false },
         };
         let read: Vec<Expect> = append.expects.clone();
-        let due = self.snapshots.is_due(loaded.snapshot, version);
-        let ending = if due { append.events.last().and_then(|event| marked(&event.payload)) } else { None };
+        let endings: Vec<_> = written.iter().map(|written| written.ending(&append)).collect();
         match self.log.append(append).await {
             Ok(Outcome::Appended { last, .. }) => {
-                if let Some((holder, key)) = key {
+                for (holder, key) in keys {
                     self.keyring.remember(holder, key).await;
                 }
-                let mut next = Loaded { state, sequence: version, erased: false, snapshot: loaded.snapshot };
-                self.offer_snapshot(id, &mut next, ending);
-                self.cache.put(id, Arc::new(next));
-                Attempt::Done(Accepted {
-                    id: id.to_owned(),
-                    version,
-                    position: last,
-                    created: false,
-                    epoch: None,
-                })
+                for (written, ending) in written.into_iter().zip(endings) {
+                    written.keep(self, ending);
+                }
+                let Answer { id, version } = answer;
+                Attempt::Done(Accepted { id, version, position: last, created: false, epoch: None })
             }
             Ok(Outcome::Seen { fingerprint: then, id, version, position }) => {
                 replay(fingerprint, &then, id, version, position)
             }
-            Ok(Outcome::Conflict { .. }) => {
-                self.cache.drop(A::TYPE, id);
+            Ok(Outcome::Conflict { aggregate_type, id, .. }) => {
+                for written in written {
+                    if let Some(problem) = written.clashed(self, &aggregate_type, &id) {
+                        return Attempt::Refused { problem, stale: false };
+                    }
+                }
                 for expect in &read {
                     self.cache.drop(expect.aggregate_type, &expect.aggregate_id);
                 }
@@ -176,103 +212,6 @@ impl App {
             Ok(Outcome::Placed { .. }) => Attempt::Again,
             Err(error) => Attempt::Refused { problem: unrecorded(&error), stale: false },
         }
-    }
-
-    async fn decide<A: Decide>(
-        &self,
-        work: &mut Work<'_>,
-        ask: &Ask,
-        id: &str,
-        commands: &[A::Command],
-    ) -> Result<(Arc<Loaded<A>>, A, Vec<A::Event>, Admitted), Problem> {
-        work.check_session().await?;
-        let loaded = work.load::<A>(id).await?;
-        if loaded.erased {
-            return Err(Problem::not_found("gone", "It was deleted for ever."));
-        }
-        let admitted = loaded.state.admit(work, id, commands).await?;
-        if let Some(seen) = ask.if_match.filter(|seen| *seen != loaded.sequence) {
-            return Err(stale_version(seen, loaded.sequence));
-        }
-        let mut state = loaded.state.clone();
-        let mut events = Vec::new();
-        for command in commands {
-            for event in state.decide(command.clone()).map_err(|refusal| problem(&refusal))? {
-                state.apply(event.clone());
-                events.push(event);
-            }
-        }
-        Ok((loaded, state, events, admitted))
-    }
-
-    async fn build<A: Decide>(
-        &self,
-        work: Work<'_>,
-        ask: &Ask,
-        fingerprint: [u8; 32],
-        (id, loaded): (&str, &Loaded<A>),
-        events: &[A::Event],
-        admitted: Admitted,
-    ) -> Result<(Append, Option<(String, DataKey)>), Problem> {
-        let version = loaded.sequence + i64::try_from(events.len()).expect("a command has few events");
-        let mut append = Append::new(self.key(ask, fingerprint), id, version);
-        append.expects = work.expects((A::TYPE, id));
-        if events.is_empty() {
-            // Nothing to do; that it was so must still be true when the key is recorded.
-            append.expects.push(Expect {
-                aggregate_type: A::TYPE,
-                aggregate_id: id.to_owned(),
-                sequence: loaded.sequence,
-            });
-            return Ok((append, None));
-        }
-        let (key, made) = self.sealing_key(&admitted.holder, &mut append.side).await?;
-        append.events = (loaded.sequence + 1..)
-            .zip(events)
-            .map(|(sequence, event)| self.event::<A>(ask, id, sequence, event, &admitted, &key))
-            .collect();
-        append.claims = admitted.claims;
-        append.side.extend(admitted.side);
-        Ok((append, made.then_some((admitted.holder, key))))
-    }
-
-    fn event<A: Decide>(
-        &self,
-        ask: &Ask,
-        id: &str,
-        sequence: i64,
-        event: &A::Event,
-        admitted: &Admitted,
-        key: &DataKey,
-    ) -> NewEvent {
-        let event_type = event.event_type();
-        let data = event.data();
-        let payload = if event.is_sealed() {
-            key.seal(&admitted.holder, &about(&event_type, id, sequence), &data)
-        } else {
-            raw(&data)
-        };
-        NewEvent {
-            event_id: self.clock.new_id(),
-            aggregate_type: A::TYPE,
-            aggregate_id: id.to_owned(),
-            sequence,
-            event_version: event.event_version(),
-            event_type,
-            payload,
-            metadata: raw(&metadata(ask)),
-            scopes: admitted.scopes.clone(),
-        }
-    }
-
-    /// The holder's key; made, with its row, for a holder that has none yet.
-    async fn sealing_key(&self, holder: &str, side: &mut Vec<SideRow>) -> Result<(DataKey, bool), Problem> {
-        if let Some(key) = self.keyring.key(holder).await? {
-            return Ok((key, false));
-        }
-        let (key, wrapped) = self.keyring.master().make(holder);
-        side.push(SideRow::KeyMade { holder: holder.to_owned(), wrapped });
-        Ok((key, true))
     }
 
     fn in_epoch(&self, accepted: Accepted) -> Accepted {
@@ -326,31 +265,6 @@ fn replay(fingerprint: [u8; 32], then: &[u8], id: String, version: i64, position
 fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
     let content = serde_json::to_vec(content).expect("a body that was read as JSON can be written as JSON");
     Sha256::new().chain_update(target).chain_update([0]).chain_update(content).finalize().into()
-}
-
-fn raw(value: &Value) -> Box<RawValue> {
-    to_raw_value(value).expect("a JSON value always serializes")
-}
-
-fn marked(payload: &RawValue) -> Option<Mark> {
-    mark(&serde_json::from_str(payload.get()).ok()?)
-}
-
-fn metadata(ask: &Ask) -> Value {
-    let mut metadata =
-        json!({"actor": ask.actor, "correlation": ask.correlation, "causation": ask.causation});
-    if let Some(key) = &ask.key {
-        metadata["key"] = Value::String(key.clone());
-    }
-    metadata
-}
-
-fn stale_version(seen: i64, version: i64) -> Problem {
-    let detail = format!("It is at version {version} now, not at {seen}; read it again before changing it.");
-    Problem {
-        version: Some(version),
-        ..Problem::new(StatusCode::PRECONDITION_FAILED, "version-moved", detail)
-    }
 }
 
 fn taken(kind: &str) -> Problem {

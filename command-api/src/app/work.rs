@@ -1,13 +1,15 @@
-//! One attempt at a decision: everything it reads is remembered, so that the append can name it.
+//! One attempt at a decision: what it reads is remembered, so that the append can name it; what it writes is gathered.
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use shared::auth::{Caller, session_ended};
 use shared::problem::Problem;
 
-use super::{App, Loaded};
-use crate::aggregate::Decide;
-use crate::log::{Claim, Expect, SideRow};
+use super::record::{Home, Written};
+use super::{App, Ask, Loaded};
+use crate::aggregate::{Decide, problem};
+use crate::log::{Append, Claim, Expect, Freed, Place, SideRow};
 use crate::sessions::Session;
 
 /// One attempt at deciding a command.
@@ -16,28 +18,52 @@ pub struct Work<'a> {
     pub app: &'a App,
     /// Who asks; `None` for those who have no account yet.
     pub caller: Option<Caller>,
+    /// The version that the client has seen.
+    if_match: Option<i64>,
     /// Do not trust the cache: an earlier attempt refused, perhaps on something stale.
     fresh: bool,
-    reads: Vec<Expect>,
     cached: bool,
+    reads: Vec<Expect>,
+    written: Vec<Written>,
+    rows: Rows,
+}
+
+/// What is recorded besides events, in the same append.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Claims given up, before others are taken.
+    pub released: Vec<Claim>,
+    /// Claims taken.
+    pub claims: Vec<Claim>,
+    /// Items that leave their place, before others are taken.
+    pub freed: Vec<Freed>,
+    /// Places taken.
+    pub places: Vec<Place>,
+    /// Rows that are no events, because they hold secrets.
+    pub side: Vec<SideRow>,
 }
 
 /// What a command that may be asked brings besides its events.
 #[derive(Clone, Debug, Default)]
 pub struct Admitted {
-    /// Under whose key the events are sealed, such as `note:<id>`.
-    pub holder: String,
-    /// The containers the events belong to, and the persons whom they concern.
-    pub scopes: Vec<String>,
-    /// Names taken.
-    pub claims: Vec<Claim>,
-    /// Rows beside the events.
-    pub side: Vec<SideRow>,
+    /// Where the events belong.
+    pub home: Home,
+    /// What is recorded with them, if there are any.
+    pub rows: Rows,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(app: &'a App, caller: Option<Caller>, fresh: bool) -> Self {
-        Self { app, caller, fresh, reads: Vec::new(), cached: false }
+    pub(super) fn new(app: &'a App, ask: &Ask, fresh: bool) -> Self {
+        Self {
+            app,
+            caller: ask.caller,
+            if_match: ask.if_match,
+            fresh,
+            cached: false,
+            reads: Vec::new(),
+            written: Vec::new(),
+            rows: Rows::default(),
+        }
     }
 
     /// The caller, or 401.
@@ -56,6 +82,80 @@ impl<'a> Work<'a> {
         Ok(loaded)
     }
 
+    /// Loads an aggregate that is to be changed; 404 if it was deleted for ever.
+    pub async fn load_to_change<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+        let loaded = self.load::<A>(id).await?;
+        if loaded.erased {
+            return Err(Problem::not_found("gone", "It was deleted for ever."));
+        }
+        Ok(loaded)
+    }
+
+    /// Carries out commands on what was loaded; its version afterwards.
+    pub fn change<A: Decide>(
+        &mut self,
+        id: &str,
+        loaded: &Loaded<A>,
+        commands: Vec<A::Command>,
+        admitted: Admitted,
+    ) -> Result<i64, Problem> {
+        let Admitted { home, rows } = admitted;
+        let written = self.decided(id, loaded, commands, home)?;
+        let version = written.version();
+        if version > loaded.sequence {
+            self.rows.extend(rows);
+        }
+        self.written.push(written);
+        Ok(version)
+    }
+
+    /// Carries out commands on an aggregate whose id should be new. It is not looked up: if there is one already,
+    /// the answer is `clash`.
+    pub fn create<A: Decide>(
+        &mut self,
+        id: &str,
+        commands: Vec<A::Command>,
+        admitted: Admitted,
+        clash: Problem,
+    ) -> Result<i64, Problem> {
+        let version = self.change(id, &Loaded::<A>::default(), commands, admitted)?;
+        if let Some(written) = self.written.pop() {
+            self.written.push(written.taken_for_new(clash));
+        }
+        Ok(version)
+    }
+
+    /// 412 if the client has seen another version than this.
+    pub fn if_match(&self, version: i64) -> Result<(), Problem> {
+        match self.if_match {
+            Some(seen) if seen != version => Err(stale_version(seen, version)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn decided<A: Decide>(
+        &self,
+        id: &str,
+        loaded: &Loaded<A>,
+        commands: Vec<A::Command>,
+        home: Home,
+    ) -> Result<Written, Problem> {
+        let mut state = loaded.state.clone();
+        let mut events = Vec::new();
+        for command in commands {
+            for event in state.decide(command).map_err(|refusal| problem(&refusal))? {
+                state.apply(event.clone());
+                events.push(event);
+            }
+        }
+        Ok(Written::new(self.app, id, loaded, (state, &events), home))
+    }
+
+    /// Puts what was written last before all else: a note comes before its blocks.
+    pub(super) fn last_first(&mut self) {
+        self.written.rotate_right(1);
+    }
+
     /// Refuses a caller whose session has ended, on whichever instance that was decided.
     pub(super) async fn check_session(&mut self) -> Result<(), Problem> {
         let Some(caller) = self.caller else { return Ok(()) };
@@ -64,7 +164,7 @@ impl<'a> Work<'a> {
     }
 
     /// Loads an aggregate, from memory if it may.
-    pub(super) async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+    async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         if !self.fresh
             && let Some(loaded) = self.app.cache.get::<A>(id)
         {
@@ -83,12 +183,31 @@ impl<'a> Work<'a> {
         self.cached
     }
 
-    /// What was read, each thing once, but for the aggregate that is written.
-    pub(super) fn expects(self, written: (&'static str, &str)) -> Vec<Expect> {
+    /// Adds to an append what was read, each thing once, and the rows; and gives what was written.
+    pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>) {
         let mut expects = self.reads;
         expects.sort_by(|a, b| (a.aggregate_type, &a.aggregate_id).cmp(&(b.aggregate_type, &b.aggregate_id)));
         expects.dedup_by(|a, b| (a.aggregate_type, &a.aggregate_id) == (b.aggregate_type, &b.aggregate_id));
-        expects.retain(|expect| (expect.aggregate_type, expect.aggregate_id.as_str()) != written);
-        expects
+        let Rows { released, claims, freed, places, side } = self.rows;
+        (Append { expects, released, claims, freed, places, side, ..append }, self.written)
+    }
+}
+
+impl Rows {
+    fn extend(&mut self, more: Self) {
+        let Self { released, claims, freed, places, side } = more;
+        self.released.extend(released);
+        self.claims.extend(claims);
+        self.freed.extend(freed);
+        self.places.extend(places);
+        self.side.extend(side);
+    }
+}
+
+fn stale_version(seen: i64, version: i64) -> Problem {
+    let detail = format!("It is at version {version} now, not at {seen}; read it again before changing it.");
+    Problem {
+        version: Some(version),
+        ..Problem::new(StatusCode::PRECONDITION_FAILED, "version-moved", detail)
     }
 }

@@ -77,7 +77,7 @@ impl Decide for Notebook {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, _: &[C]) -> Result<Admitted, Problem> {
+    async fn admit(&self, work: &mut Work<'_>, id: &str, _: &mut [C]) -> Result<Admitted, Problem> {
         admit(self, work, id)
     }
 }

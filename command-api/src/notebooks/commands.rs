@@ -8,7 +8,7 @@ use shared::text::{Description, Title};
 
 use super::Notebook;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Work};
+use crate::app::{Admitted, Home, Work};
 
 /// What may be asked of a notebook.
 #[derive(Clone, Debug)]
@@ -74,6 +74,5 @@ pub(super) fn admit(notebook: &Notebook, work: &Work<'_>, id: &str) -> Result<Ad
         }
         (Notebook::Live { .. }, None) => return Err(problem(&NotebookError::Missing)),
     }
-    let scopes = vec![format!("notebook:{id}")];
-    Ok(Admitted { holder: format!("notebook:{id}"), scopes, ..Admitted::default() })
+    Ok(Admitted { home: Home::of("notebook", id), ..Admitted::default() })
 }

@@ -8,7 +8,7 @@ use shared::text::Title;
 
 use super::Note;
 use crate::aggregate::Refusal;
-use crate::app::{Admitted, Work};
+use crate::app::{Admitted, Home, Work};
 use crate::notebooks::role_in;
 
 /// What may be asked of a note.
@@ -77,7 +77,7 @@ pub(super) async fn admit(
     }
     let mut scopes = vec![format!("note:{id}")];
     scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
-    Ok(Admitted { holder: format!("note:{id}"), scopes, ..Admitted::default() })
+    Ok(Admitted { home: Home { holder: format!("note:{id}"), scopes }, ..Admitted::default() })
 }
 
 async fn may_edit(

@@ -69,7 +69,7 @@ impl Decide for Session {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &[C]) -> Result<Admitted, Problem> {
+    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
         admit(self, work, id, commands)
     }
 }

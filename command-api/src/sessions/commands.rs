@@ -7,7 +7,7 @@ use shared::problem::Problem;
 
 use super::Session;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Work};
+use crate::app::{Admitted, Home, Work};
 use crate::log::SideRow;
 
 /// What may be asked of a session.
@@ -80,9 +80,8 @@ pub(super) fn admit(
                 SideRow::SessionEnd { session_id: id.to_owned() },
             ),
         };
-        admitted.holder = format!("user:{user}");
-        admitted.scopes = vec![format!("user:{user}")];
-        admitted.side.push(row);
+        admitted.home = Home::of("user", &user.to_string());
+        admitted.rows.side.push(row);
     }
     Ok(admitted)
 }

@@ -86,7 +86,7 @@ impl Decide for User {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &[C]) -> Result<Admitted, Problem> {
+    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
         admit(work, id, commands)
     }
 }

@@ -7,7 +7,7 @@ use shared::text::{DisplayName, Email, Username, WebAddress};
 
 use super::account::{EMAIL, USERNAME};
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Work};
+use crate::app::{Admitted, Home, Work};
 use crate::log::{Claim, SideRow};
 
 /// What may be asked of an account.
@@ -72,8 +72,7 @@ impl Refusal for UserError {
 
 /// Everybody registers themselves and changes themselves, nobody else.
 pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Result<Admitted, Problem> {
-    let mut admitted =
-        Admitted { holder: format!("user:{id}"), scopes: vec![format!("user:{id}")], ..Admitted::default() };
+    let mut admitted = Admitted { home: Home::of("user", id), ..Admitted::default() };
     for command in commands {
         match command {
             UserCommand::Register { email, username, hash, .. } => {
@@ -82,8 +81,8 @@ pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Resu
                     value: work.app.keys.claim(kind, name),
                     owner: id.to_owned(),
                 };
-                admitted.claims = vec![claim(EMAIL, email.as_str()), claim(USERNAME, username.as_str())];
-                admitted.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
+                admitted.rows.claims = vec![claim(EMAIL, email.as_str()), claim(USERNAME, username.as_str())];
+                admitted.rows.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
             }
             UserCommand::Edit { .. } | UserCommand::Prefer { .. } => {
                 if work.caller()?.user.to_string() != id {

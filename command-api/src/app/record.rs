@@ -1,0 +1,223 @@
+//! From what was decided to what is appended: events are named, numbered and sealed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use shared::event::RoomEvent;
+use shared::problem::Problem;
+use shared::seal::{DataKey, Mark, about, mark};
+
+use super::execute::Answer;
+use super::{App, Ask, Loaded, Work};
+use crate::aggregate::Decide;
+use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
+
+/// Where events belong: under whose key they are sealed, and whom they concern.
+#[derive(Clone, Debug, Default)]
+pub struct Home {
+    /// Such as `note:<id>`.
+    pub holder: String,
+    /// The containers the events belong to, and the persons whom they concern.
+    pub scopes: Vec<String>,
+}
+
+impl Home {
+    /// The home of a thing that holds a key of its own and stands in nothing: `user:<id>`.
+    pub fn of(kind: &str, id: &str) -> Self {
+        let holder = format!("{kind}:{id}");
+        Self { scopes: vec![holder.clone()], holder }
+    }
+}
+
+/// What one aggregate is to become.
+pub(super) struct Written {
+    aggregate_type: &'static str,
+    id: String,
+    /// Its sequence before.
+    before: i64,
+    home: Home,
+    facts: Vec<Fact>,
+    /// The refusal, should there be one although it was taken for new.
+    clash: Option<Problem>,
+    /// Whether a snapshot is due afterwards.
+    due: bool,
+    keep: Box<dyn FnOnce(&App, Option<Mark>) + Send + Sync>,
+}
+
+/// An event, without its place.
+struct Fact {
+    event_type: String,
+    version: String,
+    data: Value,
+    sealed: bool,
+}
+
+/// What is sent to the log, and what is remembered once it stands.
+pub(super) struct Recording {
+    pub(super) append: Append,
+    pub(super) written: Vec<Written>,
+    /// Keys made for holders that had none.
+    pub(super) keys: Vec<(String, DataKey)>,
+}
+
+impl Written {
+    /// An aggregate that goes from `loaded` to `state` by these events.
+    pub(super) fn new<A: Decide>(
+        app: &App,
+        id: &str,
+        loaded: &Loaded<A>,
+        (state, events): (A, &[A::Event]),
+        home: Home,
+    ) -> Self {
+        let sequence = loaded.sequence + i64::try_from(events.len()).expect("a command has few events");
+        let (name, snapshot) = (id.to_owned(), loaded.snapshot);
+        let keep = move |app: &App, ending: Option<Mark>| {
+            let mut next = Loaded { state, sequence, erased: false, snapshot };
+            app.offer_snapshot(&name, &mut next, ending);
+            app.cache.put(&name, Arc::new(next));
+        };
+        Self {
+            aggregate_type: A::TYPE,
+            id: id.to_owned(),
+            before: loaded.sequence,
+            home,
+            facts: events.iter().map(Fact::new).collect(),
+            clash: None,
+            due: app.snapshots.is_due(loaded.snapshot, sequence),
+            keep: Box::new(keep),
+        }
+    }
+
+    /// The same, for one that nobody looked up because its id should be new.
+    pub(super) fn taken_for_new(self, clash: Problem) -> Self {
+        Self { clash: Some(clash), ..self }
+    }
+
+    /// Its sequence afterwards.
+    pub(super) fn version(&self) -> i64 {
+        self.before + i64::try_from(self.facts.len()).expect("a command has few events")
+    }
+
+    fn is(&self, aggregate_type: &str, id: &str) -> bool {
+        self.aggregate_type == aggregate_type && self.id == id
+    }
+
+    fn expect(&self) -> Expect {
+        Expect { aggregate_type: self.aggregate_type, aggregate_id: self.id.clone(), sequence: self.before }
+    }
+
+    /// Its last event's mark, if a snapshot is due.
+    pub(super) fn ending(&self, append: &Append) -> Option<Mark> {
+        let last =
+            append.events.iter().rev().find(|event| self.is(event.aggregate_type, &event.aggregate_id));
+        let payload = last.filter(|_| self.due)?.payload.get();
+        mark(&serde_json::from_str(payload).ok()?)
+    }
+
+    /// Remembers it as it is now.
+    pub(super) fn keep(self, app: &App, ending: Option<Mark>) {
+        (self.keep)(app, ending);
+    }
+
+    /// Forgets it, as another turned out to have moved; the refusal if that was this one and should have been new.
+    pub(super) fn clashed(self, app: &App, aggregate_type: &str, id: &str) -> Option<Problem> {
+        let itself = self.is(aggregate_type, id);
+        app.cache.drop(self.aggregate_type, &self.id);
+        self.clash.filter(|_| itself)
+    }
+}
+
+impl Fact {
+    fn new<E: RoomEvent>(event: &E) -> Self {
+        Self {
+            event_type: event.event_type(),
+            version: event.event_version(),
+            data: event.data(),
+            sealed: event.is_sealed(),
+        }
+    }
+}
+
+impl App {
+    /// Puts what was decided into the form of the log.
+    pub(super) async fn recording(
+        &self,
+        work: Work<'_>,
+        ask: &Ask,
+        key: IdempotencyKey,
+        answer: &Answer,
+    ) -> Result<Recording, Problem> {
+        let (mut append, written) = work.into_append(Append::new(key, &answer.id, answer.version));
+        let (changed, unchanged): (Vec<_>, Vec<_>) = written.iter().partition(|one| !one.facts.is_empty());
+        append
+            .expects
+            .retain(|expect| !changed.iter().any(|one| one.is(expect.aggregate_type, &expect.aggregate_id)));
+        for one in unchanged {
+            // That there was nothing to do must still be true when the key is recorded.
+            if !append.expects.iter().any(|expect| one.is(expect.aggregate_type, &expect.aggregate_id)) {
+                append.expects.push(one.expect());
+            }
+        }
+        let mut keys = HashMap::new();
+        let mut made = Vec::new();
+        for one in changed {
+            let holder = &one.home.holder;
+            if !keys.contains_key(holder) {
+                let (key, is_new) = self.sealing_key(holder, &mut append.side).await?;
+                if is_new {
+                    made.push((holder.clone(), key.clone()));
+                }
+                keys.insert(holder.clone(), key);
+            }
+            let events = (one.before + 1..).zip(&one.facts);
+            append
+                .events
+                .extend(events.map(|(sequence, fact)| self.event(ask, one, sequence, fact, &keys[holder])));
+        }
+        Ok(Recording { append, written, keys: made })
+    }
+
+    fn event(&self, ask: &Ask, one: &Written, sequence: i64, fact: &Fact, key: &DataKey) -> NewEvent {
+        let payload = if fact.sealed {
+            key.seal(&one.home.holder, &about(&fact.event_type, &one.id, sequence), &fact.data)
+        } else {
+            raw(&fact.data)
+        };
+        NewEvent {
+            event_id: self.clock.new_id(),
+            aggregate_type: one.aggregate_type,
+            aggregate_id: one.id.clone(),
+            sequence,
+            event_version: fact.version.clone(),
+            event_type: fact.event_type.clone(),
+            payload,
+            metadata: raw(&metadata(ask)),
+            scopes: one.home.scopes.clone(),
+        }
+    }
+
+    /// The holder's key; made, with its row, for a holder that has none yet.
+    async fn sealing_key(&self, holder: &str, side: &mut Vec<SideRow>) -> Result<(DataKey, bool), Problem> {
+        if let Some(key) = self.keyring.key(holder).await? {
+            return Ok((key, false));
+        }
+        let (key, wrapped) = self.keyring.master().make(holder);
+        side.push(SideRow::KeyMade { holder: holder.to_owned(), wrapped });
+        Ok((key, true))
+    }
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    to_raw_value(value).expect("a JSON value always serializes")
+}
+
+fn metadata(ask: &Ask) -> Value {
+    let mut metadata =
+        json!({"actor": ask.actor, "correlation": ask.correlation, "causation": ask.causation});
+    if let Some(key) = &ask.key {
+        metadata["key"] = Value::String(key.clone());
+    }
+    metadata
+}
