@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod migrate;
 pub mod postgres;
 pub mod problem;
+pub mod rank;
 pub mod read_schema;
 pub mod seal;
 pub mod server_keys;
