@@ -1,5 +1,6 @@
 //! The language of every room, and the one list of all events.
 
+pub mod blocks;
 pub mod notebooks;
 pub mod notes;
 pub mod sessions;

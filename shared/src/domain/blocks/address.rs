@@ -1,0 +1,98 @@
+//! Where a link leads and where an image comes from: addresses that are safe to be followed.
+
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::fields::{ContentError, Fields};
+use crate::text::TextError;
+
+const LONGEST: usize = 2_000;
+
+/// An address of 1 to 2,000 characters: http, https, mailto, or relative to where the note is shown.
+///
+/// Browsers are generous readers: they skip tabs and line breaks within `java\tscript:`, take `\` for `/`, and `//host`
+/// or `https:host` for another site. None of these is accepted, nor what hides the look of an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[serde(transparent)]
+#[schema(max_length = 2_000)]
+pub struct Address(String);
+
+impl Address {
+    /// The address as it was accepted.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = TextError;
+
+    fn try_from(address: String) -> Result<Self, TextError> {
+        if address.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if address.chars().count() > LONGEST {
+            return Err(TextError::TooLong(LONGEST));
+        }
+        if address.chars().any(misleads) {
+            return Err(TextError::Form(
+                "must not contain white space, invisible characters, '\\', '<', '>' or '\"'",
+            ));
+        }
+        if leads_to_a_known_place(&address) {
+            Ok(Self(address))
+        } else {
+            Err(TextError::Form("must start with https://, http:// or mailto:, or be relative"))
+        }
+    }
+}
+
+/// Whether a character may be skipped, shown as nothing or read as another one by whoever follows the address.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace()
+        || matches!(c, '\\' | '<' | '>' | '"')
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}')
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+}
+
+fn leads_to_a_known_place(address: &str) -> bool {
+    let first_part = address.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((scheme, _)) = first_part.split_once(':') else {
+        return !address.starts_with("//");
+    };
+    let rest = &address[scheme.len() + 1..];
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => {
+            rest.strip_prefix("//").is_some_and(|host| !host.is_empty() && !host.starts_with(['/', '?', '#']))
+        }
+        "mailto" => !rest.is_empty() && !rest.starts_with('/'),
+        _ => false,
+    }
+}
+
+/// Where an image comes from: `{"blob": id}` or `{"url": address}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Bytes that are kept here.
+    Blob(Uuid),
+    /// Somewhere else.
+    Url(Address),
+}
+
+impl Source {
+    pub(super) fn read(value: Value, at: &str) -> Result<Self, ContentError> {
+        let mut fields = Fields::of(value, at)?;
+        let source = if fields.has("blob") {
+            let blob: String = fields.text("blob")?;
+            Uuid::parse_str(&blob).map(Self::Blob).map_err(|_| fields.refuse("blob", "must be a UUID"))?
+        } else if fields.has("url") {
+            Self::Url(fields.text("url")?)
+        } else {
+            return Err(ContentError::new(at, "must have either 'blob' or 'url'"));
+        };
+        fields.end().map(|()| source)
+    }
+}

@@ -1,0 +1,398 @@
+//! Tries to get something wrong into a block.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn refusal(block_type: BlockType, content: Value) -> (String, String) {
+    let error = Content::parse(block_type, content).expect_err("must be refused");
+    (error.pointer, error.detail)
+}
+
+fn pointer(block_type: BlockType, content: Value) -> String {
+    refusal(block_type, content).0
+}
+
+fn text(text: &str) -> BlockText {
+    text.to_owned().try_into().expect("a text")
+}
+
+fn address(address: &str) -> Result<Address, crate::text::TextError> {
+    Address::try_from(address.to_owned())
+}
+
+fn span(start: u32, end: u32, kind: SpanKind) -> Span {
+    Span { start, end, kind }
+}
+
+/// Stored JSON is a promise: a sample of every type.
+fn samples() -> Vec<(BlockType, Value)> {
+    let blob = "0193a5f0-0000-7000-8000-000000000001";
+    let bold = json!([{"start": 0, "end": 1, "kind": "bold"}]);
+    vec![
+        (BlockType::Text, json!({"text": "a\n\tb", "spans": bold})),
+        (BlockType::Header, json!({"level": 1, "text": "a", "spans": []})),
+        (BlockType::Task, json!({"checked": true, "depth": 0, "text": "", "spans": []})),
+        (BlockType::ListItem, json!({"ordered": false, "depth": 8, "text": "a", "spans": bold})),
+        (BlockType::Quote, json!({"depth": 8, "text": "a", "spans": []})),
+        (BlockType::Rule, json!({})),
+        (BlockType::Code, json!({"language": null, "text": "a"})),
+        (BlockType::Code, json!({"language": "rust", "text": ""})),
+        (BlockType::Image, json!({"src": {"blob": blob}, "alt": ""})),
+        (BlockType::Image, json!({"src": {"url": "/a.png"}, "alt": "A"})),
+        (
+            BlockType::Table,
+            json!({"align": ["left", "none"], "rows": [[{"text": "a", "spans": bold}, {"text": "", "spans": []}]]}),
+        ),
+        (BlockType::Raw, json!({"format": "html", "text": "<br>"})),
+        (
+            BlockType::Text,
+            json!({"text": "ab\u{fffc}", "spans": [
+                {"start": 0, "end": 1, "kind": "image", "src": {"blob": blob}, "alt": "a"},
+                {"start": 0, "end": 2, "kind": "link", "href": "mailto:ada@example.org"},
+                {"start": 2, "end": 3, "kind": "image", "src": {"url": "a"}, "alt": ""},
+            ]}),
+        ),
+    ]
+}
+
+#[test]
+fn every_type_reads_its_stored_form() {
+    for (block_type, data) in samples() {
+        let content =
+            Content::parse(block_type, data.clone()).unwrap_or_else(|error| panic!("{data}: {error}"));
+        assert_eq!((content.block_type(), content.data()), (block_type, data));
+        let whole = serde_json::to_value(&content).unwrap();
+        assert_eq!(whole["type"], block_type.as_ref());
+        assert_eq!(serde_json::from_value::<Content>(whole).unwrap(), content);
+    }
+}
+
+#[test]
+fn every_field_is_needed_and_no_other_is_taken() {
+    for (block_type, data) in samples() {
+        let mut more = data.clone();
+        more["a/b"] = json!(1);
+        assert_eq!(pointer(block_type, more), "/a~1b");
+        for name in
+            data.as_object().unwrap().keys().filter(|name| !matches!(name.as_str(), "spans" | "language"))
+        {
+            let mut less = data.clone();
+            less.as_object_mut().unwrap().remove(name);
+            assert_eq!(refusal(block_type, less), (format!("/{name}"), "is missing".to_owned()));
+            for wrong in [json!(null), json!(1.0), json!(-1), json!([0.5]), json!({"a": 1}), json!(u64::MAX)]
+            {
+                let mut other = data.clone();
+                other[name] = wrong;
+                assert!(pointer(block_type, other).starts_with(&format!("/{name}")), "{block_type:?} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_part_is_pointed_at() {
+    let cell = json!({"text": "a"});
+    let spans = |spans: Value| json!({"text": "a\u{301}🦀", "spans": spans});
+    for (block_type, content, at) in [
+        (BlockType::Text, json!([]), ""),
+        (BlockType::Header, json!({"level": 7, "text": "a"}), "/level"),
+        (BlockType::Header, json!({"level": 0, "text": "a"}), "/level"),
+        (BlockType::Header, json!({"level": 1.0, "text": "a"}), "/level"),
+        (BlockType::Task, json!({"checked": 1, "depth": 0, "text": "a"}), "/checked"),
+        (BlockType::Quote, json!({"depth": 0, "text": "a"}), "/depth"),
+        (BlockType::Text, json!({"text": "a\u{0}"}), "/text"),
+        (BlockType::Text, json!({"text": "a\r\n"}), "/text"),
+        (BlockType::Text, json!({"text": "a\u{85}"}), "/text"),
+        (BlockType::Text, json!({"text": "a".repeat(50_001)}), "/text"),
+        (BlockType::Text, json!({"text": "🦀".repeat(50_000)}), "/text"),
+        (BlockType::Text, spans(json!({})), "/spans"),
+        (BlockType::Text, spans(json!([[0, 1, "bold"]])), "/spans/0"),
+        (BlockType::Text, spans(json!([{"start": 0, "end": 4, "kind": "bold"}])), "/spans/0/end"),
+        (BlockType::Text, spans(json!([{"start": 1, "end": 1, "kind": "bold"}])), "/spans/0/end"),
+        (BlockType::Text, spans(json!([{"start": 0, "end": 1u64 << 32, "kind": "bold"}])), "/spans/0/end"),
+        (BlockType::Text, spans(json!([{"start": 0, "end": 1, "kind": "loud"}])), "/spans/0/kind"),
+        (
+            BlockType::Text,
+            spans(json!([{"start": 0, "end": 1, "kind": "bold", "href": "a"}])),
+            "/spans/0/href",
+        ),
+        (BlockType::Text, spans(json!([{"start": 0, "end": 1, "kind": "link"}])), "/spans/0/href"),
+        (BlockType::Code, json!({"language": " a", "text": ""}), "/language"),
+        (BlockType::Code, json!({"language": "a\nb", "text": ""}), "/language"),
+        (BlockType::Raw, json!({"format": "HTML", "text": ""}), "/format"),
+        (BlockType::Image, json!({"src": {"blob": "a"}, "alt": ""}), "/src/blob"),
+        (BlockType::Image, json!({"src": {"url": "data:a"}, "alt": ""}), "/src/url"),
+        (BlockType::Image, json!({"src": {"url": "a", "blob": "b"}, "alt": ""}), "/src/blob"),
+        (BlockType::Image, json!({"src": {}, "alt": ""}), "/src"),
+        (BlockType::Table, json!({"align": [], "rows": [[]]}), "/align"),
+        (BlockType::Table, json!({"align": ["none"], "rows": []}), "/rows"),
+        (BlockType::Table, json!({"align": ["up"], "rows": [[cell]]}), "/align/0"),
+        (BlockType::Table, json!({"align": ["none"], "rows": [[cell], [cell, cell]]}), "/rows/1"),
+        (BlockType::Table, json!({"align": ["none"], "rows": [[cell], [{"text": 1}]]}), "/rows/1/0/text"),
+        (
+            BlockType::Table,
+            json!({"align": ["none"], "rows": [[{"text": "a", "spans": [{"start": 0, "end": 2, "kind": "bold"}]}]]}),
+            "/rows/0/0/spans/0/end",
+        ),
+        (BlockType::Table, json!({"align": vec!["none"; 51], "rows": [vec![cell.clone(); 51]]}), "/align"),
+        (BlockType::Table, json!({"align": ["none"], "rows": vec![json!([cell]); 1001]}), "/rows"),
+    ] {
+        assert_eq!(pointer(block_type, content.clone()), at, "{block_type:?} {content}");
+    }
+}
+
+#[test]
+fn an_address_leads_where_it_seems_to() {
+    for wrong in [
+        "",
+        " ",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "java\tscript:alert(1)",
+        "\u{1}javascript:a",
+        " javascript:a",
+        "java\nscript:a",
+        "data:text/html,a",
+        "vbscript:a",
+        "file:///etc/passwd",
+        "blob:a",
+        "x:y",
+        ":a",
+        "//evil.example",
+        "\\\\evil.example",
+        "/\\evil.example",
+        "\\/evil.example",
+        "http:evil.example",
+        "https:/evil.example",
+        "http://",
+        "http:///evil.example",
+        "https://?a",
+        "https://#",
+        "mailto:",
+        "mailto://a",
+        "http://a b",
+        "a\u{a0}b",
+        "a\u{202e}b",
+        "http://a\u{200b}b",
+        "\u{feff}javascript:a",
+        "a\u{0}",
+        "a\"b",
+        "a<b",
+        "//",
+        "ftp://a",
+        "ｊavascript:a",
+    ] {
+        assert!(address(wrong).is_err(), "{wrong:?} was accepted");
+    }
+    assert!(address(&"a".repeat(2_001)).is_err());
+    for right in [
+        "https://a.example",
+        "HTTP://a.example/?b=c&d#e",
+        "mailto:ada@example.org",
+        "a",
+        "/a",
+        "./a:b",
+        "../a",
+        "#a",
+        "?a=b:c",
+        "a/b:c",
+        "/a//b",
+        "https://ä.example/🦀",
+        "https://[::1]:80/(a)",
+        "javascript%3Aalert(1)",
+    ] {
+        assert!(address(right).is_ok(), "{right:?} was refused");
+    }
+    assert!(address(&"🦀".repeat(2_000)).is_ok());
+}
+
+#[test]
+fn equal_meanings_are_equal_values() {
+    let link = |href: &str| SpanKind::Link { href: address(href).unwrap() };
+    let rich = |spans| RichText::new(text("abcdef"), spans).map(|rich| rich.spans().to_vec());
+    let bold = |start, end| span(start, end, SpanKind::Bold);
+    assert_eq!(rich(vec![bold(3, 5), bold(0, 2), bold(2, 3), bold(1, 2)]), Ok(vec![bold(0, 5)]));
+    assert_eq!(rich(vec![bold(0, 1), bold(2, 3)]), Ok(vec![bold(0, 1), bold(2, 3)]));
+    assert_eq!(rich(vec![span(0, 3, link("a")), span(2, 5, link("a"))]), Ok(vec![span(0, 5, link("a"))]));
+    assert_eq!(rich(vec![span(3, 5, link("b")), span(0, 3, link("a"))]).map(|spans| spans.len()), Ok(2));
+    let crossing = rich(vec![bold(0, 1), span(0, 3, link("a")), span(2, 5, link("b"))]);
+    assert_eq!(crossing.map_err(|error| error.pointer), Err("/spans/2".to_owned()));
+}
+
+#[test]
+fn an_image_covers_its_alternative_text() {
+    let image = |alt: &str| SpanKind::Image {
+        src: Source::Url(address("a").unwrap()),
+        alt: alt.to_owned().try_into().unwrap(),
+    };
+    let rich = |all: &str, spans| RichText::new(text(all), spans).map(|rich| rich.spans().len()).ok();
+    assert_eq!(rich("🦀b", vec![span(1, 2, image("b"))]), Some(1));
+    assert_eq!(rich("🦀b", vec![span(1, 2, image("c"))]), None);
+    assert_eq!(rich("🦀b", vec![span(1, 2, image(""))]), None);
+    assert_eq!(rich("🦀\u{fffc}", vec![span(1, 2, image(""))]), Some(1));
+    assert_eq!(rich("\u{fffc}\u{fffc}", vec![span(0, 2, image(""))]), None);
+    assert_eq!(rich("\u{fffc}\u{fffc}", vec![span(0, 1, image("")), span(1, 2, image(""))]), Some(2));
+    assert_eq!(rich("bb", vec![span(0, 1, image("b")), span(0, 1, image("b"))]), Some(1));
+    assert_eq!(rich("bbb", vec![span(0, 2, image("bb")), span(1, 3, image("bb"))]), None);
+}
+
+#[test]
+fn nothing_is_too_large_to_be_stored() {
+    let long = |n: u32| SpanKind::Link { href: address(&format!("{n}{}", "a".repeat(1_990))).unwrap() };
+    let links = (0..200).map(|n| span(n, n + 1, long(n))).collect::<Vec<_>>();
+    let many = RichText::new(text(&"a".repeat(200)), links.clone());
+    assert_eq!(many.map_err(|error| error.pointer), Err("/spans".to_owned()));
+    let bold = (0..2_001).map(|n| span(2 * n, 2 * n + 1, SpanKind::Bold)).collect();
+    assert!(RichText::new(text(&"a".repeat(5_000)), bold).is_err());
+
+    let largest = [text(&"\"".repeat(50_000)), text(&"🦀".repeat(45_000))];
+    for text in largest {
+        let json =
+            serde_json::to_vec(&Content::Raw { format: "a".repeat(50).try_into().unwrap(), text }).unwrap();
+        assert!(json.len() <= LARGEST_CONTENT);
+    }
+    // What no longer fits beside a longer text goes: the spans, not the text.
+    let rich = RichText::new(text(&"a".repeat(80)), links[..80].to_vec()).unwrap();
+    let grown = rich.clone().with_text(text(&format!("{}{}", "a".repeat(80), "🦀".repeat(40_000))));
+    assert_eq!((grown.text().chars().count(), grown.spans().len()), (40_080, 0));
+    let wide = Table::new(vec![Align::None; 50], vec![vec![rich; 50]; 1]);
+    assert_eq!(wide.map_err(|error| error.pointer), Err("/rows".to_owned()));
+}
+
+#[test]
+fn a_new_text_keeps_the_spans_that_still_match() {
+    let spans = vec![span(0, 2, SpanKind::Bold), span(3, 5, SpanKind::Italic), span(6, 8, SpanKind::Code)];
+    let rich = RichText::new(text("🦀b cd 🦀f"), spans).unwrap();
+    let kept = |new: &str| {
+        let rich = rich.clone().with_text(text(new));
+        rich.spans().iter().map(|span| (span.start, span.end)).collect::<Vec<_>>()
+    };
+    assert_eq!(kept("🦀b cd 🦀f"), [(0, 2), (3, 5), (6, 8)]);
+    assert_eq!(kept("🦀b c🦀d 🦀f"), [(0, 2), (7, 9)]);
+    assert_eq!(kept("🦀b 🦀f"), [(0, 2), (3, 5)]);
+    assert_eq!(kept("new: 🦀b cd 🦀f"), [(5, 7), (8, 10), (11, 13)]);
+    assert_eq!(kept(""), []);
+}
+
+#[test]
+fn a_task_becomes_text_and_back() {
+    let rich = RichText::new(text("ab"), vec![span(0, 1, SpanKind::Bold)]).unwrap();
+    let task = Content::Task { checked: true, depth: Depth::MOST, rich: rich.clone() };
+    assert_eq!(task.as_text_block(), Content::Text { rich: rich.clone() });
+    assert_eq!(
+        task.as_task_block(false),
+        Content::Task { checked: false, depth: Depth::MOST, rich: rich.clone() }
+    );
+    let back = task.as_text_block().as_task_block(true);
+    assert_eq!(back, Content::Task { checked: true, depth: Depth::LEAST, rich });
+    assert_eq!(Content::Rule {}.as_task_block(true), Content::Rule {});
+    assert_eq!(Content::Rule {}.with_text(text("a")).text(), None);
+}
+
+fn any_kind() -> impl Strategy<Value = SpanKind> {
+    let link = |href: &str| SpanKind::Link { href: address(href).expect("an address") };
+    prop_oneof![Just(SpanKind::Bold), Just(SpanKind::Code), Just(link("a")), Just(link("b"))]
+}
+
+fn any_spans() -> impl Strategy<Value = Vec<Span>> {
+    vec(
+        (0u32..12, 1u32..6, any_kind()).prop_map(|(start, length, kind)| span(start, start + length, kind)),
+        0..12,
+    )
+}
+
+/// What each character is, which is what spans mean.
+fn meaning(length: u32, spans: &[Span]) -> Vec<Vec<SpanKind>> {
+    let at = |place| {
+        let mut kinds: Vec<_> = spans
+            .iter()
+            .filter(|span| span.start <= place && place < span.end)
+            .map(|span| span.kind.clone())
+            .collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    };
+    (0..length).map(at).collect()
+}
+
+proptest! {
+    #[test]
+    fn canonical_spans_mean_what_was_given(all in "[a🦀\u{301}]{0,14}", spans in any_spans()) {
+        let length = u32::try_from(all.chars().count()).expect("short");
+        if let Ok(rich) = RichText::new(text(&all), spans.clone()) {
+            prop_assert_eq!(meaning(length, rich.spans()), meaning(length, &spans));
+            prop_assert_eq!(RichText::new(text(&all), rich.spans().to_vec()), Ok(rich.clone()));
+            prop_assert_eq!(RichText::new(text(&all), spans.into_iter().rev().collect()), Ok(rich));
+        } else {
+            let outside = spans.iter().any(|span| span.end > length);
+            let link = |kind: &&SpanKind| matches!(kind, SpanKind::Link { .. });
+            let two = |kinds: &Vec<SpanKind>| kinds.iter().filter(link).count() > 1;
+            prop_assert!(outside || meaning(length, &spans).iter().any(two));
+        }
+    }
+
+    #[test]
+    fn spans_stay_on_the_same_letters(old in "[ab🦀]{0,14}", new in "[ab🦀]{0,14}", spans in any_spans()) {
+        if let Ok(rich) = RichText::new(text(&old), spans) {
+            let now = rich.clone().with_text(text(&new));
+            prop_assert_eq!(now.text(), &new);
+            let letters = |text: &str, span: &Span| -> String {
+                text.chars().take(span.end as usize).skip(span.start as usize).collect()
+            };
+            for span in now.spans() {
+                let same = |was: &&Span| was.kind == span.kind && letters(&old, was).contains(&letters(&new, span));
+                let joined = |_: &Span| rich.spans().iter().filter(|was| was.kind == span.kind).count() > 1;
+                prop_assert!(rich.spans().iter().find(same).is_some() || joined(span));
+            }
+            prop_assert_eq!(rich.clone().with_text(text(&old)), rich);
+        }
+    }
+
+    #[test]
+    fn whatever_is_read_is_written_the_same(block_type in 0usize..10, mut content in any_json()) {
+        let types = [
+            BlockType::Text, BlockType::Header, BlockType::Task, BlockType::ListItem, BlockType::Quote, BlockType::Rule,
+            BlockType::Code, BlockType::Image, BlockType::Table, BlockType::Raw,
+        ];
+        if let Ok(read) = Content::parse(types[block_type], content.clone()) {
+            let fields = content.as_object_mut().expect("nothing else is read");
+            if read.rich().is_some() {
+                fields.insert("spans".to_owned(), read.data()["spans"].clone());
+            }
+            if types[block_type] == BlockType::Code {
+                fields.entry("language").or_insert(Value::Null);
+            }
+            prop_assert_eq!(read.data(), content);
+        }
+    }
+}
+
+/// JSON that is now and then a content.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        4 => Just(json!("a")),
+        1 => "[a\u{0}\r\n🦀]{0,3}".prop_map(Value::from),
+        2 => (0u32..10).prop_map(Value::from),
+        1 => Just(json!(1.5)),
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(json!([])),
+        1 => Just(json!([{"start": 0, "end": 1, "kind": "code"}])),
+    ];
+    let name = prop_oneof![
+        Just("text"),
+        Just("spans"),
+        Just("level"),
+        Just("depth"),
+        Just("checked"),
+        Just("ordered")
+    ];
+    let more =
+        prop_oneof![Just("language"), Just("format"), Just("alt"), Just("src"), Just("rows"), Just("align")];
+    proptest::collection::hash_map(prop_oneof![3 => name, 1 => more], leaf, 0..5)
+        .prop_map(|fields| json!(fields))
+}
