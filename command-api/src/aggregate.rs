@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use shared::event::RoomEvent;
-use shared::problem::Problem;
+use shared::problem::{FieldError, Problem};
 
 use crate::app::{Admitted, Work};
 
@@ -10,12 +10,17 @@ use crate::app::{Admitted, Work};
 pub trait Refusal: std::error::Error {
     /// The HTTP status and the slug.
     fn refuse(&self) -> (StatusCode, &'static str);
+
+    /// Which parts of the request were wrong, where it is about those.
+    fn fields(&self) -> Vec<FieldError> {
+        Vec::new()
+    }
 }
 
 /// Turns a room's refusal into the answer.
 pub fn problem(refusal: &impl Refusal) -> Problem {
     let (status, slug) = refusal.refuse();
-    Problem::new(status, slug, refusal.to_string())
+    Problem { errors: refusal.fields(), ..Problem::new(status, slug, refusal.to_string()) }
 }
 
 /// An aggregate that the door can execute commands on.

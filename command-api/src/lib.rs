@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod app;
+pub mod blocks;
 pub mod door;
 pub mod log;
 pub mod notebooks;
@@ -24,6 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(sessions::routes())
         .merge(notebooks::routes())
         .merge(notes::routes())
+        .merge(blocks::routes())
 }
 
 /// Where others find the key that access tokens are signed with (RFC 7517).

@@ -4,14 +4,17 @@ pub mod blocks;
 pub mod notebooks;
 pub mod notes;
 pub mod sessions;
+pub mod tasks;
 pub mod users;
 
 use serde_json::Value;
 
 use crate::event::RoomEvent;
+use blocks::BlockEvent;
 use notebooks::NotebookEvent;
 use notes::NoteEvent;
 use sessions::SessionEvent;
+use tasks::TaskEvent;
 use users::UserEvent;
 
 /// Any event of any room: the contents page. A new room adds a line here, and the compiler names the other places.
@@ -25,6 +28,10 @@ pub enum Event {
     Notebook(NotebookEvent),
     /// notes
     Note(NoteEvent),
+    /// blocks
+    Block(BlockEvent),
+    /// tasks
+    Task(TaskEvent),
 }
 
 /// Why a stored event could not be read.
@@ -58,6 +65,8 @@ impl Event {
             || SessionEvent::knows(event_type)
             || NotebookEvent::knows(event_type)
             || NoteEvent::knows(event_type)
+            || BlockEvent::knows(event_type)
+            || TaskEvent::knows(event_type)
     }
 
     /// The version of this event's form.
@@ -67,6 +76,8 @@ impl Event {
             Self::Session(event) => event.version(),
             Self::Notebook(event) => event.version(),
             Self::Note(event) => event.version(),
+            Self::Block(event) => event.version(),
+            Self::Task(event) => event.version(),
         }
     }
 
@@ -81,6 +92,10 @@ impl Event {
             NotebookEvent::parse(event_type, data).map(Self::Notebook).map_err(malformed)
         } else if NoteEvent::knows(event_type) {
             NoteEvent::parse(event_type, data).map(Self::Note).map_err(malformed)
+        } else if BlockEvent::knows(event_type) {
+            BlockEvent::parse(event_type, data).map(Self::Block).map_err(malformed)
+        } else if TaskEvent::knows(event_type) {
+            TaskEvent::parse(event_type, data).map(Self::Task).map_err(malformed)
         } else {
             Err(ParseError::UnknownType(event_type.to_owned()))
         }
@@ -94,6 +109,8 @@ pub fn room_of(aggregate_type: &str) -> Option<&'static str> {
         (SessionEvent::AGGREGATE, SessionEvent::ROOM),
         (NotebookEvent::AGGREGATE, NotebookEvent::ROOM),
         (NoteEvent::AGGREGATE, NoteEvent::ROOM),
+        (BlockEvent::AGGREGATE, BlockEvent::ROOM),
+        (TaskEvent::AGGREGATE, TaskEvent::ROOM),
     ]
     .into_iter()
     .find_map(|(aggregate, room)| (aggregate == aggregate_type).then_some(room))
@@ -109,6 +126,9 @@ mod tests {
     #[test]
     fn every_event_reads_its_stored_form() {
         let id = "0193a5f0-0000-7000-8000-000000000001";
+        let at = "2026-01-31T12:00:00Z";
+        let task =
+            json!({"type": "task", "content": {"checked": true, "depth": 0, "text": "Call", "spans": []}});
         let samples = [
             ("UserRegistered", json!({"email": "ada@example.org", "username": "ada", "display_name": "Ada"})),
             (
@@ -124,6 +144,29 @@ mod tests {
             ("NoteCreated", json!({"notebook_id": id, "title": "Dreams"})),
             ("NoteRetitled", json!({"title": "Plans"})),
             ("NoteMoved", json!({"from": id, "to": id})),
+            ("BlockAdded", json!({"note_id": id, "block": task, "rank": "a0"})),
+            ("BlockEdited", json!({"note_id": id, "block": task})),
+            ("BlockTypeChanged", json!({"note_id": id, "block": task})),
+            ("BlockMoved", json!({"from": id, "to": id, "rank": "a0V"})),
+            ("BlockRemoved", json!({"note_id": id})),
+            ("BlockRestored", json!({"note_id": id, "rank": "Zz"})),
+            ("TaskAdded", json!({"note_id": id, "owner": id, "title": "Call", "completed": false})),
+            ("TaskRetitled", json!({"title": ""})),
+            ("TaskDescribed", json!({"description": null})),
+            ("TaskScheduled", json!({"due_at": at})),
+            ("TaskUnscheduled", json!({})),
+            ("TaskPrioritized", json!({"priority": 4})),
+            ("TaskAssigned", json!({"assignee_id": id})),
+            ("TaskUnassigned", json!({"assignee_id": id})),
+            ("TaskCompleted", json!({})),
+            ("TaskReopened", json!({})),
+            (
+                "TaskMoved",
+                json!({"from": id, "to": id, "whole": {"owner": id, "title": "Call", "completed_at": at,
+                    "details": {"due_at": at, "priority": 1}, "added_by": "policy:sync", "added_at": at}}),
+            ),
+            ("TaskRemoved", json!({"note_id": id})),
+            ("TaskRestored", json!({"note_id": null})),
         ];
         for (event_type, data) in &samples {
             let event = Event::parse(event_type, data.clone()).unwrap_or_else(|error| panic!("{error}"));
@@ -133,6 +176,8 @@ mod tests {
                 Event::Session(event) => event.data(),
                 Event::Notebook(event) => event.data(),
                 Event::Note(event) => event.data(),
+                Event::Block(event) => event.data(),
+                Event::Task(event) => event.data(),
             };
             assert_eq!(&again, data, "{event_type}");
             assert_eq!(version, crate::upcasters::newest(event_type), "{event_type}");
@@ -141,7 +186,9 @@ mod tests {
         let known = UserEvent::VARIANTS.len()
             + SessionEvent::VARIANTS.len()
             + NotebookEvent::VARIANTS.len()
-            + NoteEvent::VARIANTS.len();
+            + NoteEvent::VARIANTS.len()
+            + BlockEvent::VARIANTS.len()
+            + TaskEvent::VARIANTS.len();
         assert_eq!(samples.len(), known, "an event has no sample of its stored form");
     }
 

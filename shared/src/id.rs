@@ -48,3 +48,11 @@ id!(
     /// A note.
     NoteId
 );
+id!(
+    /// A block of a note. Of a task block also the id of its task.
+    BlockId
+);
+id!(
+    /// A task. One with a block has that block's id.
+    TaskId
+);

@@ -9,9 +9,12 @@ use std::str::FromStr;
 
 use crate::access::{Role, effective};
 use crate::domain::Event;
+use crate::domain::blocks::BlockEvent;
+use crate::domain::notebooks::NotebookEvent;
 use crate::domain::notes::NoteEvent;
+use crate::domain::tasks::TaskEvent;
 use crate::event::{Opened, Recorded, RoomEvent};
-use crate::id::{NoteId, NotebookId, UserId};
+use crate::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 
 /// Who may do what at present, as far as somebody keeps it: in memory for sockets, joined rows for history.
 pub trait Access {
@@ -21,6 +24,17 @@ pub trait Access {
     fn on_note(&self, user: UserId, note: NoteId) -> Option<Role>;
     /// Where the note stands now; `None` when it is gone.
     fn notebook_of(&self, note: NoteId) -> Option<NotebookId>;
+    /// The note that the block or task is a part of now; `None` when it is gone, or a person's own.
+    fn note_of(&self, item: Item) -> Option<NoteId>;
+}
+
+/// What is a part of a note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// A block.
+    Block(BlockId),
+    /// A task; one with a block has the block's id.
+    Task(TaskId),
 }
 
 /// A scope as events record it and as clients subscribe to it: `user:<id>`, `notebook:<id>`, `note:<id>`.
@@ -46,8 +60,8 @@ pub struct Subject {
     pub scopes: Vec<Scope>,
     /// The thing that changed.
     pub resource: Resource,
-    /// The notebooks that the thing left by this event: who sees those shall hear that it is gone.
-    pub left: Vec<NotebookId>,
+    /// The containers that the thing left by this event: who sees those shall hear that it is gone.
+    pub left: Vec<Scope>,
 }
 
 /// The thing whose container decides.
@@ -59,6 +73,8 @@ pub enum Resource {
     Notebook(NotebookId),
     /// A note, in whatever notebook it is now.
     Note(NoteId),
+    /// A part of a note, of whichever it is now.
+    Item(Item),
 }
 
 /// The role that counts on a note: the higher of the direct one and the one in its notebook of now.
@@ -90,11 +106,14 @@ pub fn is_candidate(access: &impl Access, user: UserId, subject: &Subject) -> bo
 /// Whether a person may see an event, with access as it is now.
 pub fn sees(access: &impl Access, user: UserId, subject: &Subject) -> bool {
     subject.scopes.contains(&Scope::User(user))
-        || subject.left.iter().any(|notebook| access.in_notebook(user, *notebook).is_some())
+        || subject.left.iter().any(|left| sees_scope(access, user, *left))
         || match subject.resource {
             Resource::Person => false,
             Resource::Notebook(notebook) => access.in_notebook(user, notebook).is_some(),
             Resource::Note(note) => role_on_note(access, user, note).is_some(),
+            Resource::Item(item) => {
+                access.note_of(item).is_some_and(|note| role_on_note(access, user, note).is_some())
+            }
         }
 }
 
@@ -104,9 +123,15 @@ impl Subject {
         let recorded = &opened.recorded;
         let scopes: Vec<Scope> = recorded.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
         let left = match &opened.event {
-            Some(Event::Note(NoteEvent::NoteMoved { from, .. })) => vec![*from],
+            Some(Event::Note(NoteEvent::NoteMoved { from, .. })) => vec![Scope::Notebook(*from)],
+            Some(
+                Event::Block(BlockEvent::BlockMoved { from, whole: Some(_), .. })
+                | Event::Task(TaskEvent::TaskMoved { from, .. }),
+            ) => vec![Scope::Note(*from)],
             Some(
                 Event::Note(NoteEvent::NoteCreated { .. } | NoteEvent::NoteRetitled { .. })
+                | Event::Block(_)
+                | Event::Task(_)
                 | Event::Notebook(_)
                 | Event::User(_)
                 | Event::Session(_),
@@ -118,15 +143,12 @@ impl Subject {
 }
 
 /// An erased move no longer says which end was which: the scopes name both, and its content is gone anyway.
-fn left_when_erased(recorded: &Recorded, scopes: &[Scope]) -> Vec<NotebookId> {
-    if recorded.event_type != "NoteMoved" {
-        return Vec::new();
-    }
-    let notebook = |scope: &Scope| match scope {
-        Scope::Notebook(notebook) => Some(*notebook),
-        Scope::User(_) | Scope::Note(_) => None,
+fn left_when_erased(recorded: &Recorded, scopes: &[Scope]) -> Vec<Scope> {
+    let is_end = |scope: &Scope| match (recorded.event_type.as_str(), scope) {
+        ("NoteMoved", Scope::Notebook(_)) | ("BlockMoved" | "TaskMoved", Scope::Note(_)) => true,
+        (_, Scope::Notebook(_) | Scope::Note(_) | Scope::User(_)) => false,
     };
-    scopes.iter().filter_map(notebook).collect()
+    scopes.iter().copied().filter(is_end).collect()
 }
 
 impl Resource {
@@ -136,8 +158,10 @@ impl Resource {
         let notebook = || id.parse().map(Self::Notebook).ok();
         let note = || id.parse().map(Self::Note).ok();
         let found = match recorded.room.as_str() {
-            crate::domain::notebooks::NotebookEvent::ROOM => notebook(),
+            NotebookEvent::ROOM => notebook(),
             NoteEvent::ROOM => note(),
+            BlockEvent::ROOM => id.parse().map(Item::Block).map(Self::Item).ok(),
+            TaskEvent::ROOM => id.parse().map(Item::Task).map(Self::Item).ok(),
             _ => None,
         };
         // What we do not know is shown to nobody but the persons it names.
@@ -187,12 +211,15 @@ mod tests {
     const SAFE: NotebookId = NotebookId(Uuid::from_u128(2));
     const THIRD: NotebookId = NotebookId(Uuid::from_u128(3));
     const NOTE: NoteId = NoteId(Uuid::from_u128(9));
+    const DIARY: NoteId = NoteId(Uuid::from_u128(10));
+    const BLOCK: BlockId = BlockId(Uuid::from_u128(11));
 
     #[derive(Default)]
     struct Now {
         notebooks: HashMap<(UserId, NotebookId), Role>,
         notes: HashMap<(UserId, NoteId), Role>,
         places: HashMap<NoteId, NotebookId>,
+        items: HashMap<Item, NoteId>,
     }
 
     impl Access for Now {
@@ -206,6 +233,10 @@ mod tests {
 
         fn notebook_of(&self, note: NoteId) -> Option<NotebookId> {
             self.places.get(&note).copied()
+        }
+
+        fn note_of(&self, item: Item) -> Option<NoteId> {
+            self.items.get(&item).copied()
         }
     }
 
@@ -222,6 +253,11 @@ mod tests {
 
         fn placed(mut self, note: NoteId, notebook: NotebookId) -> Self {
             self.places.insert(note, notebook);
+            self
+        }
+
+        fn part(mut self, item: Item, note: NoteId) -> Self {
+            self.items.insert(item, note);
             self
         }
 
@@ -339,6 +375,54 @@ mod tests {
         let erased = opened("notes", NOTE.0, "NoteMoved", Value::Null, &scopes);
         assert!(Now::default().member(BOB, LAB).shows(BOB, &erased));
         assert!(!Now::default().member(BOB, THIRD).shows(BOB, &erased));
+    }
+
+    fn block(event_type: &str, data: Value, scopes: &[Scope]) -> Opened {
+        opened("blocks", BLOCK.0, event_type, data, scopes)
+    }
+
+    fn edited_in(note: NoteId, notebook: NotebookId) -> Opened {
+        let text = json!({"type": "text", "content": {"text": "secret"}});
+        let scopes = [Scope::Note(note), Scope::Notebook(notebook)];
+        block("BlockEdited", json!({"note_id": note, "block": text}), &scopes)
+    }
+
+    fn moved_block(from: NoteId, to: NoteId, scopes: &[Scope]) -> Opened {
+        let text = json!({"type": "text", "content": {"text": "secret"}});
+        let whole = json!({"block": text, "added_by": "ada", "added_at": "2026-01-31T12:00:00Z"});
+        block("BlockMoved", json!({"from": from, "to": to, "rank": "a0", "whole": whole}), scopes)
+    }
+
+    #[test]
+    fn a_block_is_seen_with_its_note_and_takes_its_past_to_another() {
+        let lab = Now::default().member(BOB, LAB).member(ADA, SAFE).placed(NOTE, LAB).placed(DIARY, SAFE);
+        let before = lab.part(Item::Block(BLOCK), NOTE);
+        assert!(before.shows(BOB, &edited_in(NOTE, LAB)));
+        assert!(!before.shows(ADA, &edited_in(NOTE, LAB)));
+        let after = before.part(Item::Block(BLOCK), DIARY);
+        assert!(!after.shows(BOB, &edited_in(NOTE, LAB)));
+        assert!(!after.shows(BOB, &edited_in(DIARY, SAFE)));
+        assert!(after.shows(ADA, &edited_in(DIARY, SAFE)));
+    }
+
+    #[test]
+    fn that_a_block_left_is_told_to_whoever_sees_the_note_it_left() {
+        let now = Now::default().member(BOB, LAB).placed(NOTE, LAB).placed(DIARY, SAFE);
+        let now = now.part(Item::Block(BLOCK), DIARY);
+        let scopes = [Scope::Note(NOTE), Scope::Note(DIARY), Scope::Notebook(LAB), Scope::Notebook(SAFE)];
+        assert!(now.shows(BOB, &moved_block(NOTE, DIARY, &scopes)));
+        assert!(!now.shows(ADA, &moved_block(NOTE, DIARY, &scopes)));
+        assert!(now.shows(BOB, &block("BlockMoved", Value::Null, &scopes)));
+        let within = json!({"from": NOTE, "to": NOTE, "rank": "a0"});
+        assert!(!now.shows(BOB, &block("BlockMoved", within, &scopes[..1])));
+    }
+
+    #[test]
+    fn a_task_of_nobody_s_note_is_its_owner_s_only() {
+        let added = json!({"note_id": null, "owner": ADA, "title": "Call", "completed": false});
+        let task = opened("tasks", BLOCK.0, "TaskAdded", added, &[Scope::User(ADA)]);
+        assert!(Now::default().shows(ADA, &task));
+        assert!(!Now::default().member(BOB, LAB).shows(BOB, &task));
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use axum::http::StatusCode;
 use shared::access::Role;
-use shared::id::NotebookId;
+use shared::id::{NoteId, NotebookId};
 use shared::problem::Problem;
 use shared::text::Title;
 
 use super::Note;
-use crate::aggregate::Refusal;
+use crate::aggregate::{Refusal, problem};
 use crate::app::{Admitted, Home, Work};
+use crate::blocks::{NewBlock, add_all};
 use crate::notebooks::role_in;
 
 /// What may be asked of a note.
@@ -20,6 +21,8 @@ pub enum NoteCommand {
         notebook_id: NotebookId,
         /// What it is called.
         title: Title,
+        /// What it begins with, in order.
+        blocks: Vec<NewBlock>,
     },
     /// Give it another title.
     Retitle {
@@ -62,7 +65,7 @@ pub(super) async fn admit(
 ) -> Result<Admitted, Problem> {
     let mut notebooks = Vec::new();
     if let Some(notebook) = note.notebook() {
-        may_edit(work, notebook, || crate::aggregate::problem(&NoteError::Missing)).await?;
+        may_edit_in(work, notebook, || problem(&NoteError::Missing)).await?;
         notebooks.push(notebook);
     }
     for command in commands {
@@ -70,17 +73,39 @@ pub(super) async fn admit(
             continue;
         };
         if !notebooks.contains(notebook_id) {
-            may_edit(work, *notebook_id, || Problem::invalid("/notebook_id", "There is no such notebook."))
-                .await?;
+            may_edit_in(work, *notebook_id, || {
+                Problem::invalid("/notebook_id", "There is no such notebook.")
+            })
+            .await?;
             notebooks.push(*notebook_id);
         }
     }
     let mut scopes = vec![format!("note:{id}")];
     scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
-    Ok(Admitted { home: Home { holder: format!("note:{id}"), scopes }, ..Admitted::default() })
+    let home = Home { holder: format!("note:{id}"), scopes };
+    for command in commands {
+        if let NoteCommand::Create { blocks, .. } = command {
+            let id = id.parse().map_err(|_| problem(&NoteError::Missing))?;
+            add_all(work, id, &home, blocks)?;
+        }
+    }
+    Ok(Admitted { home, ..Admitted::default() })
 }
 
-async fn may_edit(
+/// Where the events of a note's parts belong, for who may change them; the note is read to decide by.
+pub(crate) async fn may_edit(
+    work: &mut Work<'_>,
+    note: NoteId,
+    missing: impl Fn() -> Problem,
+) -> Result<Home, Problem> {
+    let read = work.read::<Note>(&note.to_string()).await?;
+    let notebook = read.state.notebook().ok_or_else(&missing)?;
+    may_edit_in(work, notebook, missing).await?;
+    let holder = format!("note:{note}");
+    Ok(Home { scopes: vec![holder.clone(), format!("notebook:{notebook}")], holder })
+}
+
+async fn may_edit_in(
     work: &mut Work<'_>,
     notebook: NotebookId,
     missing: impl Fn() -> Problem,

@@ -5,5 +5,6 @@ mod commands;
 mod routes;
 
 pub use aggregate::Note;
+pub(crate) use commands::may_edit;
 pub use commands::{NoteCommand, NoteError};
 pub use routes::routes;

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::{Note, NoteCommand};
 use crate::app::{Accepted, App};
+use crate::blocks::{NewContent, new_blocks};
 use crate::door::Door;
 
 /// The routes of the room.
@@ -31,6 +32,10 @@ struct Create {
     notebook_id: NotebookId,
     /// What it is called.
     title: Title,
+    /// What it begins with, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 999)]
+    blocks: Vec<NewContent>,
 }
 
 /// What to change of a note; what is absent stays.
@@ -51,7 +56,8 @@ struct Change {
     responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
 async fn create(door: Door, Json(body): Json<Create>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| NoteId(door.new_id()));
-    let command = NoteCommand::Create { notebook_id: body.notebook_id, title: body.title.clone() };
+    let blocks = new_blocks(&door, &body.blocks)?;
+    let command = NoteCommand::Create { notebook_id: body.notebook_id, title: body.title.clone(), blocks };
     Ok(door.execute::<Note>(id, vec![command], &body).await?.created().into_response())
 }
 

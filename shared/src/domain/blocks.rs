@@ -2,6 +2,7 @@
 
 mod address;
 mod content;
+mod event;
 mod fields;
 mod rich_text;
 mod span;
@@ -12,6 +13,7 @@ mod values;
 
 pub use address::{Address, Source};
 pub use content::{BlockType, Content};
+pub use event::{BlockEvent, WholeBlock};
 pub use fields::ContentError;
 pub use rich_text::RichText;
 pub use span::{OBJECT, Span, SpanKind};

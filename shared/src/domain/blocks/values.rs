@@ -1,6 +1,6 @@
 //! The small values in a block's content: each has one constructor, and what it holds cannot be wrong.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{LARGEST_CONTENT, LONGEST_TEXT};
 use crate::text::TextError;
@@ -59,8 +59,8 @@ number!(
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $max:tt, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
-        #[serde(transparent)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(try_from = "String", into = "String")]
         #[schema(max_length = $max)]
         pub struct $name(String);
 

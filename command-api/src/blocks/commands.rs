@@ -1,0 +1,240 @@
+//! What may be asked of a block, by whom, and each refusal.
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use shared::domain::blocks::{BlockType, Content, ContentError};
+use shared::id::{BlockId, NoteId};
+use shared::problem::{FieldError, Problem};
+use shared::rank::Rank;
+
+use super::Block;
+use super::places;
+use crate::aggregate::{Refusal, problem};
+use crate::app::{Admitted, Home, Rows, Work};
+use crate::log::{Claim, Freed, Gap, Place};
+use crate::notes;
+
+/// The kind of claim that keeps a block and the task of the same id in one note.
+pub(crate) const ITEM: &str = "item";
+
+/// What may be asked of a block.
+#[derive(Clone, Debug)]
+pub enum BlockCommand {
+    /// Add it to a note.
+    Add {
+        /// The note.
+        note_id: NoteId,
+        /// Its type and content.
+        block: Content,
+        /// Where in the note.
+        spot: Spot,
+    },
+    /// Change some of it.
+    Edit {
+        /// Another type.
+        block_type: Option<BlockType>,
+        /// Fields of the content that are new; the others stay.
+        content: Option<Map<String, Value>>,
+    },
+    /// Have exactly this type and content.
+    Become {
+        /// Which.
+        block: Content,
+    },
+    /// Put it elsewhere.
+    Move {
+        /// In which note.
+        note_id: NoteId,
+        /// Where there.
+        spot: Spot,
+        /// Who added it, and when; the door fills it in if the note is another one.
+        origin: Option<Origin>,
+    },
+    /// Take it out of its note.
+    Remove,
+    /// Put it back.
+    Restore {
+        /// Where.
+        spot: Spot,
+    },
+}
+
+/// A place in a note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// As it was asked for.
+    Wanted(Anchor),
+    /// As the door has found it.
+    Found(Rank),
+}
+
+/// What a place is told by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// Behind all others.
+    End,
+    /// Right before another block.
+    Before(BlockId),
+    /// Right behind another block.
+    After(BlockId),
+    /// Where the block itself was before it was removed.
+    Former,
+}
+
+/// Who added something, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// A person's id, or the name of a policy.
+    pub by: String,
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
+}
+
+/// Why a block refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// There is none, or none that the caller may see.
+    #[error("There is no such block.")]
+    Missing,
+    /// The id is in use.
+    #[error("There is a block with this id already.")]
+    AlreadyExists,
+    /// It is not a part of its note any more.
+    #[error("The block was removed; restore it first.")]
+    Removed,
+    /// What it should hold is not possible.
+    #[error("A part of the request is not acceptable; see errors.")]
+    Content(ContentError),
+    /// Nobody has looked for its place.
+    #[error("The block has no place.")]
+    Unplaced,
+}
+
+impl Refusal for BlockError {
+    fn refuse(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Missing => (StatusCode::NOT_FOUND, "block-missing"),
+            Self::AlreadyExists => (StatusCode::CONFLICT, "block-exists"),
+            Self::Removed => (StatusCode::CONFLICT, "block-removed"),
+            Self::Content(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Self::Unplaced => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Content(error) => vec![error.clone().under("/content").into()],
+            Self::Missing | Self::AlreadyExists | Self::Removed | Self::Unplaced => Vec::new(),
+        }
+    }
+}
+
+/// A block that is to be a part of a note.
+#[derive(Clone, Debug)]
+pub struct NewBlock {
+    /// Its id, in no use.
+    pub id: BlockId,
+    /// Its type and content.
+    pub block: Content,
+}
+
+/// Adds blocks to a note that is just being made.
+pub(crate) fn add_all(
+    work: &mut Work<'_>,
+    note: NoteId,
+    home: &Home,
+    blocks: &[NewBlock],
+) -> Result<(), Problem> {
+    let ranks = Rank::spread(None, None, blocks.len()).ok_or_else(|| problem(&BlockError::Unplaced))?;
+    for (NewBlock { id, block }, rank) in blocks.iter().zip(ranks) {
+        let place = place(note, *id, &rank, Gap::default());
+        let rows = Rows { places: vec![place], claims: vec![claim(work, *id, note)], ..Rows::default() };
+        let add = BlockCommand::Add { note_id: note, block: block.clone(), spot: Spot::Found(rank) };
+        let admitted = Admitted { home: home.clone(), rows };
+        work.create::<Block>(&id.to_string(), vec![add], admitted, problem(&BlockError::AlreadyExists))?;
+    }
+    Ok(())
+}
+
+/// Editors of the note change its blocks; moving one needs an editor on both ends.
+pub(super) async fn admit(
+    block: &Block,
+    work: &mut Work<'_>,
+    id: &str,
+    commands: &mut [BlockCommand],
+) -> Result<Admitted, Problem> {
+    let itself: BlockId = id.parse().map_err(|_| problem(&BlockError::Missing))?;
+    let mut admitted = Admitted::default();
+    if let Some(part) = block.part() {
+        admitted.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
+    }
+    for command in commands {
+        match command {
+            BlockCommand::Add { note_id, spot, .. } => {
+                let nowhere = || Problem::invalid("/note_id", "There is no such note.");
+                admitted.home = notes::may_edit(work, *note_id, nowhere).await?;
+                admitted.rows.claims.push(claim(work, itself, *note_id));
+                take_place(work, &mut admitted, block, itself, *note_id, spot).await?;
+            }
+            BlockCommand::Move { note_id, spot, origin } => {
+                let Some(part) = block.live() else { continue };
+                if *note_id != part.note_id {
+                    let nowhere = || Problem::invalid("/note_id", "There is no such note.");
+                    let there = notes::may_edit(work, *note_id, nowhere).await?;
+                    let left = std::mem::replace(&mut admitted.home, there);
+                    admitted.home.scopes.extend(left.scopes);
+                    admitted.rows.released.push(claim(work, itself, part.note_id));
+                    admitted.rows.claims.push(claim(work, itself, *note_id));
+                    *origin = Some(places::origin(work, "block", id).await?);
+                }
+                admitted.rows.freed.push(freed(part.note_id, itself));
+                take_place(work, &mut admitted, block, itself, *note_id, spot).await?;
+            }
+            BlockCommand::Remove => {
+                admitted.rows.freed.extend(block.live().map(|part| freed(part.note_id, itself)));
+            }
+            BlockCommand::Restore { spot } => {
+                if let Block::Removed(part) = block {
+                    take_place(work, &mut admitted, block, itself, part.note_id, spot).await?;
+                }
+            }
+            BlockCommand::Edit { .. } | BlockCommand::Become { .. } => (),
+        }
+    }
+    Ok(admitted)
+}
+
+/// Finds the rank that was wanted, and has it taken with the events.
+async fn take_place(
+    work: &mut Work<'_>,
+    admitted: &mut Admitted,
+    block: &Block,
+    itself: BlockId,
+    note: NoteId,
+    spot: &mut Spot,
+) -> Result<(), Problem> {
+    let Spot::Wanted(anchor) = *spot else { return Ok(()) };
+    let (rank, gap) = places::find(work, &admitted.home, note, itself, block, anchor).await?;
+    admitted.rows.places.push(place(note, itself, &rank, gap));
+    *spot = Spot::Found(rank);
+    Ok(())
+}
+
+/// The note as a container of places, and as the owner of items.
+pub(super) fn container(note: NoteId) -> String {
+    format!("note:{note}")
+}
+
+pub(super) fn place(note: NoteId, item: BlockId, rank: &Rank, gap: Gap) -> Place {
+    Place { container: container(note), rank: rank.to_string(), item: item.to_string(), gap }
+}
+
+pub(super) fn freed(note: NoteId, item: BlockId) -> Freed {
+    Freed { container: container(note), item: item.to_string() }
+}
+
+/// That the id belongs to the note: for its block, and for the task of the same id.
+pub(crate) fn claim(work: &Work<'_>, item: BlockId, note: NoteId) -> Claim {
+    Claim { kind: ITEM, value: work.app.keys.claim(ITEM, &item.to_string()), owner: container(note) }
+}

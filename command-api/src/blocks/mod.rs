@@ -1,0 +1,12 @@
+//! Blocks: the pieces that a note is made of.
+
+mod aggregate;
+mod commands;
+mod places;
+mod routes;
+
+pub use aggregate::{Block, Part};
+pub(crate) use commands::add_all;
+pub use commands::{Anchor, BlockCommand, BlockError, NewBlock, Origin, Spot};
+pub use routes::routes;
+pub(crate) use routes::{NewContent, new_blocks};

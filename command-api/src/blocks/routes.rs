@@ -1,0 +1,176 @@
+//! Asking for blocks over HTTP.
+
+use std::collections::HashSet;
+
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::domain::blocks::{BlockType, Content};
+use shared::http::{Json, Path, present};
+use shared::id::{BlockId, NoteId};
+use shared::problem::{FieldError, Problem};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Anchor, Block, BlockCommand, NewBlock, Spot};
+use crate::app::{Accepted, App};
+use crate::door::Door;
+
+/// How many blocks a note may begin with: with its own event, as many as one command may have.
+const MOST: usize = 999;
+
+/// The routes of the room.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(add))
+        .routes(routes!(change, remove))
+        .routes(routes!(put))
+        .routes(routes!(restore))
+}
+
+/// A block that a note begins with.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = blocks::New)]
+pub(crate) struct NewContent {
+    /// Its id, if the client wants to choose it; a UUID.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    id: Option<BlockId>,
+    /// Its type.
+    r#type: BlockType,
+    /// What it holds, as its type says.
+    #[schema(value_type = Object)]
+    content: Value,
+}
+
+/// A new block.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = blocks::Add)]
+struct Add {
+    /// Its id, if the client wants to choose it; a UUID.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    id: Option<BlockId>,
+    /// The note it becomes a part of.
+    note_id: NoteId,
+    /// Its type.
+    r#type: BlockType,
+    /// What it holds, as its type says.
+    #[schema(value_type = Object)]
+    content: Value,
+    /// The block that it stands right behind; without this and `before`, behind all others.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    after: Option<BlockId>,
+    /// The block that it stands right before.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    before: Option<BlockId>,
+}
+
+/// What to change of a block; what is absent stays.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = blocks::Change)]
+struct Change {
+    /// Another type. Text and spans are taken over where both types have them.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    r#type: Option<BlockType>,
+    /// The fields of the content that are new; the others stay. Spans stay where the text does.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    content: Option<Map<String, Value>>,
+}
+
+/// Where to put a block; without `after` and `before`, behind all others.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = blocks::Move)]
+struct Move {
+    /// Its note.
+    note_id: NoteId,
+    /// The block that it stands right behind.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    after: Option<BlockId>,
+    /// The block that it stands right before.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    before: Option<BlockId>,
+}
+
+/// Add a block to a note.
+#[utoipa::path(post, path = "/blocks", operation_id = "blocks_add", tag = "blocks", request_body = Add,
+    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn add(door: Door, Json(body): Json<Add>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| BlockId(door.new_id()));
+    let block = content(body.r#type, &body.content, "/content")?;
+    let spot = Spot::Wanted(anchor(body.after, body.before)?);
+    let command = BlockCommand::Add { note_id: body.note_id, block, spot };
+    Ok(door.execute::<Block>(id, vec![command], &body).await?.created().into_response())
+}
+
+/// Change a block's content, its type, or both.
+#[utoipa::path(patch, path = "/blocks/{id}", operation_id = "blocks_change", tag = "blocks", request_body = Change,
+    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn change(door: Door, Path(id): Path<BlockId>, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+    let command = BlockCommand::Edit { block_type: body.r#type, content: body.content.clone() };
+    door.execute::<Block>(id, vec![command], &body).await
+}
+
+/// Put a block elsewhere in its note, or into another one; that takes an editor of both.
+#[utoipa::path(post, path = "/blocks/{id}/move", operation_id = "blocks_move", tag = "blocks", request_body = Move,
+    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn put(door: Door, Path(id): Path<BlockId>, Json(body): Json<Move>) -> Result<Accepted, Problem> {
+    let spot = Spot::Wanted(anchor(body.after, body.before)?);
+    let command = BlockCommand::Move { note_id: body.note_id, spot, origin: None };
+    door.execute::<Block>(id, vec![command], &body).await
+}
+
+/// Take a block out of its note. It can be restored.
+#[utoipa::path(delete, path = "/blocks/{id}", operation_id = "blocks_remove", tag = "blocks",
+    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn remove(door: Door, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
+    door.execute::<Block>(id, vec![BlockCommand::Remove], &()).await
+}
+
+/// Put a removed block back where it was.
+#[utoipa::path(post, path = "/blocks/{id}/restore", operation_id = "blocks_restore", tag = "blocks",
+    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn restore(door: Door, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
+    let command = BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) };
+    door.execute::<Block>(id, vec![command], &()).await
+}
+
+/// The blocks that a note begins with.
+pub(crate) fn new_blocks(door: &Door, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
+    if blocks.len() > MOST {
+        return Err(Problem::invalid(
+            "/blocks",
+            format!("takes {MOST} blocks at most; add others afterwards"),
+        ));
+    }
+    let mut ids = HashSet::new();
+    let read = |(nth, new): (usize, &NewContent)| {
+        let id = new.id.unwrap_or_else(|| BlockId(door.new_id()));
+        if !ids.insert(id) {
+            return Err(Problem::invalid(format!("/blocks/{nth}/id"), "Another block has this id."));
+        }
+        let block = content(new.r#type, &new.content, &format!("/blocks/{nth}/content"))?;
+        Ok(NewBlock { id, block })
+    };
+    blocks.iter().enumerate().map(read).collect()
+}
+
+fn content(block_type: BlockType, content: &Value, at: &str) -> Result<Content, Problem> {
+    Content::parse(block_type, content.clone()).map_err(|error| {
+        let FieldError { pointer, detail } = error.under(at).into();
+        Problem::invalid(pointer, detail)
+    })
+}
+
+fn anchor(after: Option<BlockId>, before: Option<BlockId>) -> Result<Anchor, Problem> {
+    match (after, before) {
+        (None, None) => Ok(Anchor::End),
+        (Some(block), None) => Ok(Anchor::After(block)),
+        (None, Some(block)) => Ok(Anchor::Before(block)),
+        (Some(_), Some(_)) => Err(Problem::invalid("/before", "takes no `after` beside it: say one of both")),
+    }
+}

@@ -1,0 +1,112 @@
+//! What happens to a block.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Content;
+use crate::id::NoteId;
+use crate::rank::Rank;
+
+/// A fact about one block. Stored for ever: add variants and optional fields, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
+#[serde(tag = "type")]
+pub enum BlockEvent {
+    /// Someone added it to a note.
+    BlockAdded {
+        /// The note it is a part of.
+        note_id: NoteId,
+        /// Its type and content.
+        block: Content,
+        /// Its place among the note's blocks.
+        rank: Rank,
+    },
+    /// It has another content, of the type it had.
+    BlockEdited {
+        /// The note it is a part of.
+        note_id: NoteId,
+        /// Its type and content now.
+        block: Content,
+    },
+    /// It has become a block of another type.
+    BlockTypeChanged {
+        /// The note it is a part of.
+        note_id: NoteId,
+        /// Its type and content now.
+        block: Content,
+    },
+    /// It stands elsewhere, in its note or in another one.
+    BlockMoved {
+        /// The note it was a part of.
+        from: NoteId,
+        /// The note it is a part of now.
+        to: NoteId,
+        /// Its place among that note's blocks.
+        rank: Rank,
+        /// When the note is another one: all of it, as the key of the note before may be destroyed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        whole: Option<WholeBlock>,
+    },
+    /// It was taken out of its note.
+    BlockRemoved {
+        /// The note it was a part of.
+        note_id: NoteId,
+    },
+    /// It is back in its note.
+    BlockRestored {
+        /// The note it is a part of.
+        note_id: NoteId,
+        /// Its place among the note's blocks.
+        rank: Rank,
+    },
+}
+
+/// A block, without what the event says that carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WholeBlock {
+    /// Its type and content.
+    pub block: Content,
+    /// Who added it: a person's id, or the name of a policy.
+    pub added_by: String,
+    /// When.
+    pub added_at: DateTime<Utc>,
+}
+
+impl BlockEvent {
+    /// The version of this event's form.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Self::BlockAdded { .. }
+            | Self::BlockEdited { .. }
+            | Self::BlockTypeChanged { .. }
+            | Self::BlockMoved { .. }
+            | Self::BlockRemoved { .. }
+            | Self::BlockRestored { .. } => "1.0",
+        }
+    }
+
+    /// Whether it says that something ended, and so must outlive its key.
+    pub fn says_an_end(&self) -> bool {
+        match self {
+            Self::BlockRemoved { .. } => true,
+            Self::BlockAdded { .. }
+            | Self::BlockEdited { .. }
+            | Self::BlockTypeChanged { .. }
+            | Self::BlockMoved { .. }
+            | Self::BlockRestored { .. } => false,
+        }
+    }
+
+    /// Whether it tells all there is, so that what came before is not needed.
+    pub fn tells_all(&self) -> bool {
+        match self {
+            Self::BlockAdded { .. } | Self::BlockMoved { whole: Some(_), .. } => true,
+            Self::BlockEdited { .. }
+            | Self::BlockTypeChanged { .. }
+            | Self::BlockMoved { whole: None, .. }
+            | Self::BlockRemoved { .. }
+            | Self::BlockRestored { .. } => false,
+        }
+    }
+}
+
+crate::room_event!(BlockEvent, variant: Block, room: "blocks", aggregate: "block");
