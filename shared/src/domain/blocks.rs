@@ -4,6 +4,8 @@ mod address;
 mod content;
 mod event;
 mod fields;
+#[cfg(test)]
+mod laws;
 mod rich_text;
 mod span;
 mod table;

@@ -12,16 +12,18 @@ use super::{LARGEST_CONTENT, MOST_SPANS};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 pub struct RichText {
     text: BlockText,
+    // Absent in a request: none.
+    #[schema(required = false)]
     spans: Vec<Span>,
 }
 
 impl RichText {
     /// A text with spans in any order. Pointers of refusals are relative to `{text, spans}`.
     pub fn new(text: BlockText, spans: Vec<Span>) -> Result<Self, ContentError> {
+        let spans = canonical(text.as_str(), spans)?;
         if spans.len() > MOST_SPANS {
             return Err(ContentError::new("/spans", format!("must be at most {MOST_SPANS}")));
         }
-        let spans = canonical(text.as_str(), spans)?;
         let rich = Self { text, spans };
         if !rich.fits() {
             return Err(ContentError::new(
