@@ -133,7 +133,7 @@ pub async fn connect(url: &str, name: &str) -> Result<Client, ConnectError> {
         // A server that hangs is noticed by its silence.
         .ping_interval(Duration::from_secs(5))
         .reconnect_delay_callback(|attempts| {
-            Duration::from_millis(u64::try_from(attempts).unwrap_or(u64::MAX).saturating_mul(20).min(1_000))
+            Duration::from_millis(u64::try_from(attempts).unwrap_or(u64::MAX).saturating_mul(20).min(250))
         })
         .connect(url)
         .await

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use async_nats::Client;
 use async_nats::connection::State;
 use shared::lifecycle::Shutdown;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use super::Relay;
 use super::check::check;
@@ -20,6 +21,9 @@ const CHECK: Duration = Duration::from_secs(5);
 /// The pauses between tries: doubled from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(2));
 
+/// How often a relay without NATS looks whether it is back.
+const LOOK: Duration = Duration::from_millis(25);
+
 /// Relays until the term is over.
 pub(super) async fn serve(relay: Relay, leading: Arc<AtomicBool>, term: Shutdown) {
     let _leading = Leading::new(leading);
@@ -32,12 +36,23 @@ pub(super) async fn serve(relay: Relay, leading: Arc<AtomicBool>, term: Shutdown
         } else if matches!(error, RelayError::Offline) && course.pause == PAUSES.0 {
             // At a start the connection takes a moment.
             tracing::debug!("NATS is not connected yet");
-            drop(timeout(course.pause, term.cancelled()).await);
+            drop(timeout(course.pause, mended(&error, &relay.nats, &term)).await);
         } else {
             tracing::warn!(error = &error as &dyn std::error::Error, "Cannot publish; trying again");
-            drop(timeout(course.pause, term.cancelled()).await);
+            drop(timeout(course.pause, mended(&error, &relay.nats, &term)).await);
         }
         course.pause = (course.pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Waits until there is no need to wait any longer: the term is over, or NATS, which was away, is back. Whatever was
+/// appended meanwhile is then waited for.
+async fn mended(error: &RelayError, nats: &Client, term: &Shutdown) {
+    let mut looks = interval(LOOK);
+    while !matches!(error, RelayError::Offline) || nats.connection_state() != State::Connected {
+        if term.run_until_cancelled(looks.tick()).await.is_none() {
+            return;
+        }
     }
 }
 
