@@ -1,4 +1,4 @@
-//! A Daybook under fire for as long as one likes; ends with 1 if anything was found.
+//! A Daybook under fire for as long as one likes; ends with 1 if anything was found or took too long.
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;
@@ -22,9 +22,14 @@ struct Program {
 async fn main() -> anyhow::Result<ExitCode> {
     let program = Program::parse();
     let seed = program.seed.unwrap_or_else(any_seed);
-    writeln!(stdout(), "seed {seed}")?;
+    writeln!(stdout(), "seed {seed}; to repeat it: ./dev soak --seed {seed}")?;
     let lasting = Duration::from_mins(program.minutes);
     let report = run(Plan { seed, each: 1, lasting, outage: Duration::from_mins(1) }).await?;
+    let slow = report.outage.and_then(|outage| outage.complaint());
+    if let Some(slow) = &slow {
+        writeln!(stdout(), "{slow}")?;
+    }
     writeln!(stdout(), "{report}")?;
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_well = report.is_clean() && slow.is_none();
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

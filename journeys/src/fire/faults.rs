@@ -1,7 +1,9 @@
 //! What is done to a Daybook.
 
 use anyhow::Result;
+use futures::future::try_join_all;
 use servers::until::until;
+use tokio::try_join;
 
 use super::LIMIT;
 use super::chance::Chance;
@@ -78,13 +80,9 @@ async fn restart(process: &mut Process, history: &History, chance: &mut Chance) 
 }
 
 async fn kill_all(world: &mut World) -> Result<()> {
-    for process in world.services() {
-        process.kill().await?;
-    }
-    world.nats.kill9().await?;
-    world.postgres.kill9().await?;
-    world.postgres.restart().await?;
-    world.nats.restart().await?;
+    try_join_all(world.services().map(Process::kill)).await?;
+    try_join!(world.nats.kill9(), world.postgres.kill9())?;
+    try_join!(world.nats.restart(), world.postgres.restart())?;
     world.start_services().await
 }
 
