@@ -7,10 +7,12 @@ use axum::Router;
 use axum::body::Bytes;
 use journeys::service::{Service, command};
 use journeys::{PASSWORD, executable, master_digits};
-use reqwest::{Client, RequestBuilder};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
+use servers::until::until;
 use shared::http::serve;
 use shared::lifecycle::Shutdown;
 use sqlx::{Connection, Executor, PgConnection};
@@ -27,29 +29,38 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// What the services work with. Nothing has migrated the database yet.
 struct World {
-    database: TestDatabase,
+    /// The database, as its owner.
+    url: String,
     nats: Nats,
     data: TempDir,
+    /// One on the server that tests share; it goes with this.
+    _database: Option<TestDatabase>,
 }
 
 impl World {
     async fn new() -> Self {
         let database =
             testing::database("journeys_empty", async |_| Ok(())).await.expect("an empty database");
+        let world = Self::over(database.url.clone()).await;
+        Self { _database: Some(database), ..world }
+    }
+
+    /// Over a database that somebody else looks after.
+    async fn over(url: String) -> Self {
         let data = tempfile::Builder::new().prefix("daybook-services-").tempdir().expect("a new folder");
-        Self { database, nats: testing::nats().await.expect("NATS"), data }
+        Self { url, nats: testing::nats().await.expect("NATS"), data, _database: None }
     }
 
     async fn migrate(&self) {
         let migrate = Command::new(executable("daybook").expect("built"))
             .args(["migrate", "--data"])
             .arg(self.data.path())
-            .env("DATABASE_URL", &self.database.url)
+            .env("DATABASE_URL", &self.url)
             .env("DAYBOOK_MASTER_KEY", master_digits())
             .output();
         let ended = migrate.await.expect("it runs");
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        let mut owner = PgConnection::connect(&self.database.url).await.expect("the database is there");
+        let mut owner = PgConnection::connect(&self.url).await.expect("the database is there");
         for role in ["daybook_command", "daybook_projector", "daybook_query"] {
             owner.execute(format!("alter role {role} login").as_str()).await.expect("the owner may");
         }
@@ -58,7 +69,7 @@ impl World {
 
     /// The program `name`, logging in as `role` and nobody else.
     fn command(&self, name: &str, role: &str) -> Command {
-        let (_, place) = self.database.url.split_once('@').expect("an address with a login");
+        let (_, place) = self.url.split_once('@').expect("an address with a login");
         command(name, &format!("postgres://{role}@{place}"), &self.nats.url()).expect("built")
     }
 
@@ -170,12 +181,82 @@ async fn a_service_on_a_database_that_was_not_migrated_says_what_to_do() {
     let world = World::new().await;
     for name in ["command-api", "query-api", "projector"] {
         // As the owner, who may log in before there are roles.
-        let mut command = command(name, &world.database.url, &world.nats.url()).expect("built");
+        let mut command = command(name, &world.url, &world.nats.url()).expect("built");
         let ended = timeout(LIMIT, command.output()).await.expect("it ends").expect("it runs");
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(1), "{said}");
         assert!(said.contains("daybook migrate"), "{name} says: {said}");
     }
+}
+
+/// The answer to a request that may be sent again.
+async fn send(request: &RequestBuilder) -> reqwest::Result<(StatusCode, HeaderMap, Value)> {
+    let answer = request.try_clone().expect("it has no stream").send().await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    Ok((status, headers, answer.json().await?))
+}
+
+/// It says that it waits for the database, and that asking again is of use.
+async fn is_refused(request: &RequestBuilder) {
+    let (status, headers, problem) = send(request).await.expect("an answer");
+    assert_eq!((status.as_u16(), &problem["type"]), (503, &json!("database-unavailable")), "{problem}");
+    assert_eq!(headers["retry-after"], "1");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("Try again")), "{problem}");
+}
+
+/// Sends it again, while that is what it is told to do, until it succeeds.
+async fn succeeds(request: &RequestBuilder) -> Value {
+    until(LIMIT, "the answer that is due", async || match send(request).await? {
+        (StatusCode::SERVICE_UNAVAILABLE, ..) => Ok(None),
+        (status, _, answer) if status.is_success() => Ok(Some(answer)),
+        (status, _, problem) => anyhow::bail!("{status} {problem}"),
+    })
+    .await
+    .expect("success in the end")
+}
+
+#[tokio::test]
+async fn without_postgres_requests_are_refused_and_with_it_back_all_goes_on() {
+    let mut postgres = testing::throwaway_postgres().await.expect("a Postgres of its own");
+    postgres.create_database("daybook").await.expect("a database");
+    let world = World::over(postgres.url("daybook")).await;
+    world.migrate().await;
+    let commands = world.start("command-api", "daybook_command").await;
+    let queries = world.start("query-api", "daybook_query").await;
+    let projector = world.projector().await;
+    let token = ada(&commands).await;
+    let made = post(&commands, "/notebooks", &token, &json!({"id": NOTEBOOK, "name": "Lab"})).await;
+    let notebook = format!("/notebooks/{NOTEBOOK}");
+    read(&queries, &format!("{notebook}?after={}", made["position"]), &token).await;
+
+    let client = Client::new();
+    let rename = client.patch(format!("{}/api/v1{notebook}", commands.url)).bearer_auth(&token);
+    let look = client.get(format!("{}/api/v1{notebook}", queries.url)).bearer_auth(&token);
+    // Ended cleanly it leaves nothing to connect to; killed, a socket that nobody listens on.
+    for (name, is_killed) in [("Cellar", false), ("Attic", true)] {
+        let rename = rename.try_clone().expect("no stream").header("Idempotency-Key", name);
+        let rename = rename.json(&json!({ "name": name }));
+        let ended = if is_killed { postgres.kill9().await } else { postgres.stop().await };
+        ended.expect("it ran");
+        tokio::join!(is_refused(&rename), is_refused(&look));
+        for service in [&commands, &queries, &projector] {
+            assert_eq!(service.get("/livez").await.expect("an answer").0, 200, "it is not at fault");
+            assert_eq!(service.get("/readyz").await.expect("an answer").0, 503);
+        }
+
+        postgres.restart().await.expect("it starts again");
+        let renamed = succeeds(&rename).await;
+        let read = format!("{}/api/v1{notebook}?after={}", queries.url, renamed["position"]);
+        let read = client.get(read).bearer_auth(&token);
+        assert_eq!(succeeds(&read).await["name"], name);
+        for service in [&commands, &queries, &projector] {
+            service.ready().await.expect("ready again");
+        }
+    }
+    for service in [commands, queries, projector] {
+        assert!(service.stop().await.expect("it was never started again").success());
+    }
+    postgres.shutdown().await.expect("it ends");
 }
 
 /// A collector of traces, and what it is sent.
