@@ -67,6 +67,7 @@ pub fn ask(app: &App, parts: &Parts, caller: Option<Caller>, actor: String) -> R
     let causation = name(&parts.headers, &REQUEST_ID)?.unwrap_or_else(|| app.clock.new_id().to_string());
     Ok(Ask {
         caller,
+        on_behalf_of: None,
         remembered: actor.clone(),
         actor,
         key: name(&parts.headers, &IDEMPOTENCY_KEY)?,

@@ -10,6 +10,7 @@ pub mod notes;
 pub mod relay;
 pub mod service;
 pub mod sessions;
+pub mod tasks;
 pub mod users;
 
 use app::App;
@@ -26,6 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(notebooks::routes())
         .merge(notes::routes())
         .merge(blocks::routes())
+        .merge(tasks::routes())
 }
 
 /// Where others find the key that access tokens are signed with (RFC 7517).

@@ -1,5 +1,7 @@
 //! Two command APIs on one database: whichever is asked, the answer is that of one.
 
+#[path = "two_instances/blocks.rs"]
+mod blocks;
 #[path = "two_instances/pair.rs"]
 mod pair;
 #[path = "two_instances/round.rs"]

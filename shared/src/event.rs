@@ -78,6 +78,14 @@ pub trait RoomEvent: DomainEvent {
     /// This room's event out of the list of all; `None` for another room's.
     fn pick(event: crate::domain::Event) -> Option<Self>;
 
+    /// The same, to look at.
+    fn of(event: &crate::domain::Event) -> Option<&Self>;
+
+    /// Whether it tells all there is of its aggregate, so that what came before is not needed: erased or not.
+    fn tells_all(&self) -> bool {
+        false
+    }
+
     /// The facts without the name: what `data` holds.
     fn data(&self) -> Value {
         let value = serde_json::to_value(self).expect("events are plain data with string keys");
@@ -107,7 +115,7 @@ pub trait RoomEvent: DomainEvent {
 /// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`.
 #[macro_export]
 macro_rules! room_event {
-    ($event:ty, variant: $variant:ident, room: $room:literal, aggregate: $aggregate:literal) => {
+    ($event:ty, variant: $variant:ident, room: $room:literal, aggregate: $aggregate:literal$(, tells_all: $tells_all:ident)?) => {
         impl cqrs_es::DomainEvent for $event {
             fn event_type(&self) -> String {
                 self.as_ref().to_owned()
@@ -133,6 +141,14 @@ macro_rules! room_event {
             fn pick(event: $crate::domain::Event) -> Option<Self> {
                 if let $crate::domain::Event::$variant(event) = event { Some(event) } else { None }
             }
+
+            fn of(event: &$crate::domain::Event) -> Option<&Self> {
+                if let $crate::domain::Event::$variant(event) = event { Some(event) } else { None }
+            }
+
+            $(fn tells_all(&self) -> bool {
+                <$event>::$tells_all(self)
+            })?
         }
     };
 }

@@ -63,6 +63,24 @@ pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> 
     Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
 }
 
+/// All events of an aggregate, in order, still sealed.
+pub async fn of(
+    executor: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    aggregate_id: &str,
+) -> sqlx::Result<Vec<Recorded>> {
+    let rows = sqlx::query_as!(
+        Stored,
+        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
+                metadata->>'causation' as causation, scopes, recorded_at
+           from es.event where aggregate_type = $1 and aggregate_id = $2 order by sequence",
+        aggregate_type,
+        aggregate_id
+    );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
+}
+
 /// The event at `position`, still sealed; `None` beyond the end of the log.
 pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Option<Recorded>> {
     let row = sqlx::query_as!(

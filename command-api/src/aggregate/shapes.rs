@@ -6,13 +6,16 @@ use shared::domain::Event;
 use shared::event::RoomEvent;
 
 use super::Decide;
+use crate::blocks::Block;
 use crate::notebooks::Notebook;
 use crate::notes::Note;
 use crate::sessions::Session;
+use crate::tasks::Task;
 use crate::users::User;
 
 const ID: &str = "0193a5f0-0000-7000-8000-000000000001";
 const OTHER: &str = "0193a5f0-0000-7000-8000-000000000002";
+const AT: &str = "2026-01-31T12:00:00Z";
 
 type Fact = (&'static str, Value);
 
@@ -81,6 +84,32 @@ fn an_accounts_form_does_not_change_without_its_number() {
     keeps::<User>(1, &[registered, edited, set], &form);
 }
 
+#[test]
+fn the_form_of_a_notes_part_does_not_change_without_its_number() {
+    let text = json!({"type": "text", "content": {"text": "Call", "spans": []}});
+    let task = json!({"type": "task", "content": {"checked": true, "depth": 0, "text": "Call", "spans": []}});
+    let added = ("BlockAdded", json!({"note_id": ID, "block": text, "rank": "a0"}));
+    let changed = ("BlockTypeChanged", json!({"note_id": ID, "block": task}));
+    let whole = json!({"block": task, "added_by": "ada", "added_at": AT});
+    let moved = ("BlockMoved", json!({"from": ID, "to": OTHER, "rank": "a1", "whole": whole}));
+    let removed = ("BlockRemoved", json!({"note_id": OTHER}));
+    let part = |note, block, rank| json!({"note_id": note, "block": block, "rank": rank});
+    keeps::<Block>(1, &[], &json!("Missing"));
+    keeps::<Block>(1, std::slice::from_ref(&added), &json!({"Live": part(ID, text, "a0")}));
+    keeps::<Block>(1, &[added, changed, moved, removed], &json!({"Removed": part(OTHER, task, "a1")}));
+
+    let added = ("TaskAdded", json!({"note_id": null, "owner": ID, "title": "Call", "completed": false}));
+    let bare = json!({"note_id": null, "owner": ID, "title": "Call", "completed": false, "details": {}});
+    let details = json!({"description": "More", "due_at": AT, "priority": 4, "assignee_id": OTHER});
+    let whole = json!({"owner": ID, "title": "", "completed_at": AT, "details": details, "added_by": "ada", "added_at": AT});
+    let moved = ("TaskMoved", json!({"from": ID, "to": OTHER, "whole": whole}));
+    let removed = ("TaskRemoved", json!({"note_id": OTHER}));
+    let full = json!({"note_id": OTHER, "owner": ID, "title": "", "completed": true, "details": details});
+    keeps::<Task>(1, &[], &json!("Missing"));
+    keeps::<Task>(1, std::slice::from_ref(&added), &json!({"Live": bare}));
+    keeps::<Task>(1, &[added, moved, removed], &json!({"Removed": full}));
+}
+
 /// Folding in one go, or resting at `cut` in the form of a snapshot.
 fn rests<A: Decide>(facts: &[Fact], cut: usize) -> Result<(), TestCaseError> {
     let (before, after) = facts.split_at(cut.min(facts.len()));
@@ -127,16 +156,60 @@ fn any_user() -> impl Strategy<Value = Fact> {
     ]
 }
 
+fn any_block() -> impl Strategy<Value = Fact> {
+    let text = "\\PC{0,9}".prop_map(|text| json!({"type": "text", "content": {"text": text, "spans": []}}));
+    let code =
+        "[a-z\\n]{0,9}".prop_map(|text| json!({"type": "code", "content": {"text": text, "language": null}}));
+    let block = prop_oneof![text, code];
+    (block, prop_oneof![Just(ID), Just(OTHER)], "a[0-9]", 0usize..6).prop_map(|(block, note, rank, kind)| {
+        match kind {
+            0 => ("BlockAdded", json!({"note_id": note, "block": block, "rank": rank})),
+            1 => ("BlockEdited", json!({"note_id": note, "block": block})),
+            2 => ("BlockMoved", json!({"from": note, "to": note, "rank": rank})),
+            3 => {
+                let whole = json!({"block": block, "added_by": "ada", "added_at": AT});
+                ("BlockMoved", json!({"from": ID, "to": OTHER, "rank": rank, "whole": whole}))
+            }
+            4 => ("BlockRemoved", json!({"note_id": note})),
+            _ => ("BlockRestored", json!({"note_id": note, "rank": rank})),
+        }
+    })
+}
+
+fn any_task() -> impl Strategy<Value = Fact> {
+    let note = proptest::option::of(prop_oneof![Just(ID), Just(OTHER)]);
+    (note, "\\PC{0,9}", any::<bool>(), 0usize..9).prop_map(|(note, text, yes, kind)| match kind {
+        0 => ("TaskAdded", json!({"note_id": note, "owner": ID, "title": text, "completed": yes})),
+        1 => ("TaskRetitled", json!({"title": text})),
+        2 => ("TaskDescribed", json!({"description": yes.then_some(text)})),
+        3 => ("TaskScheduled", json!({"due_at": AT})),
+        4 => ("TaskAssigned", json!({"assignee_id": OTHER})),
+        5 if yes => ("TaskCompleted", json!({})),
+        5 => ("TaskReopened", json!({})),
+        6 => {
+            let whole = json!({"owner": ID, "title": text, "completed_at": yes.then_some(AT), "removed": !yes,
+                               "added_by": "ada", "added_at": AT});
+            ("TaskMoved", json!({"from": ID, "to": OTHER, "whole": whole}))
+        }
+        7 => ("TaskRemoved", json!({"note_id": note})),
+        _ => ("TaskRestored", json!({"note_id": note})),
+    })
+}
+
 proptest! {
     #[test]
     fn a_rest_on_the_way_changes_nothing(
         notes in proptest::collection::vec(any_note(), 0..20),
         notebooks in proptest::collection::vec(any_notebook(), 0..20),
         users in proptest::collection::vec(any_user(), 0..20),
+        blocks in proptest::collection::vec(any_block(), 0..20),
+        tasks in proptest::collection::vec(any_task(), 0..20),
         cut in 0usize..20,
     ) {
         rests::<Note>(&notes, cut)?;
         rests::<Notebook>(&notebooks, cut)?;
         rests::<User>(&users, cut)?;
+        rests::<Block>(&blocks, cut)?;
+        rests::<Task>(&tasks, cut)?;
     }
 }

@@ -6,11 +6,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::auth::Caller;
 use shared::epoch::EpochId;
+use shared::id::UserId;
 use shared::problem::Problem;
 
 use super::record::Recording;
 use super::{App, Work};
 use crate::aggregate::Decide;
+use crate::blocks::ITEM;
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
 
 /// How often a decision is made again because what it was based on had moved.
@@ -21,6 +23,8 @@ const ATTEMPTS: usize = 16;
 pub struct Ask {
     /// The person, by a verified token.
     pub caller: Option<Caller>,
+    /// The person in whose stead a policy asks, without a session.
+    pub on_behalf_of: Option<UserId>,
     /// In whose name events are recorded.
     pub actor: String,
     /// In whose name keys are remembered.
@@ -268,11 +272,12 @@ fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
 }
 
 fn taken(kind: &str) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        &format!("{kind}-taken"),
-        format!("This {kind} belongs to another account."),
-    )
+    let detail = if kind == ITEM {
+        "This id belongs to a block or a task elsewhere; choose another one.".to_owned()
+    } else {
+        format!("This {kind} belongs to another account.")
+    };
+    Problem::new(StatusCode::CONFLICT, &format!("{kind}-taken"), detail)
 }
 
 fn unrecorded(error: &LogError) -> Problem {

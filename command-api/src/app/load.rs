@@ -18,7 +18,7 @@ pub struct Loaded<A> {
     pub state: A,
     /// The sequence of its last event; 0 when there is none.
     pub sequence: i64,
-    /// Its key was destroyed: there was something, and it is gone for ever.
+    /// Its key was destroyed: there was something, and it is gone for ever, or in part until an event tells all again.
     pub erased: bool,
     /// The sequence of its last snapshot, as far as is known; 0 when there is none.
     pub snapshot: i64,
@@ -110,7 +110,10 @@ impl App {
         let loaded = opened.into_iter().fold(begun, |mut loaded, opened| {
             loaded.sequence = opened.recorded.aggregate.version;
             match opened.event.and_then(A::Event::pick) {
-                Some(event) => loaded.state.apply(event),
+                Some(event) => {
+                    loaded.erased &= !event.tells_all();
+                    loaded.state.apply(event);
+                }
                 None => loaded.erased = true,
             }
             loaded

@@ -43,8 +43,11 @@ pub(super) struct Written {
     clash: Option<Problem>,
     /// Whether a snapshot is due afterwards.
     due: bool,
-    keep: Box<dyn FnOnce(&App, Option<Mark>) + Send + Sync>,
+    keep: Keep,
 }
+
+/// Puts an aggregate into memory as it is afterwards; the mark is its last event's, if a snapshot is due.
+type Keep = Box<dyn FnOnce(&App, Option<Mark>) + Send + Sync>;
 
 /// An event, without its place.
 struct Fact {

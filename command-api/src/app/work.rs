@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use shared::auth::{Caller, session_ended};
+use shared::id::UserId;
 use shared::problem::Problem;
 
 use super::record::{Home, Written};
@@ -18,6 +19,8 @@ pub struct Work<'a> {
     pub app: &'a App,
     /// Who asks; `None` for those who have no account yet.
     pub caller: Option<Caller>,
+    /// For whom a policy asks.
+    on_behalf_of: Option<UserId>,
     /// The version that the client has seen.
     if_match: Option<i64>,
     /// Do not trust the cache: an earlier attempt refused, perhaps on something stale.
@@ -57,6 +60,7 @@ impl<'a> Work<'a> {
         Self {
             app,
             caller: ask.caller,
+            on_behalf_of: ask.on_behalf_of,
             if_match: ask.if_match,
             fresh,
             cached: false,
@@ -66,20 +70,22 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The caller, or 401.
-    pub fn caller(&self) -> Result<Caller, Problem> {
-        self.caller.ok_or_else(|| Problem::unauthorized("token-missing", "Log in first."))
+    /// Whose rights are asked, or 401.
+    pub fn user(&self) -> Result<UserId, Problem> {
+        let user = self.caller.map(|caller| caller.user).or(self.on_behalf_of);
+        user.ok_or_else(|| Problem::unauthorized("token-missing", "Log in first."))
     }
 
     /// Reads an aggregate to decide by: the append will be refused if it has moved.
     pub async fn read<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         let loaded = self.load::<A>(id).await?;
-        self.reads.push(Expect {
-            aggregate_type: A::TYPE,
-            aggregate_id: id.to_owned(),
-            sequence: loaded.sequence,
-        });
+        self.expect::<A>(id, loaded.sequence);
         Ok(loaded)
+    }
+
+    /// Names an aggregate that was read otherwise: the append will be refused if it has moved.
+    pub fn expect<A: Decide>(&mut self, id: &str, sequence: i64) {
+        self.reads.push(Expect { aggregate_type: A::TYPE, aggregate_id: id.to_owned(), sequence });
     }
 
     /// Loads an aggregate that is to be changed; 404 if it was deleted for ever.

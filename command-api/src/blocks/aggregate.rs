@@ -7,7 +7,7 @@ use shared::id::NoteId;
 use shared::problem::Problem;
 use shared::rank::Rank;
 
-use super::commands::{Anchor, Spot, admit};
+use super::commands::{Anchor, Origin, Spot, admit};
 use super::{BlockCommand, BlockError};
 use crate::aggregate::Decide;
 use crate::app::{Admitted, Work};
@@ -58,7 +58,7 @@ impl Block {
     fn evolve(&mut self, event: E) {
         match (event, self) {
             (E::BlockAdded { note_id, block, rank }, this) => {
-                *this = Self::Live(Part { note_id, block, rank })
+                *this = Self::Live(Part { note_id, block, rank });
             }
             (E::BlockMoved { to, rank, whole: Some(WholeBlock { block, .. }), .. }, this) => {
                 *this = Self::Live(Part { note_id: to, block, rank });
@@ -119,11 +119,8 @@ impl Decide for Block {
                 if from == to && rank == part.rank {
                     return Ok(vec![]);
                 }
-                let whole = (from != to).then_some(()).and(origin).map(|origin| WholeBlock {
-                    block: part.block.clone(),
-                    added_by: origin.by,
-                    added_at: origin.at,
-                });
+                let whole =
+                    if from == to { None } else { Some(part.whole(origin.ok_or(BlockError::Unplaced)?)) };
                 Ok(vec![E::BlockMoved { from, to, rank, whole }])
             }
 
@@ -141,6 +138,10 @@ impl Decide for Block {
 }
 
 impl Part {
+    fn whole(&self, origin: Origin) -> WholeBlock {
+        WholeBlock { block: self.block.clone(), added_by: origin.by, added_at: origin.at }
+    }
+
     /// The event that gives it another content; none if it has that.
     fn becomes(&self, block: Content) -> Vec<E> {
         let note_id = self.note_id;
@@ -207,3 +208,256 @@ fn found(spot: Spot) -> Result<Rank, BlockError> {
 }
 
 crate::aggregate!(Block, BlockEvent, BlockCommand, BlockError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::Refusal;
+    use chrono::DateTime;
+    use cqrs_es::test::TestFramework;
+    use uuid::Uuid;
+
+    fn block() -> TestFramework<Block> {
+        TestFramework::with(())
+    }
+
+    fn note(n: u128) -> NoteId {
+        NoteId(Uuid::from_u128(n))
+    }
+
+    fn rank(text: &str) -> Rank {
+        Rank::try_from(text.to_owned()).expect("a rank")
+    }
+
+    fn at(text: &str) -> Spot {
+        Spot::Found(rank(text))
+    }
+
+    fn content(block_type: BlockType, content: Value) -> Content {
+        Content::parse(block_type, content).expect("a content")
+    }
+
+    fn text(text: &str) -> Content {
+        content(BlockType::Text, json!({"text": text}))
+    }
+
+    fn bold(start: u32, end: u32) -> Value {
+        json!({"start": start, "end": end, "kind": "bold"})
+    }
+
+    fn task(checked: bool) -> Content {
+        content(
+            BlockType::Task,
+            json!({"text": "Call Bob", "spans": [bold(0, 4)], "checked": checked, "depth": 2}),
+        )
+    }
+
+    fn added(block: Content) -> E {
+        E::BlockAdded { note_id: note(1), block, rank: rank("a0") }
+    }
+
+    fn removed() -> E {
+        E::BlockRemoved { note_id: note(1) }
+    }
+
+    fn edit(block_type: Option<BlockType>, content: Value) -> C {
+        let Value::Object(content) = content else { panic!("{content} has no fields") };
+        C::Edit { block_type, content: Some(content) }
+    }
+
+    /// What a block becomes; the first is what it was.
+    fn becomes(old: Content, block_type: Option<BlockType>, new: Value, expected: Content) {
+        let event = if old.block_type() == expected.block_type() {
+            E::BlockEdited { note_id: note(1), block: expected }
+        } else {
+            E::BlockTypeChanged { note_id: note(1), block: expected }
+        };
+        block().given(vec![added(old)]).when(edit(block_type, new)).then_expect_events(vec![event]);
+    }
+
+    /// Where the refusal points to.
+    fn refused(old: Content, block_type: Option<BlockType>, new: Value) -> String {
+        let mut state = Block::default();
+        state.evolve(added(old));
+        match state.decide(edit(block_type, new)) {
+            Err(error @ BlockError::Content(_)) => error.fields().remove(0).pointer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_block_is_added_once() {
+        let add = || C::Add { note_id: note(1), block: text("Plans"), spot: at("a0") };
+        block().given_no_previous_events().when(add()).then_expect_events(vec![added(text("Plans"))]);
+        for events in [vec![added(text("x"))], vec![added(text("x")), removed()]] {
+            block().given(events).when(add()).then_expect_error(BlockError::AlreadyExists);
+        }
+    }
+
+    #[test]
+    fn a_missing_block_cannot_be_changed() {
+        for command in [
+            edit(None, json!({})),
+            C::Become { block: text("x") },
+            C::Move { note_id: note(1), spot: at("a1"), origin: None },
+            C::Remove,
+            C::Restore { spot: at("a1") },
+        ] {
+            block().given_no_previous_events().when(command).then_expect_error(BlockError::Missing);
+        }
+    }
+
+    #[test]
+    fn a_removed_block_can_only_be_restored() {
+        let given = || block().given(vec![added(task(true)), removed()]);
+        for command in [
+            edit(None, json!({})),
+            C::Become { block: text("x") },
+            C::Move { note_id: note(1), spot: at("a1"), origin: None },
+        ] {
+            given().when(command).then_expect_error(BlockError::Removed);
+        }
+        given().when(C::Remove).then_expect_events(vec![]);
+        let restored = E::BlockRestored { note_id: note(1), rank: rank("a5") };
+        given().when(C::Restore { spot: at("a5") }).then_expect_events(vec![restored.clone()]);
+        // It is what it was, where it is put back.
+        let again = || block().given(vec![added(task(true)), removed(), restored.clone()]);
+        again().when(C::Become { block: task(true) }).then_expect_events(vec![]);
+        again().when(C::Move { note_id: note(1), spot: at("a5"), origin: None }).then_expect_events(vec![]);
+        again().when(C::Restore { spot: at("a9") }).then_expect_events(vec![]);
+        again().when(C::Remove).then_expect_events(vec![removed()]);
+    }
+
+    #[test]
+    fn asking_for_what_already_holds_changes_nothing() {
+        let whole = json!({"text": "Call Bob", "spans": [bold(0, 4)], "checked": true, "depth": 2});
+        for command in [
+            C::Edit { block_type: None, content: None },
+            edit(Some(BlockType::Task), json!({})),
+            edit(None, json!({"text": "Call Bob"})),
+            edit(None, json!({"checked": true})),
+            // What means the same is the same.
+            edit(None, json!({"spans": [bold(0, 2), bold(2, 4)]})),
+            edit(Some(BlockType::Task), whole),
+            C::Become { block: task(true) },
+            C::Move { note_id: note(1), spot: at("a0"), origin: None },
+        ] {
+            block().given(vec![added(task(true))]).when(command).then_expect_events(vec![]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        becomes(task(false), None, json!({"checked": true}), task(true));
+        let deeper = json!({"text": "Call Bob", "spans": [bold(0, 4)], "checked": true, "depth": 8});
+        becomes(task(true), None, json!({"depth": 8}), content(BlockType::Task, deeper));
+    }
+
+    #[test]
+    fn spans_stay_where_the_text_does() {
+        let expected = |text: &str, spans: Value| {
+            content(BlockType::Task, json!({"text": text, "spans": spans, "checked": true, "depth": 2}))
+        };
+        let new = |text: &str| json!({"text": text});
+        becomes(task(true), None, new("Call Ada"), expected("Call Ada", json!([bold(0, 4)])));
+        becomes(task(true), None, new("Now: Call Bob"), expected("Now: Call Bob", json!([bold(5, 9)])));
+        becomes(task(true), None, new("Meet Bob"), expected("Meet Bob", json!([])));
+        becomes(task(true), None, new(""), expected("", json!([])));
+        // Given anew they are those that were given; and without the text they are of the old one.
+        let both = json!({"text": "Call Ada", "spans": [bold(5, 8)]});
+        becomes(task(true), None, both, expected("Call Ada", json!([bold(5, 8)])));
+        becomes(task(true), None, json!({"spans": []}), expected("Call Bob", json!([])));
+        assert_eq!(refused(task(true), None, json!({"spans": [bold(5, 9)]})), "/content/spans/0/end");
+    }
+
+    #[test]
+    fn another_type_takes_over_text_and_spans() {
+        let spans = json!([bold(0, 4)]);
+        let become_ = |block_type, new, expected| {
+            becomes(task(true), Some(block_type), new, content(block_type, expected));
+        };
+        become_(BlockType::Text, json!({}), json!({"text": "Call Bob", "spans": spans}));
+        become_(
+            BlockType::Header,
+            json!({"level": 2}),
+            json!({"text": "Call Bob", "spans": spans, "level": 2}),
+        );
+        let item = json!({"text": "Call Bob", "spans": spans, "ordered": false, "depth": 2});
+        become_(BlockType::ListItem, json!({}), item);
+        become_(BlockType::Quote, json!({}), json!({"text": "Call Bob", "spans": spans, "depth": 1}));
+        become_(BlockType::Code, json!({}), json!({"text": "Call Bob", "language": null}));
+        become_(BlockType::Raw, json!({"format": "html"}), json!({"text": "Call Bob", "format": "html"}));
+        become_(BlockType::Rule, json!({}), json!({}));
+        // With another text at once, the spans that still fit.
+        let renamed = json!({"text": "Call Ada", "spans": spans});
+        become_(BlockType::Text, json!({"text": "Call Ada"}), renamed);
+        // A block that was no task begins undone.
+        let todo = json!({"text": "Plans", "checked": false, "depth": 0});
+        becomes(text("Plans"), Some(BlockType::Task), json!({}), content(BlockType::Task, todo));
+    }
+
+    #[test]
+    fn what_a_block_cannot_hold_is_refused_where_it_is() {
+        assert_eq!(refused(text("x"), Some(BlockType::Header), json!({})), "/content/level");
+        assert_eq!(refused(text("x"), Some(BlockType::Header), json!({"level": 7})), "/content/level");
+        assert_eq!(refused(text("x"), Some(BlockType::Raw), json!({})), "/content/format");
+        assert_eq!(refused(text("x"), Some(BlockType::Image), json!({})), "/content/src");
+        assert_eq!(refused(text("x"), None, json!({"checked": true})), "/content/checked");
+        assert_eq!(refused(text("x"), None, json!({"text": null})), "/content/text");
+        assert_eq!(refused(text("x"), None, json!({"text": 7, "spans": []})), "/content/text");
+        assert_eq!(refused(text("x"), None, json!({"a/b~c": 1})), "/content/a~1b~0c");
+        assert_eq!(refused(task(true), None, json!({"depth": 9})), "/content/depth");
+        assert_eq!(refused(task(true), None, json!({"checked": 1})), "/content/checked");
+        let rule = content(BlockType::Rule, json!({}));
+        assert_eq!(refused(rule.clone(), None, json!({"text": "x"})), "/content/text");
+        assert_eq!(refused(rule, Some(BlockType::Text), json!({})), "/content/text");
+    }
+
+    #[test]
+    fn a_move_within_the_note_says_only_the_rank() {
+        let moved = |rank| E::BlockMoved { from: note(1), to: note(1), rank, whole: None };
+        block()
+            .given(vec![added(text("x"))])
+            .when(C::Move { note_id: note(1), spot: at("a4"), origin: None })
+            .then_expect_events(vec![moved(rank("a4"))]);
+        block()
+            .given(vec![added(text("x")), moved(rank("a4"))])
+            .when(C::Move { note_id: note(1), spot: at("a4"), origin: None })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn a_move_to_another_note_carries_all() {
+        let origin = Origin { by: "ada".to_owned(), at: DateTime::UNIX_EPOCH };
+        let whole =
+            WholeBlock { block: task(true), added_by: "ada".to_owned(), added_at: DateTime::UNIX_EPOCH };
+        let moved = E::BlockMoved { from: note(1), to: note(2), rank: rank("a0"), whole: Some(whole) };
+        let there = |origin| C::Move { note_id: note(2), spot: at("a0"), origin };
+        let given = || block().given(vec![added(task(true))]);
+        given().when(there(Some(origin))).then_expect_events(vec![moved.clone()]);
+        // Without its past it would be lost with the key of the note before.
+        given().when(there(None)).then_expect_error(BlockError::Unplaced);
+        // Also when nothing else is left of it.
+        for before in [vec![], vec![added(text("x"))]] {
+            let events = [before, vec![moved.clone()]].concat();
+            block().given(events.clone()).when(C::Become { block: task(true) }).then_expect_events(vec![]);
+            let removed = E::BlockRemoved { note_id: note(2) };
+            block().given(events).when(C::Remove).then_expect_events(vec![removed]);
+        }
+    }
+
+    #[test]
+    fn a_place_that_nobody_has_looked_for_is_none() {
+        let spot = || Spot::Wanted(Anchor::End);
+        let add = C::Add { note_id: note(1), block: text("x"), spot: spot() };
+        block().given_no_previous_events().when(add).then_expect_error(BlockError::Unplaced);
+        block()
+            .given(vec![added(text("x"))])
+            .when(C::Move { note_id: note(1), spot: spot(), origin: None })
+            .then_expect_error(BlockError::Unplaced);
+        block()
+            .given(vec![added(text("x")), removed()])
+            .when(C::Restore { spot: spot() })
+            .then_expect_error(BlockError::Unplaced);
+    }
+}

@@ -167,6 +167,10 @@ pub(super) async fn admit(
     let itself: BlockId = id.parse().map_err(|_| problem(&BlockError::Missing))?;
     let mut admitted = Admitted::default();
     if let Some(part) = block.part() {
+        if commands.iter().any(|command| matches!(command, BlockCommand::Add { .. })) {
+            // The id is taken, whosever it is.
+            return Ok(admitted);
+        }
         admitted.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
     }
     for command in commands {

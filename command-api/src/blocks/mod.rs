@@ -6,7 +6,8 @@ mod places;
 mod routes;
 
 pub use aggregate::{Block, Part};
-pub(crate) use commands::add_all;
 pub use commands::{Anchor, BlockCommand, BlockError, NewBlock, Origin, Spot};
+pub(crate) use commands::{ITEM, add_all, claim};
+pub(crate) use places::origin;
 pub use routes::routes;
 pub(crate) use routes::{NewContent, new_blocks};

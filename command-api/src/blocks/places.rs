@@ -13,6 +13,25 @@ use crate::log::Gap;
 /// How many neighbours on each side of a crowd are spread anew.
 const NEIGHBOURS: i64 = 32;
 
+/// The blocks of a note, but for the one that is to be placed.
+#[derive(Clone, Copy)]
+struct Neighbours {
+    note: NoteId,
+    itself: BlockId,
+}
+
+/// A block where it stands.
+struct Standing {
+    rank: Rank,
+    item: BlockId,
+}
+
+/// A row of `es.place`.
+struct Row {
+    rank: String,
+    item: String,
+}
+
 /// What lies around a place.
 struct Between {
     after: Option<Rank>,
@@ -31,25 +50,27 @@ pub(super) async fn find(
     block: &Block,
     anchor: Anchor,
 ) -> Result<(Rank, Gap), Problem> {
+    let neighbours = Neighbours { note, itself };
     let between = match anchor {
-        Anchor::End => Between { after: last(work, note, itself).await?, before: None },
+        Anchor::End => Between { after: first(neighbours.before(work, None, 1).await?), before: None },
         Anchor::After(other) => {
-            let after = stands(work, note, itself, other, "/after").await?;
-            Between { before: next(work, note, itself, &after).await?, after: Some(after) }
+            let after = Some(neighbours.stands(work, other, "/after").await?);
+            Between { before: first(neighbours.behind(work, after.as_ref(), 1).await?), after }
         }
         Anchor::Before(other) => {
-            let before = stands(work, note, itself, other, "/before").await?;
-            Between { after: previous(work, note, itself, &before).await?, before: Some(before) }
+            let before = Some(neighbours.stands(work, other, "/before").await?);
+            Between { after: first(neighbours.before(work, before.as_ref(), 1).await?), before }
         }
         Anchor::Former => {
-            let rank =
-                block.part().map(|part| part.rank.clone()).ok_or_else(|| problem(&BlockError::Missing))?;
-            let after = previous(work, note, itself, &rank).await?;
-            match at_or_next(work, note, itself, &rank).await? {
-                // Somebody took it meanwhile: right before them.
-                Some(before) if before == rank => Between { after, before: Some(before) },
-                before => return Ok((rank, Between { after, before }.gap())),
+            let part = block.part().ok_or_else(|| problem(&BlockError::Missing))?;
+            let after = first(neighbours.before(work, Some(&part.rank), 1).await?);
+            let before = first(neighbours.behind(work, after.as_ref(), 1).await?);
+            let between = Between { after, before };
+            if between.holds(&part.rank) {
+                return Ok((part.rank.clone(), between.gap()));
             }
+            // Somebody has taken it meanwhile: right before them.
+            between
         }
     };
     let gap = between.gap();
@@ -58,25 +79,7 @@ pub(super) async fn find(
     }
     match Rank::between(between.after.as_ref(), between.before.as_ref()) {
         Some(rank) => Ok((rank, gap)),
-        None => make_room(work, home, note, itself, &between).await,
-    }
-}
-
-/// The rank of a block of this note, which is read to decide by.
-async fn stands(
-    work: &mut Work<'_>,
-    note: NoteId,
-    itself: BlockId,
-    other: BlockId,
-    pointer: &str,
-) -> Result<Rank, Problem> {
-    if other == itself {
-        return Err(Problem::invalid(pointer, "A block cannot stand beside itself."));
-    }
-    let block = work.read::<Block>(&other.to_string()).await?;
-    match block.state.live() {
-        Some(part) if part.note_id == note => Ok(part.rank.clone()),
-        Some(_) | None => Err(Problem::invalid(pointer, "There is no such block in the note.")),
+        None => make_room(work, home, neighbours, &between).await,
     }
 }
 
@@ -84,122 +87,88 @@ async fn stands(
 async fn make_room(
     work: &mut Work<'_>,
     home: &Home,
-    note: NoteId,
-    itself: BlockId,
+    neighbours: Neighbours,
     between: &Between,
 ) -> Result<(Rank, Gap), Problem> {
-    let around = around(work, note, itself, between).await?;
-    let mut ranks = around.outer.spread(around.before.len() + 1 + around.behind.len())?.into_iter();
-    let gap = around.outer.gap();
-    let before: Vec<_> = around.before.into_iter().zip(ranks.by_ref()).collect();
-    let rank = ranks.next().ok_or_else(|| problem(&BlockError::Unplaced))?;
-    for (item, rank) in before.into_iter().chain(around.behind.into_iter().zip(ranks)) {
+    let mut before = neighbours.before(work, between.before.as_ref(), NEIGHBOURS + 1).await?;
+    let mut behind = neighbours.behind(work, between.after.as_ref(), NEIGHBOURS + 1).await?;
+    let most = usize::try_from(NEIGHBOURS).unwrap_or_default();
+    // Whoever stands beyond them stays.
+    let beyond =
+        |all: &mut Vec<Standing>| all.split_off(all.len().min(most)).pop().map(|standing| standing.rank);
+    let outer = Between { after: beyond(&mut before), before: beyond(&mut behind) };
+    let gap = outer.gap();
+    let place_of_ours = before.len();
+    let mut ranks = outer.spread(before.len() + 1 + behind.len())?;
+    let rank = ranks.remove(place_of_ours);
+    for (Standing { item, .. }, rank) in before.into_iter().rev().chain(behind).zip(ranks) {
         let id = item.to_string();
         let loaded = work.load_to_change::<Block>(&id).await?;
         let rows = Rows {
-            freed: vec![freed(note, item)],
-            places: vec![place(note, item, &rank, gap.clone())],
+            freed: vec![freed(neighbours.note, item)],
+            places: vec![place(neighbours.note, item, &rank, gap.clone())],
             ..Rows::default()
         };
-        let step_aside = BlockCommand::Move { note_id: note, spot: Spot::Found(rank), origin: None };
-        work.change(&id, &loaded, vec![step_aside], Admitted { home: home.clone(), rows })?;
+        let aside = BlockCommand::Move { note_id: neighbours.note, spot: Spot::Found(rank), origin: None };
+        work.change(&id, &loaded, vec![aside], Admitted { home: home.clone(), rows })?;
     }
     Ok((rank, gap))
 }
 
-/// Who stands around a place, in order, and the ranks beyond them.
-struct Around {
-    outer: Between,
-    before: Vec<BlockId>,
-    behind: Vec<BlockId>,
+impl Neighbours {
+    /// The rank of a block of this note, which is read to decide by.
+    async fn stands(self, work: &mut Work<'_>, other: BlockId, pointer: &str) -> Result<Rank, Problem> {
+        if other == self.itself {
+            return Err(Problem::invalid(pointer, "A block cannot stand beside itself."));
+        }
+        let block = work.read::<Block>(&other.to_string()).await?;
+        match block.state.live() {
+            Some(part) if part.note_id == self.note => Ok(part.rank.clone()),
+            Some(_) | None => Err(Problem::invalid(pointer, "There is no such block in the note.")),
+        }
+    }
+
+    /// Who stands before a rank, or before the end, the nearest first.
+    async fn before(
+        self,
+        work: &Work<'_>,
+        rank: Option<&Rank>,
+        limit: i64,
+    ) -> Result<Vec<Standing>, Problem> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select rank, item from es.place
+              where container = $1 and item <> $2 and ($3::text is null or rank < $3) order by rank desc limit $4",
+            container(self.note),
+            self.itself.to_string(),
+            rank.map(Rank::as_str),
+            limit
+        );
+        rows.fetch_all(&work.app.pool).await?.into_iter().map(Standing::try_from).collect()
+    }
+
+    /// Who stands behind a rank, or behind the beginning, the nearest first.
+    async fn behind(
+        self,
+        work: &Work<'_>,
+        rank: Option<&Rank>,
+        limit: i64,
+    ) -> Result<Vec<Standing>, Problem> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select rank, item from es.place
+              where container = $1 and item <> $2 and rank > $3 order by rank limit $4",
+            container(self.note),
+            self.itself.to_string(),
+            rank.map_or("", Rank::as_str),
+            limit
+        );
+        rows.fetch_all(&work.app.pool).await?.into_iter().map(Standing::try_from).collect()
+    }
 }
 
-async fn around(
-    work: &Work<'_>,
-    note: NoteId,
-    itself: BlockId,
-    between: &Between,
-) -> Result<Around, Problem> {
-    let below = between.before.as_ref().map(Rank::as_str);
-    let before = sqlx::query!(
-        r#"select rank, item from es.place
-            where container = $1 and item <> $2 and ($3::text is null or rank < $3) order by rank desc limit $4"#,
-        container(note),
-        itself.to_string(),
-        below,
-        NEIGHBOURS + 1
-    )
-    .fetch_all(&work.app.pool)
-    .await?;
-    let above = between.after.as_ref().map_or("", Rank::as_str);
-    let behind = sqlx::query!(
-        r#"select rank, item from es.place
-            where container = $1 and item <> $2 and rank > $3 order by rank limit $4"#,
-        container(note),
-        itself.to_string(),
-        above,
-        NEIGHBOURS + 1
-    )
-    .fetch_all(&work.app.pool)
-    .await?;
-    let most = usize::try_from(NEIGHBOURS).unwrap_or_default();
-    let outer = Between {
-        after: before.get(most).map(|row| read(&row.rank)).transpose()?,
-        before: behind.get(most).map(|row| read(&row.rank)).transpose()?,
-    };
-    let item = |item: &str| item.parse::<BlockId>().map_err(Problem::internal);
-    let before = before.iter().take(most).rev().map(|row| item(&row.item)).collect::<Result<_, _>>()?;
-    let behind = behind.iter().take(most).map(|row| item(&row.item)).collect::<Result<_, _>>()?;
-    Ok(Around { outer, before, behind })
-}
-
-async fn last(work: &Work<'_>, note: NoteId, itself: BlockId) -> Result<Option<Rank>, Problem> {
-    let rank = sqlx::query_scalar!(
-        "select rank from es.place where container = $1 and item <> $2 order by rank desc limit 1",
-        container(note),
-        itself.to_string()
-    );
-    rank.fetch_optional(&work.app.pool).await?.as_deref().map(read).transpose()
-}
-
-async fn previous(
-    work: &Work<'_>,
-    note: NoteId,
-    itself: BlockId,
-    rank: &Rank,
-) -> Result<Option<Rank>, Problem> {
-    let rank = sqlx::query_scalar!(
-        "select rank from es.place where container = $1 and item <> $2 and rank < $3 order by rank desc limit 1",
-        container(note),
-        itself.to_string(),
-        rank.as_str()
-    );
-    rank.fetch_optional(&work.app.pool).await?.as_deref().map(read).transpose()
-}
-
-async fn next(work: &Work<'_>, note: NoteId, itself: BlockId, rank: &Rank) -> Result<Option<Rank>, Problem> {
-    let rank = sqlx::query_scalar!(
-        "select rank from es.place where container = $1 and item <> $2 and rank > $3 order by rank limit 1",
-        container(note),
-        itself.to_string(),
-        rank.as_str()
-    );
-    rank.fetch_optional(&work.app.pool).await?.as_deref().map(read).transpose()
-}
-
-async fn at_or_next(
-    work: &Work<'_>,
-    note: NoteId,
-    itself: BlockId,
-    rank: &Rank,
-) -> Result<Option<Rank>, Problem> {
-    let rank = sqlx::query_scalar!(
-        "select rank from es.place where container = $1 and item <> $2 and rank >= $3 order by rank limit 1",
-        container(note),
-        itself.to_string(),
-        rank.as_str()
-    );
-    rank.fetch_optional(&work.app.pool).await?.as_deref().map(read).transpose()
+fn first(standing: Vec<Standing>) -> Option<Rank> {
+    standing.into_iter().next().map(|standing| standing.rank)
 }
 
 /// Who added something, and when: its first event says so in clear, also when its content is erased.
@@ -215,8 +184,13 @@ pub(crate) async fn origin(work: &Work<'_>, aggregate_type: &str, id: &str) -> R
     Ok(Origin { by: row.by, at: row.at })
 }
 
-fn read(rank: &str) -> Result<Rank, Problem> {
-    Rank::try_from(rank.to_owned()).map_err(Problem::internal)
+impl TryFrom<Row> for Standing {
+    type Error = Problem;
+
+    fn try_from(row: Row) -> Result<Self, Problem> {
+        let rank = Rank::try_from(row.rank).map_err(Problem::internal)?;
+        Ok(Self { rank, item: row.item.parse().map_err(Problem::internal)? })
+    }
 }
 
 impl Between {

@@ -58,16 +58,25 @@ impl Refusal for NotebookError {
 
 /// The caller's role in a notebook: read to decide by, so it must not have moved when the decision is recorded.
 pub async fn role_in(work: &mut Work<'_>, notebook: NotebookId) -> Result<Option<Role>, Problem> {
-    let caller = work.caller()?;
+    let user = work.user()?;
+    role_of(work, notebook, user).await
+}
+
+/// Somebody's role in a notebook, read to decide by.
+pub(crate) async fn role_of(
+    work: &mut Work<'_>,
+    notebook: NotebookId,
+    user: UserId,
+) -> Result<Option<Role>, Problem> {
     let notebook = work.read::<Notebook>(&notebook.to_string()).await?;
     // A notebook stands in nothing, so nothing is inherited.
-    Ok(effective(notebook.state.role_of(caller.user), None))
+    Ok(effective(notebook.state.role_of(user), None))
 }
 
 /// Anybody starts notebooks; owners change them.
 pub(super) fn admit(notebook: &Notebook, work: &Work<'_>, id: &str) -> Result<Admitted, Problem> {
-    let caller = work.caller()?;
-    match (notebook, notebook.role_of(caller.user)) {
+    let user = work.user()?;
+    match (notebook, notebook.role_of(user)) {
         (Notebook::Missing, _) | (Notebook::Live { .. }, Some(Role::Owner)) => (),
         (Notebook::Live { .. }, Some(Role::Viewer | Role::Editor)) => {
             return Err(problem(&NotebookError::OwnerNeeded));

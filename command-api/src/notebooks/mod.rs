@@ -5,5 +5,6 @@ mod commands;
 mod routes;
 
 pub use aggregate::Notebook;
+pub(crate) use commands::role_of;
 pub use commands::{NotebookCommand, NotebookError, role_in};
 pub use routes::routes;

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use shared::access::Role;
-use shared::id::{NoteId, NotebookId};
+use shared::id::{NoteId, NotebookId, UserId};
 use shared::problem::Problem;
 use shared::text::Title;
 
@@ -10,7 +10,7 @@ use super::Note;
 use crate::aggregate::{Refusal, problem};
 use crate::app::{Admitted, Home, Work};
 use crate::blocks::{NewBlock, add_all};
-use crate::notebooks::role_in;
+use crate::notebooks::{self, role_in};
 
 /// What may be asked of a note.
 #[derive(Clone, Debug)]
@@ -90,6 +90,19 @@ pub(super) async fn admit(
         }
     }
     Ok(Admitted { home, ..Admitted::default() })
+}
+
+/// Somebody's role on a note, which is read to decide by.
+pub(crate) async fn role_of(
+    work: &mut Work<'_>,
+    note: NoteId,
+    user: UserId,
+) -> Result<Option<Role>, Problem> {
+    let read = work.read::<Note>(&note.to_string()).await?;
+    match read.state.notebook() {
+        Some(notebook) => notebooks::role_of(work, notebook, user).await,
+        None => Ok(None),
+    }
 }
 
 /// Where the events of a note's parts belong, for who may change them; the note is read to decide by.

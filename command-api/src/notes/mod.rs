@@ -5,6 +5,6 @@ mod commands;
 mod routes;
 
 pub use aggregate::Note;
-pub(crate) use commands::may_edit;
 pub use commands::{NoteCommand, NoteError};
+pub(crate) use commands::{may_edit, role_of};
 pub use routes::routes;

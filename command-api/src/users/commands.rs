@@ -85,7 +85,7 @@ pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Resu
                 admitted.rows.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
             }
             UserCommand::Edit { .. } | UserCommand::Prefer { .. } => {
-                if work.caller()?.user.to_string() != id {
+                if work.user()?.to_string() != id {
                     return Err(problem(&UserError::Missing));
                 }
             }

@@ -29,7 +29,7 @@ pub(crate) enum Wish {
     /// One with nothing to do, which only records its key.
     Nothing,
     /// A new one.
-    New(New),
+    New(Box<New>),
 }
 
 /// A command's content; what was not drawn it does not have.
@@ -69,7 +69,7 @@ pub(crate) fn plan() -> impl Strategy<Value = Vec<Vec<Wish>>> {
     let wish = prop_oneof![
         4 => any::<Index>().prop_map(Wish::Again),
         2 => select(vec![Wish::Nothing]),
-        18 => new().prop_map(Wish::New),
+        18 => new().prop_map(Box::new).prop_map(Wish::New),
     ];
     vec(vec(wish, COMMANDS), CLIENTS)
 }

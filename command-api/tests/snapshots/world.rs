@@ -104,7 +104,7 @@ impl World {
         let note = Clock::System.new_id().to_string();
         let title = CANARY.to_owned().try_into().expect("a title");
         let notebook_id = self.notebook.parse().expect("an id");
-        let create = std::iter::once(NoteCommand::Create { notebook_id, title });
+        let create = std::iter::once(NoteCommand::Create { notebook_id, title, blocks: Vec::new() });
         self.change(app, &note, create.chain((1..events).map(retitle)).collect()).await;
         note
     }
@@ -143,6 +143,7 @@ impl World {
 fn ask(caller: Option<Caller>) -> Ask {
     Ask {
         caller,
+        on_behalf_of: None,
         actor: "ada".to_owned(),
         remembered: "ada".to_owned(),
         key: None,

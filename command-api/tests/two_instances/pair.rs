@@ -143,6 +143,10 @@ impl Ask {
         Self::new(Method::PATCH, path, Some(body.clone()))
     }
 
+    pub(crate) fn delete(path: &str) -> Self {
+        Self::new(Method::DELETE, path, None)
+    }
+
     pub(crate) fn logout() -> Self {
         Self::new(Method::POST, "/auth/logout", None)
     }

@@ -125,6 +125,7 @@ impl Round<'_> {
 fn ask(person: &Tokens, caller: Option<Caller>) -> app::Ask {
     app::Ask {
         caller,
+        on_behalf_of: None,
         actor: person.user.clone(),
         remembered: person.user.clone(),
         key: None,

@@ -1,6 +1,6 @@
 //! Tasks: things to do, on their own or as a block of a note.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::BlockText;
@@ -38,7 +38,7 @@ pub enum TaskEvent {
     /// It is to be done by a certain time.
     TaskScheduled {
         /// By when.
-        due_at: DateTime<Utc>,
+        due_at: Due,
     },
     /// It has no time any more.
     TaskUnscheduled {},
@@ -90,7 +90,7 @@ pub struct Details {
     pub description: Option<Description>,
     /// By when it is to be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<DateTime<Utc>>,
+    pub due_at: Option<Due>,
     /// How urgent it is.
     #[serde(default, skip_serializing_if = "Priority::is_none")]
     pub priority: Priority,
@@ -125,6 +125,40 @@ pub struct WholeTask {
     pub added_by: String,
     /// When.
     pub added_at: DateTime<Utc>,
+}
+
+/// By when something is to be done: a time of the years 1 to 9999, which every reader and Postgres can tell, in whole
+/// microseconds, as Postgres keeps it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(try_from = "DateTime<Utc>", into = "DateTime<Utc>")]
+pub struct Due(DateTime<Utc>);
+
+/// Why a time is none to be due at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be of the years 1 to 9999")]
+pub struct NoDue;
+
+impl Due {
+    /// The time itself.
+    pub fn at(self) -> DateTime<Utc> {
+        self.0
+    }
+}
+
+impl TryFrom<DateTime<Utc>> for Due {
+    type Error = NoDue;
+
+    fn try_from(at: DateTime<Utc>) -> Result<Self, NoDue> {
+        if (1..=9999).contains(&at.year()) { Ok(Self(at.trunc_subsecs(6))) } else { Err(NoDue) }
+    }
+}
+
+impl From<Due> for DateTime<Utc> {
+    fn from(due: Due) -> Self {
+        due.0
+    }
 }
 
 /// How urgent: 0 (not said) to 4 (most urgent).
@@ -235,4 +269,31 @@ impl TaskEvent {
     }
 }
 
-crate::room_event!(TaskEvent, variant: Task, room: "tasks", aggregate: "task");
+crate::room_event!(TaskEvent, variant: Task, room: "tasks", aggregate: "task", tells_all: tells_all);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_postgres_could_not_keep_is_none_to_be_due_at() {
+        let read = |text: &str| serde_json::from_value::<Due>(text.into());
+        for (given, kept) in [
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("2026-03-01T01:00:00+01:00", "2026-03-01T00:00:00Z"),
+            ("1969-12-31T23:59:59.0000019Z", "1969-12-31T23:59:59.000001Z"),
+        ] {
+            let due = read(given).expect("a time");
+            assert_eq!(serde_json::to_value(due).expect("plain"), kept, "{given}");
+        }
+        for wrong in [
+            "0000-12-31T23:59:59Z",
+            "-9999-01-01T00:00:00Z",
+            "+10000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-01:00",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

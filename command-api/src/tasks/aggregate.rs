@@ -1,0 +1,483 @@
+//! The rules of a task, on one page.
+
+use serde::{Deserialize, Serialize};
+use shared::domain::blocks::BlockText;
+use shared::domain::tasks::{Details, TaskEvent, WholeTask};
+use shared::id::{NoteId, UserId};
+use shared::problem::Problem;
+
+use super::commands::admit;
+use super::{TaskCommand, TaskError};
+use crate::aggregate::Decide;
+use crate::app::{Admitted, Work};
+
+/// A task, as far as its rules need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Not added.
+    #[default]
+    Missing,
+    /// Wanted.
+    Live(Todo),
+    /// No longer wanted; it can be restored.
+    Removed(Todo),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Todo {
+    /// The note it belongs to; without one it is its owner's own.
+    pub note_id: Option<NoteId>,
+    /// Who wants it done.
+    pub owner: UserId,
+    /// What is to be done.
+    pub title: BlockText,
+    /// Whether it is done.
+    pub completed: bool,
+    /// What its block does not know.
+    pub details: Details,
+}
+
+use TaskCommand as C;
+use TaskEvent as E;
+
+impl Task {
+    /// The task, whether it is removed or not.
+    pub fn todo(&self) -> Option<&Todo> {
+        match self {
+            Self::Missing => None,
+            Self::Live(todo) | Self::Removed(todo) => Some(todo),
+        }
+    }
+
+    /// The task, if it is wanted.
+    pub fn live(&self) -> Option<&Todo> {
+        match self {
+            Self::Missing | Self::Removed(_) => None,
+            Self::Live(todo) => Some(todo),
+        }
+    }
+
+    fn take(&mut self) -> Option<Todo> {
+        match std::mem::take(self) {
+            Self::Missing => None,
+            Self::Live(todo) | Self::Removed(todo) => Some(todo),
+        }
+    }
+
+    fn evolve(&mut self, event: E) {
+        match event {
+            E::TaskAdded { note_id, owner, title, completed, details } => {
+                *self = Self::Live(Todo { note_id, owner, title, completed, details });
+            }
+            E::TaskMoved {
+                to,
+                whole: WholeTask { owner, title, completed_at, details, removed, .. },
+                ..
+            } => {
+                let completed = completed_at.is_some();
+                let todo = Todo { note_id: Some(to), owner, title, completed, details };
+                *self = if removed { Self::Removed(todo) } else { Self::Live(todo) };
+            }
+            E::TaskRemoved { .. } => *self = self.take().map_or(Self::Missing, Self::Removed),
+            E::TaskRestored { .. } => *self = self.take().map_or(Self::Missing, Self::Live),
+            event @ (E::TaskRetitled { .. }
+            | E::TaskDescribed { .. }
+            | E::TaskScheduled { .. }
+            | E::TaskUnscheduled {}
+            | E::TaskPrioritized { .. }
+            | E::TaskAssigned { .. }
+            | E::TaskUnassigned { .. }
+            | E::TaskCompleted {}
+            | E::TaskReopened {}) => match self {
+                Self::Live(todo) | Self::Removed(todo) => todo.evolve(event),
+                // What an erased event left unmade stays so.
+                Self::Missing => (),
+            },
+        }
+    }
+}
+
+impl Todo {
+    fn evolve(&mut self, event: E) {
+        match event {
+            E::TaskRetitled { title } => self.title = title,
+            E::TaskDescribed { description } => self.details.description = description,
+            E::TaskScheduled { due_at } => self.details.due_at = Some(due_at),
+            E::TaskUnscheduled {} => self.details.due_at = None,
+            E::TaskPrioritized { priority } => self.details.priority = priority,
+            E::TaskAssigned { assignee_id } => self.details.assignee_id = Some(assignee_id),
+            E::TaskUnassigned { .. } => self.details.assignee_id = None,
+            E::TaskCompleted {} => self.completed = true,
+            E::TaskReopened {} => self.completed = false,
+            E::TaskAdded { .. } | E::TaskMoved { .. } | E::TaskRemoved { .. } | E::TaskRestored { .. } => (),
+        }
+    }
+
+    /// What happens to a task that is wanted.
+    fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
+        let details = &self.details;
+        Ok(match command {
+            C::Retitle { title } if title == self.title => vec![],
+            C::Retitle { title } => {
+                titled(self.note_id, &title)?;
+                vec![E::TaskRetitled { title }]
+            }
+            C::Describe { description } => {
+                let description = description.filter(|text| !text.as_str().is_empty());
+                if description == details.description {
+                    vec![]
+                } else {
+                    vec![E::TaskDescribed { description }]
+                }
+            }
+            C::Schedule { due_at } if due_at == details.due_at => vec![],
+            C::Schedule { due_at: Some(due_at) } => vec![E::TaskScheduled { due_at }],
+            C::Schedule { due_at: None } => vec![E::TaskUnscheduled {}],
+            C::Prioritize { priority } if priority == details.priority => vec![],
+            C::Prioritize { priority } => vec![E::TaskPrioritized { priority }],
+            C::Assign { assignee_id } if assignee_id == details.assignee_id => vec![],
+            C::Assign { assignee_id: Some(assignee_id) } => vec![E::TaskAssigned { assignee_id }],
+            C::Assign { assignee_id: None } => {
+                details.assignee_id.map(|assignee_id| E::TaskUnassigned { assignee_id }).into_iter().collect()
+            }
+            C::Complete => {
+                if self.completed {
+                    vec![]
+                } else {
+                    vec![E::TaskCompleted {}]
+                }
+            }
+            C::Reopen => {
+                if self.completed {
+                    vec![E::TaskReopened {}]
+                } else {
+                    vec![]
+                }
+            }
+            C::Move { note_id, past } => self.moved(false, note_id, past),
+            C::Remove => vec![E::TaskRemoved { note_id: self.note_id }],
+            C::Restore => vec![],
+            C::Add { .. } => return Err(TaskError::AlreadyExists),
+        })
+    }
+
+    fn moved(&self, removed: bool, to: NoteId, past: Option<super::Past>) -> Vec<E> {
+        // Only the note of a task that has one can change, and only the door knows its past.
+        let (Some(from), Some(past)) = (self.note_id.filter(|from| *from != to), past) else { return vec![] };
+        let whole = WholeTask {
+            owner: self.owner,
+            title: self.title.clone(),
+            completed_at: past.completed_at.filter(|_| self.completed),
+            details: self.details.clone(),
+            removed,
+            added_by: past.origin.by,
+            added_at: past.origin.at,
+        };
+        vec![E::TaskMoved { from, to, whole }]
+    }
+}
+
+/// A task of its own is known by its title alone; one with a block is known by its place too.
+fn titled(note: Option<NoteId>, title: &BlockText) -> Result<(), TaskError> {
+    if note.is_none() && title.as_str().trim().is_empty() { Err(TaskError::Untitled) } else { Ok(()) }
+}
+
+impl Decide for Task {
+    const SHAPE: i32 = 1;
+
+    fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
+        match (self, command) {
+            (Self::Missing, C::Add { note_id, owner, title, completed, details }) => {
+                titled(note_id, &title)?;
+                Ok(vec![E::TaskAdded { note_id, owner, title, completed, details }])
+            }
+            (Self::Missing, _) => Err(TaskError::Missing),
+            (Self::Live(todo), command) => todo.decide(command),
+
+            (Self::Removed(_), C::Remove) => Ok(vec![]),
+            (Self::Removed(todo), C::Restore) => Ok(vec![E::TaskRestored { note_id: todo.note_id }]),
+            (Self::Removed(todo), C::Move { note_id, past }) => Ok(todo.moved(true, note_id, past)),
+            (Self::Removed(_), C::Add { .. }) => Err(TaskError::AlreadyExists),
+            (Self::Removed(_), _) => Err(TaskError::Removed),
+        }
+    }
+
+    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
+        admit(self, work, id, commands).await
+    }
+}
+
+crate::aggregate!(Task, TaskEvent, TaskCommand, TaskError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::Refusal;
+    use crate::blocks::Origin;
+    use crate::tasks::commands::Past;
+    use chrono::{DateTime, TimeDelta, Utc};
+    use cqrs_es::test::TestFramework;
+    use shared::domain::tasks::{Due, Priority};
+    use shared::text::Description;
+    use uuid::Uuid;
+
+    const ADA: UserId = UserId(Uuid::from_u128(0xada));
+    const BOB: UserId = UserId(Uuid::from_u128(0xb0b));
+    const NOTE: NoteId = NoteId(Uuid::from_u128(1));
+    const OTHER: NoteId = NoteId(Uuid::from_u128(2));
+
+    fn task() -> TestFramework<Task> {
+        TestFramework::with(())
+    }
+
+    fn title(text: &str) -> BlockText {
+        BlockText::try_from(text.to_owned()).expect("a title")
+    }
+
+    fn description(text: &str) -> Description {
+        Description::try_from(text.to_owned()).expect("a description")
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn due(seconds: i64) -> Due {
+        Due::try_from(at(seconds)).expect("a time")
+    }
+
+    fn priority(number: u8) -> Priority {
+        Priority::try_from(number).expect("a priority")
+    }
+
+    fn details() -> Details {
+        Details {
+            description: Some(description("More")),
+            due_at: Some(due(60)),
+            priority: priority(3),
+            assignee_id: Some(BOB),
+        }
+    }
+
+    fn added(note_id: Option<NoteId>) -> E {
+        let details = details();
+        E::TaskAdded { note_id, owner: ADA, title: title("Call"), completed: false, details }
+    }
+
+    fn removed() -> E {
+        E::TaskRemoved { note_id: Some(NOTE) }
+    }
+
+    fn restored() -> E {
+        E::TaskRestored { note_id: Some(NOTE) }
+    }
+
+    fn every_change() -> Vec<C> {
+        vec![
+            C::Retitle { title: title("Write") },
+            C::Describe { description: None },
+            C::Schedule { due_at: None },
+            C::Prioritize { priority: priority(0) },
+            C::Assign { assignee_id: None },
+            C::Complete,
+            C::Reopen,
+        ]
+    }
+
+    #[test]
+    fn a_task_is_added_once() {
+        let add = |note_id| {
+            let details = details();
+            C::Add { note_id, owner: ADA, title: title("Call"), completed: false, details }
+        };
+        for note_id in [None, Some(NOTE)] {
+            task().given_no_previous_events().when(add(note_id)).then_expect_events(vec![added(note_id)]);
+        }
+        for events in [vec![added(None)], vec![added(Some(NOTE)), removed()]] {
+            task().given(events).when(add(Some(NOTE))).then_expect_error(TaskError::AlreadyExists);
+        }
+    }
+
+    #[test]
+    fn only_a_task_of_a_note_may_be_untitled() {
+        for blank in ["", " \n\t", "\u{3000}"] {
+            let add = |note_id| C::Add {
+                note_id,
+                owner: ADA,
+                title: title(blank),
+                completed: false,
+                details: Details::default(),
+            };
+            task().given_no_previous_events().when(add(None)).then_expect_error(TaskError::Untitled);
+            let retitle = || C::Retitle { title: title(blank) };
+            task().given(vec![added(None)]).when(retitle()).then_expect_error(TaskError::Untitled);
+            task()
+                .given(vec![added(Some(NOTE))])
+                .when(retitle())
+                .then_expect_events(vec![E::TaskRetitled { title: title(blank) }]);
+            task().given_no_previous_events().when(add(Some(NOTE))).then_expect_events(vec![E::TaskAdded {
+                note_id: Some(NOTE),
+                owner: ADA,
+                title: title(blank),
+                completed: false,
+                details: Details::default(),
+            }]);
+        }
+        assert_eq!(TaskError::Untitled.fields()[0].pointer, "/title");
+    }
+
+    #[test]
+    fn a_missing_task_cannot_be_changed() {
+        let others = vec![C::Move { note_id: OTHER, past: None }, C::Remove, C::Restore];
+        for command in every_change().into_iter().chain(others) {
+            task().given_no_previous_events().when(command).then_expect_error(TaskError::Missing);
+        }
+    }
+
+    #[test]
+    fn a_removed_task_can_only_be_restored() {
+        let given = || task().given(vec![added(Some(NOTE)), removed()]);
+        for command in every_change() {
+            given().when(command).then_expect_error(TaskError::Removed);
+        }
+        given().when(C::Remove).then_expect_events(vec![]);
+        given().when(C::Restore).then_expect_events(vec![restored()]);
+    }
+
+    #[test]
+    fn asking_for_what_already_holds_changes_nothing() {
+        let given = || task().given(vec![added(Some(NOTE))]);
+        for command in [
+            C::Retitle { title: title("Call") },
+            C::Describe { description: Some(description("More")) },
+            C::Schedule { due_at: Some(due(60)) },
+            C::Prioritize { priority: priority(3) },
+            C::Assign { assignee_id: Some(BOB) },
+            C::Reopen,
+            C::Restore,
+            C::Move { note_id: NOTE, past: None },
+        ] {
+            given().when(command).then_expect_events(vec![]);
+        }
+        let bare = E::TaskAdded {
+            note_id: None,
+            owner: ADA,
+            title: title("Call"),
+            completed: true,
+            details: Details::default(),
+        };
+        for command in [
+            C::Describe { description: None },
+            C::Describe { description: Some(description("")) },
+            C::Schedule { due_at: None },
+            C::Prioritize { priority: priority(0) },
+            C::Assign { assignee_id: None },
+            C::Complete,
+        ] {
+            task().given(vec![bare.clone()]).when(command).then_expect_events(vec![]);
+        }
+    }
+
+    #[test]
+    fn each_change_says_what_it_is_now() {
+        for (command, event) in [
+            (C::Retitle { title: title("Write") }, E::TaskRetitled { title: title("Write") }),
+            (C::Describe { description: None }, E::TaskDescribed { description: None }),
+            (C::Describe { description: Some(description("")) }, E::TaskDescribed { description: None }),
+            (C::Schedule { due_at: Some(due(61)) }, E::TaskScheduled { due_at: due(61) }),
+            (C::Schedule { due_at: None }, E::TaskUnscheduled {}),
+            (C::Prioritize { priority: priority(4) }, E::TaskPrioritized { priority: priority(4) }),
+            (C::Assign { assignee_id: Some(ADA) }, E::TaskAssigned { assignee_id: ADA }),
+            (C::Assign { assignee_id: None }, E::TaskUnassigned { assignee_id: BOB }),
+            (C::Complete, E::TaskCompleted {}),
+            (C::Remove, removed()),
+        ] {
+            task()
+                .given(vec![added(Some(NOTE))])
+                .when(command.clone())
+                .then_expect_events(vec![event.clone()]);
+            // And asked again there is nothing left to do.
+            task().given(vec![added(Some(NOTE)), event]).when(command).then_expect_events(vec![]);
+        }
+    }
+
+    #[test]
+    fn a_task_is_completed_and_reopened_by_turns() {
+        let given = |events: &[E]| task().given([&[added(None)], events].concat());
+        given(&[E::TaskCompleted {}]).when(C::Complete).then_expect_events(vec![]);
+        given(&[E::TaskCompleted {}]).when(C::Reopen).then_expect_events(vec![E::TaskReopened {}]);
+        given(&[E::TaskCompleted {}, E::TaskReopened {}])
+            .when(C::Complete)
+            .then_expect_events(vec![E::TaskCompleted {}]);
+    }
+
+    #[test]
+    fn a_restored_task_is_what_it_was() {
+        let given = || task().given(vec![added(Some(NOTE)), E::TaskCompleted {}, removed(), restored()]);
+        for command in [
+            C::Retitle { title: title("Call") },
+            C::Describe { description: Some(description("More")) },
+            C::Schedule { due_at: Some(due(60)) },
+            C::Prioritize { priority: priority(3) },
+            C::Assign { assignee_id: Some(BOB) },
+            C::Complete,
+        ] {
+            given().when(command).then_expect_events(vec![]);
+        }
+    }
+
+    /// Of a task that went on to a note whose key is gone, only the ends are left; they may come twice.
+    #[test]
+    fn an_end_that_is_told_twice_loses_nothing() {
+        let twice = || task().given(vec![added(Some(NOTE)), removed(), removed()]);
+        twice().when(C::Restore).then_expect_events(vec![restored()]);
+        twice().when(C::Complete).then_expect_error(TaskError::Removed);
+        let alive = task().given(vec![added(Some(NOTE)), restored()]);
+        alive.when(C::Retitle { title: title("Call") }).then_expect_events(vec![]);
+    }
+
+    fn past() -> Past {
+        let origin = Origin { by: "ada".to_owned(), at: at(1) };
+        Past { origin, completed_at: Some(at(2)) }
+    }
+
+    fn moved(completed: bool, removed: bool) -> E {
+        let whole = WholeTask {
+            owner: ADA,
+            title: title("Call"),
+            completed_at: completed.then(|| at(2)),
+            details: details(),
+            removed,
+            added_by: "ada".to_owned(),
+            added_at: at(1),
+        };
+        E::TaskMoved { from: NOTE, to: OTHER, whole }
+    }
+
+    #[test]
+    fn a_task_goes_with_its_block_whole_and_as_it_is() {
+        let there = || C::Move { note_id: OTHER, past: Some(past()) };
+        for (before, completed, gone) in [
+            (vec![], false, false),
+            (vec![E::TaskCompleted {}], true, false),
+            (vec![E::TaskCompleted {}, E::TaskReopened {}], false, false),
+            (vec![E::TaskCompleted {}, removed()], true, true),
+        ] {
+            let events = [vec![added(Some(NOTE))], before].concat();
+            let expected = moved(completed, gone);
+            task().given(events).when(there()).then_expect_events(vec![expected.clone()]);
+            let here = || task().given(vec![expected.clone()]);
+            here().when(there()).then_expect_events(vec![]);
+            if gone {
+                let restored = E::TaskRestored { note_id: Some(OTHER) };
+                here().when(C::Restore).then_expect_events(vec![restored]);
+            } else {
+                let changed = if completed { vec![] } else { vec![E::TaskCompleted {}] };
+                here().when(C::Complete).then_expect_events(changed);
+            }
+        }
+        // Who has no note has no block to go with.
+        task().given(vec![added(None)]).when(there()).then_expect_events(vec![]);
+    }
+}

@@ -1,0 +1,228 @@
+//! What may be asked of a task, by whom, and each refusal.
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use shared::domain::blocks::BlockText;
+use shared::domain::tasks::{Details, Due, Priority};
+use shared::id::{BlockId, NoteId, TaskId, UserId};
+use shared::problem::{FieldError, Problem};
+use shared::text::Description;
+
+use super::Task;
+use crate::aggregate::{Refusal, problem};
+use crate::app::{Admitted, Home, Work};
+use crate::blocks::{self, Origin};
+use crate::log::Claim;
+use crate::notes;
+
+/// What may be asked of a task.
+#[derive(Clone, Debug)]
+pub enum TaskCommand {
+    /// Want something done.
+    Add {
+        /// The note it belongs to; without one it is its owner's own.
+        note_id: Option<NoteId>,
+        /// Who wants it done.
+        owner: UserId,
+        /// What is to be done.
+        title: BlockText,
+        /// Whether it was done already.
+        completed: bool,
+        /// What its block does not know.
+        details: Details,
+    },
+    /// Call it otherwise.
+    Retitle {
+        /// What is to be done.
+        title: BlockText,
+    },
+    /// Say more about it.
+    Describe {
+        /// More; none or an empty one clears.
+        description: Option<Description>,
+    },
+    /// Have it done by a certain time.
+    Schedule {
+        /// By when; none clears.
+        due_at: Option<Due>,
+    },
+    /// Say how urgent it is.
+    Prioritize {
+        /// How urgent.
+        priority: Priority,
+    },
+    /// Say who is to do it.
+    Assign {
+        /// Who; none clears.
+        assignee_id: Option<UserId>,
+    },
+    /// It is done.
+    Complete,
+    /// It is not done after all.
+    Reopen,
+    /// Go with its block to another note.
+    Move {
+        /// Which.
+        note_id: NoteId,
+        /// What happened to it before; the door fills it in.
+        past: Option<Past>,
+    },
+    /// Want it no longer.
+    Remove,
+    /// Want it again.
+    Restore,
+}
+
+/// What events in clear say about a task, also when its content is erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Who added it, and when.
+    pub origin: Origin,
+    /// When it was last completed, if ever.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// Why a task refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// There is none, or none that the caller may see.
+    #[error("There is no such task.")]
+    Missing,
+    /// The id is in use.
+    #[error("There is a task with this id already.")]
+    AlreadyExists,
+    /// It is no longer wanted.
+    #[error("The task was removed; restore it first.")]
+    Removed,
+    /// Nobody would know what is to be done.
+    #[error("A part of the request is not acceptable; see errors.")]
+    Untitled,
+}
+
+impl Refusal for TaskError {
+    fn refuse(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Missing => (StatusCode::NOT_FOUND, "task-missing"),
+            Self::AlreadyExists => (StatusCode::CONFLICT, "task-exists"),
+            Self::Removed => (StatusCode::CONFLICT, "task-removed"),
+            Self::Untitled => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Untitled => vec![FieldError {
+                pointer: "/title".to_owned(),
+                detail: "must not be empty for a task without a note".to_owned(),
+            }],
+            Self::Missing | Self::AlreadyExists | Self::Removed => Vec::new(),
+        }
+    }
+}
+
+/// Editors of the note change its tasks; a task without a note is its owner's alone.
+pub(super) async fn admit(
+    task: &Task,
+    work: &mut Work<'_>,
+    id: &str,
+    commands: &mut [TaskCommand],
+) -> Result<Admitted, Problem> {
+    let itself: TaskId = id.parse().map_err(|_| problem(&TaskError::Missing))?;
+    let mut admitted = Admitted::default();
+    let mut note = None;
+    if let Some(todo) = task.todo() {
+        if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
+            // The id is taken, whosever it is.
+            return Ok(admitted);
+        }
+        note = todo.note_id;
+        admitted.home = match todo.note_id {
+            Some(note) => notes::may_edit(work, note, || problem(&TaskError::Missing)).await?,
+            None if work.user()? == todo.owner => Home::of("user", &todo.owner.to_string()),
+            None => return Err(problem(&TaskError::Missing)),
+        };
+    }
+    for command in commands {
+        match command {
+            TaskCommand::Add { note_id, owner, details, .. } => {
+                note = *note_id;
+                admitted.home = match note {
+                    Some(note) => {
+                        let nowhere = || Problem::invalid("/note_id", "There is no such note.");
+                        notes::may_edit(work, note, nowhere).await?
+                    }
+                    None => Home::of("user", &owner.to_string()),
+                };
+                admitted.rows.claims.push(claim(work, itself, note, *owner));
+                may_see(work, note, *owner, details.assignee_id).await?;
+            }
+            TaskCommand::Move { note_id, past } => {
+                let Some(todo) = task.todo().filter(|todo| todo.note_id.is_some_and(|from| from != *note_id))
+                else {
+                    continue;
+                };
+                let there = notes::may_edit(work, *note_id, || problem(&TaskError::Missing)).await?;
+                let left = std::mem::replace(&mut admitted.home, there);
+                admitted.home.scopes.extend(left.scopes);
+                admitted.rows.claims.push(claim(work, itself, Some(*note_id), todo.owner));
+                *past = Some(past_of(work, id).await?);
+                note = Some(*note_id);
+            }
+            TaskCommand::Assign { assignee_id } => {
+                let Some(todo) = task.todo() else { continue };
+                may_see(work, note, todo.owner, *assignee_id).await?;
+            }
+            TaskCommand::Retitle { .. }
+            | TaskCommand::Describe { .. }
+            | TaskCommand::Schedule { .. }
+            | TaskCommand::Prioritize { .. }
+            | TaskCommand::Complete
+            | TaskCommand::Reopen
+            | TaskCommand::Remove
+            | TaskCommand::Restore => (),
+        }
+    }
+    Ok(admitted)
+}
+
+/// Who is to do it must be able to see it.
+async fn may_see(
+    work: &mut Work<'_>,
+    note: Option<NoteId>,
+    owner: UserId,
+    assignee: Option<UserId>,
+) -> Result<(), Problem> {
+    let Some(assignee) = assignee else { return Ok(()) };
+    let sees = match note {
+        Some(note) => notes::role_of(work, note, assignee).await?.is_some(),
+        None => assignee == owner,
+    };
+    if sees {
+        Ok(())
+    } else {
+        Err(Problem::invalid("/assignee_id", "This person cannot see the task, and so cannot do it."))
+    }
+}
+
+/// That the id belongs to the note, for the task as for its block; or to the person.
+fn claim(work: &Work<'_>, itself: TaskId, note: Option<NoteId>, owner: UserId) -> Claim {
+    let claim = |note| blocks::claim(work, BlockId(itself.0), note);
+    match note {
+        Some(note) => claim(note),
+        None => Claim { owner: format!("user:{owner}"), ..claim(NoteId(itself.0)) },
+    }
+}
+
+async fn past_of(work: &Work<'_>, id: &str) -> Result<Past, Problem> {
+    let origin = blocks::origin(work, "task", id).await?;
+    let completed_at = sqlx::query_scalar!(
+        "select recorded_at from es.event
+          where aggregate_type = 'task' and aggregate_id = $1 and event_type = 'TaskCompleted'
+          order by sequence desc limit 1",
+        id
+    )
+    .fetch_optional(&work.app.pool)
+    .await?;
+    // One that was done from the beginning has never been completed since.
+    Ok(Past { completed_at: completed_at.or(Some(origin.at)), origin })
+}

@@ -1,0 +1,9 @@
+//! Tasks: things to do, on their own or as a block of a note.
+
+mod aggregate;
+mod commands;
+mod routes;
+
+pub use aggregate::{Task, Todo};
+pub use commands::{Past, TaskCommand, TaskError};
+pub use routes::routes;

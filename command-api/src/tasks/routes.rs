@@ -1,0 +1,139 @@
+//! Asking for tasks over HTTP.
+
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use shared::domain::blocks::BlockText;
+use shared::domain::tasks::{Details, Due, Priority};
+use shared::http::{Json, Path, present};
+use shared::id::{NoteId, TaskId, UserId};
+use shared::problem::Problem;
+use shared::text::Description;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Task, TaskCommand};
+use crate::app::{Accepted, App};
+use crate::door::Door;
+
+/// The routes of the room.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(add))
+        .routes(routes!(change, remove))
+        .routes(routes!(complete))
+        .routes(routes!(reopen))
+        .routes(routes!(restore))
+}
+
+/// A new task.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = tasks::Add)]
+struct Add {
+    /// Its id, if the client wants to choose it; a UUID. That of a block of the note makes this the block's task.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    id: Option<TaskId>,
+    /// The note it belongs to; without one only you see it.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    note_id: Option<NoteId>,
+    /// What is to be done. Not empty, unless the task belongs to a note.
+    title: BlockText,
+    /// More about it.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    description: Option<Description>,
+    /// By when it is to be done.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    due_at: Option<Due>,
+    /// How urgent it is: 0 (not said) to 4 (most urgent).
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    priority: Option<Priority>,
+    /// Who is to do it: somebody who sees its note.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    assignee_id: Option<UserId>,
+}
+
+/// What to change of a task; what is absent stays, null clears.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = tasks::Change)]
+struct Change {
+    /// What is to be done.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    title: Option<BlockText>,
+    /// More about it.
+    #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
+    description: Option<Option<Description>>,
+    /// By when it is to be done.
+    #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
+    due_at: Option<Option<Due>>,
+    /// How urgent it is: 0 (not said) to 4 (most urgent).
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    priority: Option<Priority>,
+    /// Who is to do it: somebody who sees its note.
+    #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
+    assignee_id: Option<Option<UserId>>,
+}
+
+/// Add a task.
+#[utoipa::path(post, path = "/tasks", operation_id = "tasks_add", tag = "tasks", request_body = Add,
+    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn add(door: Door, Json(body): Json<Add>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| TaskId(door.new_id()));
+    let details = Details {
+        description: body.description.clone().filter(|text| !text.as_str().is_empty()),
+        due_at: body.due_at,
+        priority: body.priority.unwrap_or_default(),
+        assignee_id: body.assignee_id,
+    };
+    let add = TaskCommand::Add {
+        note_id: body.note_id,
+        owner: door.caller()?.user,
+        title: body.title.clone(),
+        completed: false,
+        details,
+    };
+    Ok(door.execute::<Task>(id, vec![add], &body).await?.created().into_response())
+}
+
+/// Change a task.
+#[utoipa::path(patch, path = "/tasks/{id}", operation_id = "tasks_change", tag = "tasks", request_body = Change,
+    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn change(door: Door, Path(id): Path<TaskId>, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+    let commands = [
+        body.title.clone().map(|title| TaskCommand::Retitle { title }),
+        body.description.clone().map(|description| TaskCommand::Describe { description }),
+        body.due_at.map(|due_at| TaskCommand::Schedule { due_at }),
+        body.priority.map(|priority| TaskCommand::Prioritize { priority }),
+        body.assignee_id.map(|assignee_id| TaskCommand::Assign { assignee_id }),
+    ];
+    door.execute::<Task>(id, commands.into_iter().flatten().collect(), &body).await
+}
+
+/// Say that a task is done.
+#[utoipa::path(post, path = "/tasks/{id}/complete", operation_id = "tasks_complete", tag = "tasks",
+    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn complete(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    door.execute::<Task>(id, vec![TaskCommand::Complete], &()).await
+}
+
+/// Say that a task is not done after all.
+#[utoipa::path(post, path = "/tasks/{id}/reopen", operation_id = "tasks_reopen", tag = "tasks",
+    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn reopen(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    door.execute::<Task>(id, vec![TaskCommand::Reopen], &()).await
+}
+
+/// Remove a task. It can be restored; its block becomes a text block.
+#[utoipa::path(delete, path = "/tasks/{id}", operation_id = "tasks_remove", tag = "tasks",
+    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn remove(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    door.execute::<Task>(id, vec![TaskCommand::Remove], &()).await
+}
+
+/// Restore a removed task.
+#[utoipa::path(post, path = "/tasks/{id}/restore", operation_id = "tasks_restore", tag = "tasks",
+    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+async fn restore(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    door.execute::<Task>(id, vec![TaskCommand::Restore], &()).await
+}
