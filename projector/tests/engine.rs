@@ -4,8 +4,9 @@ mod world;
 
 use projector::engine::EngineError;
 use projector::engine::sift::Carried;
+use serde_json::json;
 use shared::event::Recorded;
-use world::{World, a_bit_of_all, id, note_created, note_retitled, until};
+use world::{World, a_bit_of_all, id, note_created, note_retitled, parts, until};
 
 const LIVE: &str = "read_live";
 
@@ -88,6 +89,49 @@ async fn of_two_engines_one_applies_a_batch() {
         assert!(results.0.is_ok() ^ results.1.is_ok(), "{results:?}");
     }
     assert_eq!(world.tables(LIVE).await, world.expected().await);
+}
+
+#[tokio::test]
+async fn each_column_of_blocks_and_tasks_is_what_the_events_said_however_they_come() {
+    let mut world = World::new().await;
+    let mut engine = world.engine(LIVE).await;
+    for part in parts() {
+        world.append(vec![part]).await;
+        engine.catch_up().await.unwrap();
+    }
+    let tables = world.tables(LIVE).await;
+    assert_eq!(tables, world.expected().await);
+    let times: Vec<(i64, String)> =
+        sqlx::query_as("select position, (to_jsonb(e) ->> 'recorded_at') from es.event e order by position")
+            .fetch_all(&world.owner)
+            .await
+            .unwrap();
+    let at = |position: usize| json!(times[position - 1].1);
+    let then = "2026-01-31T12:00:00.000001+00:00";
+    let of = |table: &str, number: u128| {
+        let rows = tables[table].as_array().unwrap();
+        rows.iter().find(|row| row["id"] == json!(id(number))).unwrap().clone()
+    };
+    let content = json!({"text": "Milk \\ \"É\"", "spans": []});
+    let bare = json!({"id": id(500), "note_id": id(1_000), "type": "text", "content": content, "rank": "Zz",
+                      "removed": false, "created_by": "ada", "created_at": at(1), "updated_by": "ada",
+                      "updated_at": at(1), "version": 1});
+    assert_eq!(of("blocks", 500), bare);
+    let content = json!({"checked": true, "depth": 2, "text": "Milk", "spans": []});
+    let full = json!({"id": id(501), "note_id": id(1_001), "type": "task", "content": content, "rank": "a3",
+                      "removed": true, "created_by": "bob", "created_at": then, "updated_by": "ada",
+                      "updated_at": at(9), "version": 8});
+    assert_eq!(of("blocks", 501), full);
+    let bare = json!({"id": id(600), "note_id": null, "owner_id": id(2), "title": "Own", "description": null,
+                      "completed_at": null, "due_at": null, "priority": 0, "assignee_id": null, "removed": false,
+                      "created_by": "ada", "created_at": at(10), "updated_by": "ada", "updated_at": at(10),
+                      "version": 1});
+    assert_eq!(of("tasks", 600), bare);
+    let full = json!({"id": id(601), "note_id": id(1_001), "owner_id": id(1), "title": "Call", "description": "More",
+                      "completed_at": then, "due_at": then, "priority": 3, "assignee_id": id(3), "removed": true,
+                      "created_by": "bob", "created_at": then, "updated_by": "ada", "updated_at": at(24),
+                      "version": 14});
+    assert_eq!(of("tasks", 601), full);
 }
 
 #[tokio::test]

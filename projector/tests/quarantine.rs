@@ -7,11 +7,11 @@ mod world;
 use projector::engine::sift::Carried;
 use projector::engine::{Engine, Project};
 use projector::projections::{
-    Entry, Feed, FoldError, NoteRow, NotebookMembers, Notebooks, Notes, Projection, Sessions, Users, project,
+    Blocks, Entry, Feed, FoldError, NoteRow, NotebookMembers, Notebooks, Notes, Projection, Sessions, Tasks,
+    Users, project,
 };
 use projector::quarantine::Quarantine;
 use serde_json::{Value, json};
-use shared::domain::Event;
 use shared::domain::notes::NoteEvent;
 use shared::event::Recorded;
 use sqlx::PgConnection;
@@ -29,10 +29,6 @@ impl Projection for Fragile {
     type Event = NoteEvent;
     type Key = Uuid;
     type Row = NoteRow;
-
-    fn event(event: &Event) -> Option<&NoteEvent> {
-        Notes::event(event)
-    }
 
     fn keys(recorded: &Recorded, event: &NoteEvent) -> Result<Vec<Uuid>, FoldError> {
         Notes::keys(recorded, event)
@@ -71,6 +67,8 @@ async fn project_fragile(
     project::<Notebooks>(connection, batch, quarantine).await?;
     project::<NotebookMembers>(connection, batch, quarantine).await?;
     project::<Fragile>(connection, batch, quarantine).await?;
+    project::<Blocks>(connection, batch, quarantine).await?;
+    project::<Tasks>(connection, batch, quarantine).await?;
     Feed::append(connection, batch).await
 }
 

@@ -19,15 +19,25 @@ pub const FILES: &[(&str, &str)] = &[
     ("0004_notes", include_str!("../../migrations/read/0004_notes.sql")),
     ("0005_feed", include_str!("../../migrations/read/0005_feed.sql")),
     ("0006_quarantine", include_str!("../../migrations/read/0006_quarantine.sql")),
+    ("0007_blocks", include_str!("../../migrations/read/0007_blocks.sql")),
+    ("0008_tasks", include_str!("../../migrations/read/0008_tasks.sql")),
     INDEXES,
 ];
 
 /// The last of them: what only readers need, so that tables may be filled before they get it.
-const INDEXES: (&str, &str) = ("0007_indexes", include_str!("../../migrations/read/0007_indexes.sql"));
+const INDEXES: (&str, &str) = ("9999_indexes", include_str!("../../migrations/read/9999_indexes.sql"));
 
 /// Every projection, which is also its table, and the version of its fold.
-pub const VERSIONS: &[(&str, u32)] =
-    &[("users", 1), ("sessions", 1), ("notebooks", 1), ("notebook_members", 1), ("notes", 1), ("feed", 1)];
+pub const VERSIONS: &[(&str, u32)] = &[
+    ("users", 1),
+    ("sessions", 1),
+    ("notebooks", 1),
+    ("notebook_members", 1),
+    ("notes", 1),
+    ("blocks", 1),
+    ("tasks", 1),
+    ("feed", 1),
+];
 
 /// The tables count as caught up when they are at most this many events behind.
 pub const NEAR: i64 = 1_000;

@@ -44,7 +44,7 @@ pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
     for entry in batch {
         match entry {
             Entry::Opened(Opened { recorded, event }) => {
-                let Some(event) = event.as_ref().and_then(P::event) else { continue };
+                let Some(event) = event.as_ref().and_then(P::Event::of) else { continue };
                 match contained(|| P::keys(recorded, event)) {
                     Ok(Ok(keys)) => {
                         steps.extend(keys.into_iter().map(|key| Step::On { key, recorded, event }));

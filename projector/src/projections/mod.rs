@@ -11,6 +11,7 @@
 //!
 //! **A fold that fails** (it panics, or the event's keys cannot be told) sets its row aside; see [`crate::quarantine`].
 
+mod blocks;
 mod feed;
 mod fold;
 mod key;
@@ -18,15 +19,16 @@ mod notebook_members;
 mod notebooks;
 mod notes;
 mod sessions;
+mod tasks;
 mod users;
 
 use std::fmt::Debug;
 
-use shared::domain::Event;
 use shared::event::{Opened, Recorded, RoomEvent};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use blocks::{BlockRow, Blocks};
 pub use feed::Feed;
 pub use fold::{Changes, Step, fold, steps};
 pub use key::RowKey;
@@ -34,6 +36,7 @@ pub use notebook_members::{MemberRow, NotebookMembers};
 pub use notebooks::{NotebookRow, Notebooks};
 pub use notes::{NoteRow, Notes};
 pub use sessions::{SessionRow, Sessions};
+pub use tasks::{TaskRow, Tasks};
 pub use users::{UserRow, Users};
 
 use crate::quarantine::Quarantine;
@@ -65,8 +68,6 @@ pub trait Projection {
     /// A row.
     type Row: Clone + Debug + PartialEq + Send + Sync;
 
-    /// The event, if it is one of ours.
-    fn event(event: &Event) -> Option<&Self::Event>;
     /// The rows that an event touches, known from the event alone.
     fn keys(recorded: &Recorded, event: &Self::Event) -> Result<Vec<Self::Key>, FoldError>;
     /// What the row of `key` becomes; `None` is no row.
@@ -129,6 +130,8 @@ pub async fn project_all(
     project::<Notebooks>(connection, batch, quarantine).await?;
     project::<NotebookMembers>(connection, batch, quarantine).await?;
     project::<Notes>(connection, batch, quarantine).await?;
+    project::<Blocks>(connection, batch, quarantine).await?;
+    project::<Tasks>(connection, batch, quarantine).await?;
     Feed::append(connection, batch).await?;
     Ok(())
 }

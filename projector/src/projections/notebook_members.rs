@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use shared::access::Role;
-use shared::domain::Event;
 use shared::domain::notebooks::NotebookEvent as E;
 use shared::event::Recorded;
 use sqlx::PgConnection;
@@ -32,13 +31,6 @@ impl Projection for NotebookMembers {
     /// The notebook, then the person.
     type Key = (Uuid, Uuid);
     type Row = MemberRow;
-
-    fn event(event: &Event) -> Option<&E> {
-        match event {
-            Event::Notebook(event) => Some(event),
-            Event::User(_) | Event::Session(_) | Event::Note(_) => None,
-        }
-    }
 
     fn keys(recorded: &Recorded, event: &E) -> Result<Vec<(Uuid, Uuid)>, FoldError> {
         match event {

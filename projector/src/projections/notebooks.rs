@@ -1,7 +1,6 @@
 //! What a notebook's row becomes.
 
 use chrono::{DateTime, Utc};
-use shared::domain::Event;
 use shared::domain::notebooks::NotebookEvent as E;
 use shared::event::Recorded;
 use sqlx::PgConnection;
@@ -45,13 +44,6 @@ impl Projection for Notebooks {
     type Event = E;
     type Key = Uuid;
     type Row = NotebookRow;
-
-    fn event(event: &Event) -> Option<&E> {
-        match event {
-            Event::Notebook(event) => Some(event),
-            Event::User(_) | Event::Session(_) | Event::Note(_) => None,
-        }
-    }
 
     fn keys(recorded: &Recorded, _: &E) -> Result<Vec<Uuid>, FoldError> {
         Ok(vec![aggregate(recorded)?])

@@ -1,7 +1,6 @@
 //! What a note's row becomes.
 
 use chrono::{DateTime, Utc};
-use shared::domain::Event;
 use shared::domain::notes::NoteEvent as E;
 use shared::event::Recorded;
 use sqlx::PgConnection;
@@ -44,13 +43,6 @@ impl Projection for Notes {
     type Event = E;
     type Key = Uuid;
     type Row = NoteRow;
-
-    fn event(event: &Event) -> Option<&E> {
-        match event {
-            Event::Note(event) => Some(event),
-            Event::User(_) | Event::Session(_) | Event::Notebook(_) => None,
-        }
-    }
 
     fn keys(recorded: &Recorded, _: &E) -> Result<Vec<Uuid>, FoldError> {
         Ok(vec![aggregate(recorded)?])

@@ -1,7 +1,6 @@
 //! What a login's row becomes.
 
 use chrono::{DateTime, Utc};
-use shared::domain::Event;
 use shared::domain::sessions::SessionEvent as E;
 use shared::event::Recorded;
 use sqlx::PgConnection;
@@ -32,13 +31,6 @@ impl Projection for Sessions {
     type Event = E;
     type Key = Uuid;
     type Row = SessionRow;
-
-    fn event(event: &Event) -> Option<&E> {
-        match event {
-            Event::Session(event) => Some(event),
-            Event::User(_) | Event::Notebook(_) | Event::Note(_) => None,
-        }
-    }
 
     fn keys(recorded: &Recorded, _: &E) -> Result<Vec<Uuid>, FoldError> {
         Ok(vec![aggregate(recorded)?])

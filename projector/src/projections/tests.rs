@@ -1,5 +1,7 @@
 //! Given these events, expect these rows.
 
+mod parts;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -16,7 +18,10 @@ use shared::read_schema::VERSIONS;
 use shared::text::{Description, Title};
 
 use super::testing::{at, id, opened};
-use super::{Entry, Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Step, Users, fold, steps};
+use super::{
+    Blocks, Entry, Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Step, Tasks, Users, fold,
+    steps,
+};
 use crate::quarantine::{Quarantine, SetAside};
 
 fn title(text: &str) -> Title {
@@ -90,6 +95,8 @@ fn every_projection_is_in_the_list_with_its_version() {
         (Notebooks::NAME, Notebooks::VERSION),
         (NotebookMembers::NAME, NotebookMembers::VERSION),
         (Notes::NAME, Notes::VERSION),
+        (Blocks::NAME, Blocks::VERSION),
+        (Tasks::NAME, Tasks::VERSION),
         (Feed::NAME, Feed::VERSION),
     ];
     assert_eq!(VERSIONS, ours);
@@ -193,6 +200,8 @@ fn any_event() -> impl Strategy<Value = (u128, Event)> {
         (note.clone(), 10u128..12, "[a-c]").prop_map(|(note, book, text)| created(note, book, &text)),
         (note.clone(), "[a-c]").prop_map(|(note, text)| retitled(note, &text)),
         (note, 10u128..12, 10u128..12).prop_map(|(note, from, to)| moved(note, from, to)),
+        parts::any_event(),
+        parts::any_event(),
     ]
 }
 
@@ -200,8 +209,8 @@ proptest! {
     /// The law that lets one engine serve both live and rebuild.
     #[test]
     fn wherever_batches_are_cut_the_table_is_the_same(
-        events in proptest::collection::vec(any_event(), 0..40),
-        erased in proptest::collection::vec(any::<bool>(), 40),
+        events in proptest::collection::vec(any_event(), 0..80),
+        erased in proptest::collection::vec(any::<bool>(), 80),
         size in 1usize..10,
     ) {
         let mut log = log(events);
@@ -212,5 +221,7 @@ proptest! {
         }
         let batches: Vec<&[Entry]> = log.chunks(size).collect();
         prop_assert_eq!(table::<Notes>(&batches), table::<Notes>(&[&log]));
+        prop_assert_eq!(table::<Blocks>(&batches), table::<Blocks>(&[&log]));
+        prop_assert_eq!(table::<Tasks>(&batches), table::<Tasks>(&[&log]));
     }
 }

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use shared::domain::Event;
 use shared::domain::users::UserEvent as E;
 use shared::event::Recorded;
 use shared::text::{DisplayName, fold};
@@ -45,13 +44,6 @@ impl Projection for Users {
     type Event = E;
     type Key = Uuid;
     type Row = UserRow;
-
-    fn event(event: &Event) -> Option<&E> {
-        match event {
-            Event::User(event) => Some(event),
-            Event::Session(_) | Event::Notebook(_) | Event::Note(_) => None,
-        }
-    }
 
     fn keys(recorded: &Recorded, _: &E) -> Result<Vec<Uuid>, FoldError> {
         Ok(vec![aggregate(recorded)?])

@@ -63,7 +63,51 @@ pub(crate) fn fact(aggregate: &'static str, number: u128, event_type: &'static s
     Fact { aggregate, id: id(number), event_type, data, scopes }
 }
 
-/// A little of everything: 3 persons, 2 notebooks, `notes` notes that are each retitled and moved.
+/// A block and a task, with each of their events and every column filled, and a bare one of each.
+pub(crate) fn parts() -> Vec<Fact> {
+    let text = json!({"type": "text", "content": {"text": "Milk \\ \"É\"", "spans": []}});
+    let task = json!({"type": "task", "content": {"checked": true, "depth": 2, "text": "Milk", "spans": []}});
+    let (from, to, at) = (id(1_000), id(1_001), "2026-01-31T12:00:00.000001Z");
+    let details = json!({"description": "More", "due_at": at, "priority": 3, "assignee_id": id(3)});
+    let whole = json!({"owner": id(1), "title": "Call", "completed_at": at, "details": details,
+                       "added_by": "bob", "added_at": at});
+    let whole_block = json!({"block": task, "added_by": "bob", "added_at": at});
+    let one = |event_type, data| fact("block", 501, event_type, data);
+    let todo = |event_type, data| fact("task", 601, event_type, data);
+    vec![
+        fact("block", 500, "BlockAdded", json!({"note_id": from, "block": text, "rank": "Zz"})),
+        one("BlockAdded", json!({"note_id": from, "block": text, "rank": "a0"})),
+        one("BlockEdited", json!({"note_id": from, "block": text})),
+        one("BlockTypeChanged", json!({"note_id": from, "block": task})),
+        one("BlockRemoved", json!({"note_id": from})),
+        one("BlockRestored", json!({"note_id": from, "rank": "a1"})),
+        one("BlockMoved", json!({"from": from, "to": to, "rank": "a2", "whole": whole_block})),
+        one("BlockMoved", json!({"from": to, "to": to, "rank": "a3"})),
+        one("BlockRemoved", json!({"note_id": to})),
+        fact(
+            "task",
+            600,
+            "TaskAdded",
+            json!({"note_id": null, "owner": id(2), "title": "Own", "completed": false}),
+        ),
+        todo("TaskAdded", json!({"note_id": from, "owner": id(1), "title": "", "completed": true})),
+        todo("TaskReopened", json!({})),
+        todo("TaskRetitled", json!({"title": "Call"})),
+        todo("TaskDescribed", json!({"description": "Less"})),
+        todo("TaskScheduled", json!({"due_at": at})),
+        todo("TaskUnscheduled", json!({})),
+        todo("TaskPrioritized", json!({"priority": 4})),
+        todo("TaskAssigned", json!({"assignee_id": id(2)})),
+        todo("TaskUnassigned", json!({"assignee_id": id(2)})),
+        todo("TaskCompleted", json!({})),
+        todo("TaskRemoved", json!({"note_id": from})),
+        todo("TaskRestored", json!({"note_id": from})),
+        todo("TaskMoved", json!({"from": from, "to": to, "whole": whole})),
+        todo("TaskRemoved", json!({"note_id": to})),
+    ]
+}
+
+/// A little of everything: 3 persons, 2 notebooks, `notes` notes that are each retitled and moved, 2 blocks, 2 tasks.
 pub(crate) fn a_bit_of_all(notes: u128) -> Vec<Fact> {
     let mut facts = Vec::new();
     for user in 1..=3 {
@@ -82,6 +126,7 @@ pub(crate) fn a_bit_of_all(notes: u128) -> Vec<Fact> {
     }
     facts.push(fact("session", 101, "SessionEnded", json!({"user_id": id(1)})));
     facts.push(fact("user", 2, "PreferencesSet", json!({"preferences": {"theme": "dark"}})));
+    facts.extend(parts());
     facts
 }
 

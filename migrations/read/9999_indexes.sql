@@ -11,3 +11,6 @@ create index notebook_members_of_user on notebook_members (user_id, created_at d
   include (role);
 create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
 create index notes_newest on notes (created_at desc, id desc);
+create index blocks_of_note on blocks (note_id, rank) where not removed;
+create index tasks_of_note on tasks (note_id) where not removed;
+create index tasks_of_owner on tasks (owner_id) where note_id is null and not removed;

@@ -1,0 +1,20 @@
+-- Tasks. Who may see one follows from its note; one without a note is its owner's alone.
+create table tasks (
+  id uuid primary key,
+  note_id uuid,
+  owner_id uuid not null,
+  title text not null,
+  description text,
+  completed_at timestamptz,
+  due_at timestamptz,
+  -- 0 (not said) to 4 (most urgent).
+  priority smallint not null,
+  assignee_id uuid,
+  -- No longer wanted; it can be restored.
+  removed boolean not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  updated_by text not null,
+  updated_at timestamptz not null,
+  version bigint not null
+);
