@@ -1,12 +1,13 @@
 //! What a read answers: the thing, the position it is true at, and a tag by which the caller may keep it.
 
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::problem::Problem;
@@ -69,6 +70,24 @@ impl<T> Answer<T> {
     pub(crate) fn new(position: String, body: T) -> Self {
         Self { position, body }
     }
+
+    /// The same as a file of text.
+    pub(crate) fn file(
+        self,
+        media: &'static str,
+        file: impl FnOnce(T) -> Result<(String, String), Problem>,
+    ) -> Result<File, Problem> {
+        let (name, text) = file(self.body)?;
+        Ok(File { media, position: self.position, name, text })
+    }
+}
+
+/// A body that is a text of its own, with its position and what it may be called.
+pub(crate) struct File {
+    media: &'static str,
+    position: String,
+    name: String,
+    text: String,
 }
 
 /// Why a statement failed. Tables that are not there are being made by the projector of this release.
@@ -121,14 +140,27 @@ fn names(seen: &HeaderValue, headers: &HeaderMap) -> bool {
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.body).expect("an answer is plain data");
-        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
-        let headers = [
-            (CONTENT_TYPE, "application/json".to_owned()),
-            // Who may see it can change at any moment: keep it, but ask each time.
-            (CACHE_CONTROL, "private, no-cache".to_owned()),
-            (ETAG, format!("W/\"{digest}\"")),
-            (POSITION, self.position),
-        ];
-        (headers, body).into_response()
+        represented("application/json", self.position, body)
     }
+}
+
+impl IntoResponse for File {
+    fn into_response(self) -> Response {
+        let name = utf8_percent_encode(&self.name, NON_ALPHANUMERIC);
+        let disposition = format!("attachment; filename*=UTF-8''{name}");
+        let response = represented(self.media, self.position, self.text.into_bytes());
+        ([(CONTENT_DISPOSITION, disposition)], response).into_response()
+    }
+}
+
+fn represented(media: &'static str, position: String, body: Vec<u8>) -> Response {
+    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
+    let headers = [
+        (CONTENT_TYPE, media.to_owned()),
+        // Who may see it can change at any moment: keep it, but ask each time.
+        (CACHE_CONTROL, "private, no-cache".to_owned()),
+        (ETAG, format!("W/\"{digest}\"")),
+        (POSITION, position),
+    ];
+    (headers, body).into_response()
 }

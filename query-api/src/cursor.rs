@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::id::UserId;
 use shared::problem::Problem;
@@ -26,8 +27,10 @@ pub(crate) struct Place {
 
 /// What stands in a list.
 pub(crate) trait Listed {
+    /// What a place in the list is told by.
+    type Place: Serialize + DeserializeOwned;
     /// Where it stands.
-    fn place(&self) -> Place;
+    fn place(&self) -> Self::Place;
 }
 
 /// A page of a list.
@@ -45,14 +48,14 @@ pub(crate) struct Page<T> {
 }
 
 /// One caller's way through one list; its cursors are of no use to another caller, in another list or for other filters.
-pub(crate) struct Paging<'a> {
+pub(crate) struct Paging<'a, P = Place> {
     keys: &'a ServerKeys,
     bound_to: String,
     limit: Limit,
-    after: Option<Place>,
+    after: Option<P>,
 }
 
-impl<'a> Paging<'a> {
+impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
     /// Begins, or goes on where `cursor` says.
     pub(crate) fn new(
         keys: &'a ServerKeys,
@@ -66,14 +69,9 @@ impl<'a> Paging<'a> {
         Ok(Self { after, ..begun })
     }
 
-    /// The time of the last thing of the page before.
-    pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
-        self.after.map(|place| place.at)
-    }
-
-    /// The id of the last thing of the page before.
-    pub(crate) fn id(&self) -> Option<Uuid> {
-        self.after.map(|place| place.id)
+    /// Where the last thing of the page before stands.
+    pub(crate) fn after(&self) -> Option<&P> {
+        self.after.as_ref()
     }
 
     /// How many rows to read: one more than shown, which tells whether there is a next page.
@@ -82,7 +80,7 @@ impl<'a> Paging<'a> {
     }
 
     /// The page that the rows make.
-    pub(crate) fn answer<T: Listed>(
+    pub(crate) fn answer<T: Listed<Place = P>>(
         &self,
         rows: Vec<impl Into<Found<T>>>,
     ) -> Result<Answer<Page<T>>, Problem> {
@@ -93,16 +91,16 @@ impl<'a> Paging<'a> {
         let shown = usize::try_from(self.limit.0).unwrap_or(usize::MAX);
         let more = items.len() > shown;
         items.truncate(shown);
-        let next_cursor = items.last().filter(|_| more).map(|last| self.seal(last.place()));
+        let next_cursor = items.last().filter(|_| more).map(|last| self.seal(&last.place()));
         Ok(Answer::new(position, Page { items, next_cursor, withheld }))
     }
 
-    fn seal(&self, place: Place) -> String {
-        let content = serde_json::to_vec(&place).expect("a place is plain data");
+    fn seal(&self, place: &P) -> String {
+        let content = serde_json::to_vec(place).expect("a place is plain data");
         URL_SAFE_NO_PAD.encode([&self.mac(&content)[..], &content].concat())
     }
 
-    fn open(&self, cursor: &str) -> Option<Place> {
+    fn open(&self, cursor: &str) -> Option<P> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (mac, content) = bytes.split_at_checked(32)?;
         // Compared under the key once more, so that the time it takes says nothing about the right code.
@@ -112,6 +110,18 @@ impl<'a> Paging<'a> {
 
     fn mac(&self, content: &[u8]) -> [u8; 32] {
         self.keys.cursor(&[self.bound_to.as_bytes(), b"\0", content].concat())
+    }
+}
+
+impl Paging<'_> {
+    /// The time of the last thing of the page before.
+    pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
+        self.after().map(|place| place.at)
+    }
+
+    /// The id of the last thing of the page before.
+    pub(crate) fn id(&self) -> Option<Uuid> {
+        self.after().map(|place| place.id)
     }
 }
 

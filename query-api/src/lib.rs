@@ -3,11 +3,13 @@
 mod after;
 mod answer;
 mod app;
+mod blocks;
 mod cursor;
 pub mod live;
 mod notebooks;
 mod notes;
 pub mod service;
+mod tasks;
 mod users;
 pub mod watermark;
 
@@ -22,5 +24,6 @@ pub fn routes() -> OpenApiRouter<QueryApp> {
         .merge(users::routes())
         .merge(notebooks::routes())
         .merge(notes::routes())
+        .merge(tasks::routes())
         .route_layer(from_fn(answer::unless_seen))
 }

@@ -107,6 +107,8 @@ struct Which {
 }
 
 impl Listed for Notebook {
+    type Place = Place;
+
     fn place(&self) -> Place {
         Place { at: self.since, id: self.id.0 }
     }

@@ -3,24 +3,27 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use shared::access::Role;
 use shared::auth::Caller;
 use shared::http::{Path, Query};
-use shared::id::{NoteId, NotebookId};
+use shared::id::{BlockId, NoteId, NotebookId};
 use shared::problem::Problem;
+use sqlx::types::Json as SqlJson;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, Found, failed};
+use crate::answer::{Answer, File, Found, failed};
 use crate::app::QueryApp;
+use crate::blocks::Block;
 use crate::cursor::{Limit, Listed, Page, Paging, Place};
 use crate::watermark::After;
 
 /// The routes of the room.
 pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(as_markdown))
 }
 
 /// A note as one person sees it.
@@ -41,6 +44,33 @@ struct Note {
     updated_by: String,
     updated_at: DateTime<Utc>,
     /// For `If-Match` when changing it.
+    version: i64,
+}
+
+/// A note with its blocks.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = notes::Whole)]
+struct Whole {
+    id: NoteId,
+    /// The notebook it stands in.
+    notebook_id: NotebookId,
+    /// What it is called.
+    title: String,
+    /// What the caller may do with it.
+    role: Role,
+    /// Its blocks, in order.
+    blocks: Vec<Block>,
+    /// A block could not be kept up to date, and is left out until the operator has mended it. Absent when none is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    withheld: bool,
+    /// Who started it: a person's id, or the name of a policy.
+    created_by: String,
+    created_at: DateTime<Utc>,
+    /// Who changed it last: a person's id, or the name of a policy.
+    updated_by: String,
+    updated_at: DateTime<Utc>,
+    /// For `If-Match` when changing it. Its blocks have versions of their own.
     version: i64,
 }
 
@@ -98,6 +128,8 @@ struct Which {
 }
 
 impl Listed for Note {
+    type Place = Place;
+
     fn place(&self) -> Place {
         Place { at: self.created_at, id: self.id.0 }
     }
@@ -167,18 +199,122 @@ async fn list(
     paging.answer(rows)
 }
 
-/// One note.
+/// What a note with its blocks is selected as.
+struct WholeRow {
+    at_position: i64,
+    at_epoch: String,
+    withheld: bool,
+    id: Option<NoteId>,
+    notebook_id: Option<NotebookId>,
+    title: Option<String>,
+    role: Option<Role>,
+    created_by: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    updated_by: Option<String>,
+    updated_at: Option<DateTime<Utc>>,
+    version: Option<i64>,
+    blocks_withheld: bool,
+    block_ids: Option<Vec<BlockId>>,
+    block_types: Option<Vec<String>>,
+    block_contents: Option<Vec<SqlJson<Box<RawValue>>>>,
+    block_ranks: Option<Vec<String>>,
+    block_creators: Option<Vec<String>>,
+    block_created: Option<Vec<DateTime<Utc>>>,
+    block_updaters: Option<Vec<String>>,
+    block_updated: Option<Vec<DateTime<Utc>>>,
+    block_versions: Option<Vec<i64>>,
+}
+
+impl WholeRow {
+    /// The blocks out of their columns.
+    fn blocks(&mut self) -> Vec<Block> {
+        let (ids, types) = (taken(&mut self.block_ids), taken(&mut self.block_types));
+        let (contents, ranks) = (taken(&mut self.block_contents), taken(&mut self.block_ranks));
+        let (creators, created) = (taken(&mut self.block_creators), taken(&mut self.block_created));
+        let (updaters, updated) = (taken(&mut self.block_updaters), taken(&mut self.block_updated));
+        let versions = taken(&mut self.block_versions);
+        let texts = ids.zip(types).zip(contents.zip(ranks));
+        let times = creators.zip(created).zip(updaters.zip(updated)).zip(versions);
+        let block = |(
+            ((id, r#type), (SqlJson(content), rank)),
+            (((created_by, created_at), (updated_by, updated_at)), version),
+        )| Block {
+            id,
+            r#type,
+            content,
+            rank,
+            created_by,
+            created_at,
+            updated_by,
+            updated_at,
+            version,
+        };
+        texts.zip(times).map(block).collect()
+    }
+}
+
+fn taken<T>(column: &mut Option<Vec<T>>) -> std::vec::IntoIter<T> {
+    column.take().unwrap_or_default().into_iter()
+}
+
+impl From<WholeRow> for Found<Whole> {
+    fn from(mut row: WholeRow) -> Self {
+        let blocks = row.blocks();
+        Self::new(row.at_position, row.at_epoch, row.withheld, || {
+            Some(Whole {
+                id: row.id?,
+                notebook_id: row.notebook_id?,
+                title: row.title?,
+                role: row.role?,
+                blocks,
+                withheld: row.blocks_withheld,
+                created_by: row.created_by?,
+                created_at: row.created_at?,
+                updated_by: row.updated_by?,
+                updated_at: row.updated_at?,
+                version: row.version?,
+            })
+        })
+    }
+}
+
+/// One note, with its blocks in order.
 #[utoipa::path(get, path = "/notes/{id}", operation_id = "notes_read", tag = "notes", params(("id" = NoteId, Path,), When),
-    responses((status = 200, body = Note), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Whole), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
 async fn read(
     caller: Caller,
     State(app): State<QueryApp>,
     Path(id): Path<NoteId>,
     Query(when): Query<When>,
-) -> Result<Answer<Note>, Problem> {
+) -> Result<Answer<Whole>, Problem> {
+    whole(&app, caller, id, &when).await?.answer(missing)
+}
+
+/// One note as Markdown, to be read elsewhere. Imported again it has the same blocks; its title is in its file's name.
+#[utoipa::path(get, path = "/notes/{id}/markdown", operation_id = "notes_markdown", tag = "notes", params(("id" = NoteId, Path,), When),
+    responses((status = 200, body = String, content_type = "text/markdown"), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn as_markdown(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Path(id): Path<NoteId>,
+    Query(when): Query<When>,
+) -> Result<File, Problem> {
+    let note = whole(&app, caller, id, &when).await?.answer(missing)?;
+    note.file("text/markdown; charset=utf-8", |note| {
+        let blocks = note.blocks.iter().map(Block::to_content).collect::<Result<Vec<_>, _>>();
+        Ok((format!("{}.md", note.title), markdown::write(None, &blocks.map_err(Problem::internal)?)))
+    })
+}
+
+fn missing() -> Problem {
+    Problem::not_found("note-missing", "There is no such note, or none that you may see.")
+}
+
+async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Result<Found<Whole>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
+    // The blocks come as columns: a row for each would carry the note each time.
     let row = sqlx::query_as!(
-        Row,
+        WholeRow,
         r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NoteId",
                   n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", m.role as "role?: Role",
                   n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
@@ -191,16 +327,30 @@ async fn read(
                   or exists (select from quarantine q
                               where q.table_name = 'notebook_members'
                                 and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))
-                    as "withheld!"
+                    as "withheld!",
+                  exists (select from quarantine q
+                           where q.table_name = 'blocks' and q.scopes && array['note:' || n.id]) as "blocks_withheld!",
+                  b.ids as "block_ids?: Vec<BlockId>", b.types as "block_types?",
+                  b.contents as "block_contents?: Vec<SqlJson<Box<RawValue>>>", b.ranks as "block_ranks?",
+                  b.creators as "block_creators?", b.created as "block_created?", b.updaters as "block_updaters?",
+                  b.updated as "block_updated?", b.versions as "block_versions?"
              from checkpoint c
              left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
-                  on n.id = $2"#,
+                  on n.id = $2
+             left join lateral (
+               select array_agg(b.id) as ids, array_agg(b.type) as types, array_agg(b.content) as contents,
+                      array_agg(b.rank) as ranks, array_agg(b.created_by) as creators,
+                      array_agg(b.created_at) as created, array_agg(b.updated_by) as updaters,
+                      array_agg(b.updated_at) as updated, array_agg(b.version) as versions
+                 from (select * from blocks
+                        where note_id = n.id and not removed
+                          and id::text not in (select key from quarantine where table_name = 'blocks')
+                        order by rank) b) b on true"#,
         caller.user.0,
         id.0
     )
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    Found::from(row)
-        .answer(|| Problem::not_found("note-missing", "There is no such note, or none that you may see."))
+    Ok(row.into())
 }

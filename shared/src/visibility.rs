@@ -37,6 +37,15 @@ pub enum Item {
     Task(TaskId),
 }
 
+/// What stands in a container that decides who sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Placed {
+    /// In a notebook.
+    Note(NoteId),
+    /// In a note.
+    Item(Item),
+}
+
 /// A scope as events record it and as clients subscribe to it: `user:<id>`, `notebook:<id>`, `note:<id>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
@@ -152,8 +161,17 @@ fn left_when_erased(recorded: &Recorded, scopes: &[Scope]) -> Vec<Scope> {
 }
 
 impl Resource {
+    /// The thing, if it stands in a container.
+    pub fn placed(self) -> Option<Placed> {
+        match self {
+            Self::Note(note) => Some(Placed::Note(note)),
+            Self::Item(item) => Some(Placed::Item(item)),
+            Self::Person | Self::Notebook(_) => None,
+        }
+    }
+
     /// By room and id, which stay readable when the content is erased.
-    fn of(recorded: &Recorded) -> Self {
+    pub fn of(recorded: &Recorded) -> Self {
         let id = &recorded.aggregate.id;
         let notebook = || id.parse().map(Self::Notebook).ok();
         let note = || id.parse().map(Self::Note).ok();

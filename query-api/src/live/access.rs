@@ -1,4 +1,4 @@
-//! Access in memory: the roles of whoever is connected and the places of the notes that were heard of.
+//! Access in memory: the roles of whoever is connected, and the places of the notes, blocks and tasks that were heard of.
 //!
 //! Both are loaded from the read tables when first needed and kept up by the feed. A loaded row may be ahead of the feed,
 //! so each remembers the position it was true at, and older news do not undo it.
@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use shared::access::Role;
 use shared::domain::Event;
+use shared::domain::blocks::BlockEvent;
 use shared::domain::notebooks::NotebookEvent;
 use shared::domain::notes::NoteEvent;
+use shared::domain::tasks::TaskEvent;
 use shared::event::Opened;
 use shared::id::{NoteId, NotebookId, UserId};
-use shared::visibility::{Access, Resource, Scope, Subject};
+use shared::visibility::{Access, Item, Placed, Resource, Scope, Subject};
+use uuid::Uuid;
 
 /// What an event does to who may see what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +23,12 @@ pub(super) enum Change {
     None,
     /// A person has a role in a notebook now.
     Role(UserId, NotebookId, Role),
-    /// A note stands in a notebook now.
-    Place(NoteId, NotebookId),
+    /// It stands in this notebook or note now.
+    Place(Placed, Uuid),
     /// It is no longer known who, or whether this person, has which role in a notebook: nobody is let in.
     Close(NotebookId, Option<UserId>),
-    /// It is no longer known where a note stands: nobody sees it.
-    Hide(NoteId),
+    /// It stands nowhere, or it is no longer known where: nobody sees it by way of its container.
+    Hide(Placed),
 }
 
 /// Rows of the read tables, true at a position.
@@ -43,8 +46,8 @@ struct Person {
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// `None`: the note is not there.
-    notebook: Option<NotebookId>,
+    /// The notebook or note; `None`: it is not there.
+    inside: Option<Uuid>,
     as_of: i64,
 }
 
@@ -53,7 +56,7 @@ struct Place {
 pub(super) struct Known {
     people: HashMap<UserId, Person>,
     viewers: HashMap<NotebookId, HashSet<UserId>>,
-    places: HashMap<NoteId, Place>,
+    places: HashMap<Placed, Place>,
     /// Roles given by events that the feed has yet to come to. A loaded place may be ahead of the feed, in a notebook
     /// that is newer than what the feed knows.
     ahead: BTreeMap<i64, Change>,
@@ -63,18 +66,33 @@ impl Change {
     /// Erased events change nothing: what they were about is gone from the read tables.
     pub(super) fn of(opened: &Opened) -> Self {
         let id = &opened.recorded.aggregate.id;
-        let place = |to: NotebookId| id.parse().map_or(Self::None, |note| Self::Place(note, to));
+        let placed = Resource::of(&opened.recorded).placed();
+        let place = |inside: Uuid| placed.map_or(Self::None, |placed| Self::Place(placed, inside));
         match &opened.event {
             Some(Event::Notebook(NotebookEvent::NotebookCreated { owner, .. })) => {
                 id.parse().map_or(Self::None, |notebook| Self::Role(*owner, notebook, Role::Owner))
             }
-            Some(Event::Note(NoteEvent::NoteCreated { notebook_id, .. })) => place(*notebook_id),
-            Some(Event::Note(NoteEvent::NoteMoved { to, .. })) => place(*to),
+            Some(Event::Note(NoteEvent::NoteCreated { notebook_id, .. })) => place(notebook_id.0),
+            Some(Event::Note(NoteEvent::NoteMoved { to, .. })) => place(to.0),
+            Some(
+                Event::Block(
+                    BlockEvent::BlockAdded { note_id, .. } | BlockEvent::BlockMoved { to: note_id, .. },
+                )
+                | Event::Task(
+                    TaskEvent::TaskAdded { note_id: Some(note_id), .. }
+                    | TaskEvent::TaskMoved { to: note_id, .. },
+                ),
+            ) => place(note_id.0),
+            Some(Event::Task(TaskEvent::TaskAdded { note_id: None, .. })) => {
+                placed.map_or(Self::None, Self::Hide)
+            }
             Some(
                 Event::Notebook(
                     NotebookEvent::NotebookRenamed { .. } | NotebookEvent::NotebookDescribed { .. },
                 )
                 | Event::Note(NoteEvent::NoteRetitled { .. })
+                | Event::Block(_)
+                | Event::Task(_)
                 | Event::User(_)
                 | Event::Session(_),
             )
@@ -86,8 +104,14 @@ impl Change {
 impl Change {
     /// What it means for access that a row of the read tables is set aside (docs/quarantine.md).
     pub(super) fn aside(table: &str, key: &str) -> Option<Self> {
-        if table == "notes" {
-            return key.parse().map(Self::Hide).ok();
+        let placed = match table {
+            "notes" => key.parse().map(Placed::Note).ok(),
+            "blocks" => key.parse().map(Item::Block).map(Placed::Item).ok(),
+            "tasks" => key.parse().map(Item::Task).map(Placed::Item).ok(),
+            _ => None,
+        };
+        if placed.is_some() {
+            return placed.map(Self::Hide);
         }
         let (notebook, person) = key.split_once('/')?;
         let notebook = notebook.parse().ok()?;
@@ -116,16 +140,27 @@ impl Known {
         self.people.contains_key(&user)
     }
 
-    /// Whether the place of the thing is known, or is not needed to judge.
-    pub(super) fn knows(&self, subject: &Subject) -> bool {
-        match subject.resource {
-            Resource::Note(note) => self.places.contains_key(&note),
-            Resource::Person | Resource::Notebook(_) => true,
+    /// What must be placed before it can be judged who sees this; `new` are places that are about to be taken in.
+    pub(super) fn needs(&self, subject: &Subject, new: &HashMap<Placed, Uuid>) -> Vec<Placed> {
+        let note = |scope: &Scope| match scope {
+            Scope::Note(note) => Some(Placed::Note(*note)),
+            Scope::User(_) | Scope::Notebook(_) => None,
+        };
+        let mut needed: Vec<Placed> = subject.left.iter().filter_map(note).collect();
+        if let Some(placed) = subject.resource.placed() {
+            needed.push(placed);
+            if let Placed::Item(_) = placed {
+                let known = || self.places.get(&placed).and_then(|place| place.inside);
+                let inside = new.get(&placed).copied().or_else(known);
+                needed.extend(inside.map(|note| Placed::Note(NoteId(note))));
+            }
         }
+        needed.retain(|placed| !new.contains_key(placed) && !self.places.contains_key(placed));
+        needed
     }
 
-    pub(super) fn knows_note(&self, note: NoteId) -> bool {
-        self.places.contains_key(&note)
+    pub(super) fn knows_place(&self, placed: Placed) -> bool {
+        self.places.contains_key(&placed)
     }
 
     /// Takes in a person's roles.
@@ -165,7 +200,7 @@ impl Known {
 
     /// Forgets of which notes it is not known where they stand; it is loaded again when needed.
     pub(super) fn unhide(&mut self) {
-        self.places.retain(|_, place| place.notebook.is_some());
+        self.places.retain(|_, place| place.inside.is_some());
     }
 
     fn forget_viewer(&mut self, user: UserId, notebook: NotebookId) {
@@ -177,10 +212,10 @@ impl Known {
         }
     }
 
-    /// Takes in where notes stand, unless newer news have come.
-    pub(super) fn place(&mut self, loaded: &Loaded<(NoteId, Option<NotebookId>)>) {
-        for (note, notebook) in &loaded.rows {
-            self.put(*note, Place { notebook: *notebook, as_of: loaded.as_of });
+    /// Takes in where things stand, unless newer news have come.
+    pub(super) fn place(&mut self, loaded: &Loaded<(Placed, Option<Uuid>)>) {
+        for (placed, inside) in &loaded.rows {
+            self.put(*placed, Place { inside: *inside, as_of: loaded.as_of });
         }
     }
 
@@ -200,10 +235,10 @@ impl Known {
                     self.viewers.entry(notebook).or_default().insert(user);
                 }
             }
-            Change::Place(note, notebook) => {
-                self.put(note, Place { notebook: Some(notebook), as_of: position });
+            Change::Place(placed, inside) => {
+                self.put(placed, Place { inside: Some(inside), as_of: position });
             }
-            Change::Hide(note) => self.put(note, Place { notebook: None, as_of: position }),
+            Change::Hide(placed) => self.put(placed, Place { inside: None, as_of: position }),
             Change::Close(notebook, person) => {
                 let viewers = self.viewers.get(&notebook).into_iter().flatten().copied();
                 let whom: Vec<UserId> =
@@ -215,8 +250,8 @@ impl Known {
         }
     }
 
-    fn put(&mut self, note: NoteId, place: Place) {
-        let known = self.places.entry(note).or_insert(place);
+    fn put(&mut self, placed: Placed, place: Place) {
+        let known = self.places.entry(placed).or_insert(place);
         if known.as_of < place.as_of {
             *known = place;
         }
@@ -229,11 +264,15 @@ impl Known {
         }
     }
 
-    /// Keeps the places of these notes only, once there are more than `most`.
-    pub(super) fn shrink(&mut self, most: usize, keep: impl FnOnce() -> HashSet<NoteId>) {
+    /// Keeps the places of these only, and of the notes they stand in, once there are more than `most`.
+    pub(super) fn shrink(&mut self, most: usize, keep: impl FnOnce() -> HashSet<Placed>) {
         if self.places.len() > most {
-            let keep = keep();
-            self.places.retain(|note, _| keep.contains(note));
+            let mut keep = keep();
+            let inside = |placed: &Placed| self.places.get(placed).and_then(|place| place.inside);
+            let items = keep.iter().filter(|placed| matches!(placed, Placed::Item(_)));
+            let notes: Vec<Uuid> = items.filter_map(inside).collect();
+            keep.extend(notes.into_iter().map(|note| Placed::Note(NoteId(note))));
+            self.places.retain(|placed, _| keep.contains(placed));
         }
     }
 
@@ -268,7 +307,11 @@ impl Access for Known {
     }
 
     fn notebook_of(&self, note: NoteId) -> Option<NotebookId> {
-        self.places.get(&note)?.notebook
+        self.places.get(&Placed::Note(note))?.inside.map(NotebookId)
+    }
+
+    fn note_of(&self, item: Item) -> Option<NoteId> {
+        self.places.get(&Placed::Item(item))?.inside.map(NoteId)
     }
 }
 
@@ -276,7 +319,6 @@ impl Access for Known {
 mod tests {
     use super::*;
     use shared::visibility::sees;
-    use uuid::Uuid;
 
     const ADA: UserId = UserId(Uuid::from_u128(1));
     const BOB: UserId = UserId(Uuid::from_u128(2));
@@ -287,7 +329,7 @@ mod tests {
     fn ahead() -> (Known, Subject) {
         let mut known = Known::default();
         known.admit(ADA, &Loaded { rows: Vec::new(), as_of: 5 });
-        known.place(&Loaded { rows: vec![(NOTE, Some(NEW))], as_of: 9 });
+        known.place(&Loaded { rows: vec![(Placed::Note(NOTE), Some(NEW.0))], as_of: 9 });
         let subject = Subject { scopes: Vec::new(), resource: Resource::Note(NOTE), left: Vec::new() };
         (known, subject)
     }
@@ -314,7 +356,10 @@ mod tests {
     #[test]
     fn what_the_feed_has_reached_is_forgotten() {
         let (mut known, _) = ahead();
-        known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner)), (9, Change::Place(NOTE, NEW))]);
+        known.foresee(&[
+            (8, Change::Role(ADA, NEW, Role::Owner)),
+            (9, Change::Place(Placed::Note(NOTE), NEW.0)),
+        ]);
         assert_eq!(known.ahead.len(), 1, "places are loaded as they are");
         known.reached(8);
         assert!(known.ahead.is_empty());

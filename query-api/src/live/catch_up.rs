@@ -23,7 +23,7 @@ impl Connection {
                 self.hear(wire, &frame?, position).await?;
             }
             match self.seat.step(&self.topics, self.sent) {
-                Step::Load(notes) => self.live.place(notes).await.map_err(|cause| away(&cause))?,
+                Step::Load(placed) => self.live.place(placed).await.map_err(|cause| away(&cause))?,
                 Step::Read { up_to } => self.read_page(wire, up_to).await?,
                 Step::Send { events, up_to } => self.send(wire, &events, up_to).await?,
                 Step::Join { events, up_to, queue } => {
@@ -61,7 +61,7 @@ impl Connection {
         let events = loop {
             match self.seat.filter(&self.topics, &page) {
                 Ok(events) => break events,
-                Err(notes) => self.live.place(notes).await.map_err(|cause| away(&cause))?,
+                Err(placed) => self.live.place(placed).await.map_err(|cause| away(&cause))?,
             }
         };
         self.send(wire, &events, next).await

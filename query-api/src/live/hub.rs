@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use shared::access::Role;
 use shared::auth::Caller;
-use shared::id::{NoteId, NotebookId, UserId};
-use shared::visibility::{Resource, Scope, sees};
+use shared::id::{NotebookId, UserId};
+use shared::visibility::{Placed, Scope, sees};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use super::Settings;
 use super::access::{Change, Known, Loaded};
@@ -33,8 +34,8 @@ pub(super) enum Step {
     Join { events: Vec<Arc<Pushed>>, up_to: i64, queue: mpsc::Receiver<Arc<Pushed>> },
     /// Reads from the database, up to here at most: the ring does not reach back.
     Read { up_to: i64 },
-    /// Loads where these notes stand, and asks again.
-    Load(Vec<NoteId>),
+    /// Loads where these stand, and asks again.
+    Load(Vec<Placed>),
 }
 
 struct Socket {
@@ -104,18 +105,14 @@ impl Hub {
         }
     }
 
-    pub(super) fn unknown(&self, notes: Vec<NoteId>) -> Vec<NoteId> {
+    pub(super) fn unknown(&self, placed: Vec<Placed>) -> Vec<Placed> {
         let state = self.state();
-        notes.into_iter().filter(|note| !state.known.knows_note(*note)).collect()
+        placed.into_iter().filter(|placed| !state.known.knows_place(*placed)).collect()
     }
 
-    /// Takes in where notes stand, and what the events between the feed and then change; false when the ring cannot bring
+    /// Takes in where things stand, and what the events between the feed and then change; false when the ring cannot bring
     /// it up to date, so that it must be loaded again.
-    pub(super) fn place(
-        &self,
-        loaded: &Loaded<(NoteId, Option<NotebookId>)>,
-        ahead: &[(i64, Change)],
-    ) -> bool {
+    pub(super) fn place(&self, loaded: &Loaded<(Placed, Option<Uuid>)>, ahead: &[(i64, Change)]) -> bool {
         let mut state = self.state();
         if state.ring.after(loaded.as_of).is_none() {
             return false;
@@ -127,12 +124,16 @@ impl Hub {
         true
     }
 
-    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`. Gives them back with the notes that must
-    /// be placed first; asked under the lock, as somebody may have come just now. While nobody is connected none must.
-    pub(super) fn push(&self, events: Vec<Pushed>, up_to: i64) -> Result<(), (Vec<Pushed>, Vec<NoteId>)> {
+    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`. Gives them back with what must
+    /// be placed first; asked under the lock, as somebody may have come just now. While nobody is connected nothing must.
+    pub(super) fn push(&self, events: Vec<Pushed>, up_to: i64) -> Result<(), (Vec<Pushed>, Vec<Placed>)> {
         let mut state = self.state();
         if !state.sockets.is_empty() {
-            let unplaced: HashSet<NoteId> = events.iter().filter_map(|event| state.unplaced(event)).collect();
+            let mut unplaced = Unplaced::new(&state.known);
+            for event in &events {
+                unplaced.look(event);
+            }
+            let unplaced = unplaced.needed;
             if !unplaced.is_empty() {
                 return Err((events, unplaced.into_iter().collect()));
             }
@@ -203,15 +204,10 @@ impl Hub {
 }
 
 impl State {
-    /// The ring's notes are always kept: their news may be needed to bring loaded rows up to date.
+    /// The places of the ring's things are always kept: their news may be needed to bring loaded rows up to date.
     fn shrink(&mut self, places: usize) {
         let Self { known, ring, .. } = self;
-        known.shrink(places, || ring.iter().filter_map(|event| note_of(event)).collect());
-    }
-
-    fn unplaced(&self, event: &Pushed) -> Option<NoteId> {
-        let creates = event.changes.iter().any(|change| matches!(change, Change::Place(..)));
-        if creates || self.known.knows(&event.subject) { None } else { note_of(event) }
+        known.shrink(places, || ring.iter().filter_map(|event| event.subject.resource.placed()).collect());
     }
 
     /// Brings what was loaded at `as_of` up to the feed.
@@ -271,7 +267,7 @@ impl Seat {
         }
     }
 
-    /// Whether the person may subscribe to all of these. The places of notes must be known.
+    /// Whether the person may subscribe to all of these. The places of those must be known.
     pub(super) fn may(&self, topics: &[Topic]) -> bool {
         may_all(&self.hub.state().known, self.user, topics)
     }
@@ -290,19 +286,21 @@ impl Seat {
         let mut state = self.hub.state();
         let reached = state.ring.position();
         let Some(missed) = state.ring.after(after) else { return Step::Read { up_to: reached } };
-        let (mut events, mut unplaced, mut up_to) = (Vec::new(), HashSet::new(), reached);
+        let (mut events, mut unplaced, mut up_to) = (Vec::new(), Unplaced::new(&state.known), reached);
         for event in missed {
             if events.len() == self.hub.page {
                 break;
             }
-            unplaced.extend(state.unplaced(event).filter(|_| topics.want(event)));
+            if topics.want(event) {
+                unplaced.look(event);
+            }
             if topics.show(&state.known, self.user, event) {
                 events.push(Arc::clone(event));
             }
             up_to = event.position;
         }
-        if !unplaced.is_empty() {
-            return Step::Load(unplaced.into_iter().collect());
+        if !unplaced.needed.is_empty() {
+            return Step::Load(unplaced.needed.into_iter().collect());
         }
         if events.len() == self.hub.page && up_to < reached {
             return Step::Send { events, up_to };
@@ -316,18 +314,15 @@ impl Seat {
         Step::Join { events, up_to, queue }
     }
 
-    /// What of a page from the database may be seen; `Err`: the notes whose place must be loaded first.
+    /// What of a page from the database may be seen; `Err`: what must be placed first.
     pub(super) fn filter(
         &self,
         topics: &Topics,
         page: &[Arc<Pushed>],
-    ) -> Result<Vec<Arc<Pushed>>, Vec<NoteId>> {
+    ) -> Result<Vec<Arc<Pushed>>, Vec<Placed>> {
         let state = self.hub.state();
-        let unplaced: HashSet<NoteId> = page
-            .iter()
-            .filter(|event| !state.known.knows(&event.subject))
-            .filter_map(|event| note_of(event))
-            .collect();
+        let unplaced: HashSet<Placed> =
+            page.iter().flat_map(|event| state.known.needs(&event.subject, &HashMap::new())).collect();
         if !unplaced.is_empty() {
             return Err(unplaced.into_iter().collect());
         }
@@ -357,9 +352,25 @@ impl Drop for Seat {
     }
 }
 
-fn note_of(event: &Pushed) -> Option<NoteId> {
-    match event.subject.resource {
-        Resource::Note(note) => Some(note),
-        Resource::Person | Resource::Notebook(_) => None,
+/// What events need to have placed, in the order in which they will be taken in.
+struct Unplaced<'k> {
+    known: &'k Known,
+    /// Where those before put things.
+    new: HashMap<Placed, Uuid>,
+    needed: HashSet<Placed>,
+}
+
+impl<'k> Unplaced<'k> {
+    fn new(known: &'k Known) -> Self {
+        Self { known, new: HashMap::new(), needed: HashSet::new() }
+    }
+
+    fn look(&mut self, event: &Pushed) {
+        for change in &event.changes {
+            if let Change::Place(placed, inside) = change {
+                self.new.insert(*placed, *inside);
+            }
+        }
+        self.needed.extend(self.known.needs(&event.subject, &self.new));
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use shared::access::Role;
 use shared::event::Recorded;
-use shared::id::{NoteId, NotebookId, UserId};
+use shared::id::{NotebookId, UserId};
 use shared::stored::Stored;
-use shared::visibility::Scope;
+use shared::visibility::{Item, Placed, Scope};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::access::{Change, Loaded};
 
@@ -42,32 +43,42 @@ pub(super) async fn roles(
     Ok(found)
 }
 
-/// Where notes stand, and the position at which that was true. A note that is not there, or is set aside, has no
-/// notebook.
-pub(super) async fn places(
-    pool: &PgPool,
-    notes: &[NoteId],
-) -> sqlx::Result<Loaded<(NoteId, Option<NotebookId>)>> {
-    let ids: Vec<uuid::Uuid> = notes.iter().map(|note| note.0).collect();
+/// Where notes, blocks and tasks stand, and the position at which that was true. What is not there, or is set aside,
+/// stands nowhere.
+pub(super) async fn places(pool: &PgPool, placed: &[Placed]) -> sqlx::Result<Loaded<(Placed, Option<Uuid>)>> {
+    let (tables, ids): (Vec<&str>, Vec<Uuid>) = placed.iter().map(|placed| row_of(*placed)).unzip();
     let rows = sqlx::query!(
-        r#"select c.position, wanted.id as "note!: NoteId", n.notebook_id as "notebook?: NotebookId"
-             from checkpoint c cross join unnest($1::uuid[]) wanted(id)
-             left join notes n
-                  on n.id = wanted.id
-                 and not exists (select from quarantine q where q.table_name = 'notes' and q.key = n.id::text)"#,
+        r#"select c.position, wanted.nth as "nth!", coalesce(n.notebook_id, b.note_id, t.note_id) as inside
+             from checkpoint c
+            cross join unnest($1::text[], $2::uuid[]) with ordinality wanted (table_name, id, nth)
+             left join quarantine q on q.table_name = wanted.table_name and q.key = wanted.id::text
+             left join notes n on wanted.table_name = 'notes' and n.id = wanted.id and q.key is null
+             left join blocks b on wanted.table_name = 'blocks' and b.id = wanted.id and q.key is null
+             left join tasks t on wanted.table_name = 'tasks' and t.id = wanted.id and q.key is null"#,
+        &tables as &[&str],
         &ids[..]
     )
     .fetch_all(pool)
     .await?;
     let as_of = rows.first().map_or(0, |row| row.position);
-    Ok(Loaded { rows: rows.into_iter().map(|row| (row.note, row.notebook)).collect(), as_of })
+    let place = |nth: i64| usize::try_from(nth - 1).ok().and_then(|nth| placed.get(nth)).copied();
+    Ok(Loaded { rows: rows.iter().filter_map(|row| Some((place(row.nth)?, row.inside))).collect(), as_of })
+}
+
+/// The row that says where something stands.
+fn row_of(placed: Placed) -> (&'static str, Uuid) {
+    match placed {
+        Placed::Note(note) => ("notes", note.0),
+        Placed::Item(Item::Block(block)) => ("blocks", block.0),
+        Placed::Item(Item::Task(task)) => ("tasks", task.0),
+    }
 }
 
 /// What of access the events after `after` and up to `up_to` were to change, and could not be folded in.
 pub(super) async fn set_aside(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Change)>> {
     let rows = sqlx::query!(
         "select position, table_name, key from quarantine
-          where position > $1 and position <= $2 and table_name in ('notes', 'notebook_members')
+          where position > $1 and position <= $2 and table_name in ('notes', 'blocks', 'tasks', 'notebook_members')
           order by position",
         after,
         up_to

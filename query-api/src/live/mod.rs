@@ -28,9 +28,9 @@ use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
 use shared::event::RoomEvent;
-use shared::id::NoteId;
 use shared::lifecycle::Shutdown;
 use shared::seal::{Keyring, SealError};
+use shared::visibility::Placed;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -63,7 +63,7 @@ pub struct Settings {
     pub page: usize,
     /// Pages of catch-up read from the database at the same time.
     pub catch_ups: usize,
-    /// Notes whose place is remembered.
+    /// Notes, blocks and tasks whose place is remembered.
     pub places: usize,
 }
 
@@ -139,16 +139,16 @@ impl Live {
         self.open.wait().await;
     }
 
-    /// Makes sure that it is known where these notes stand.
-    async fn place(&self, notes: Vec<NoteId>) -> Result<(), sqlx::Error> {
-        let unknown = self.hub.unknown(notes);
+    /// Makes sure that it is known where these stand.
+    async fn place(&self, placed: Vec<Placed>) -> Result<(), sqlx::Error> {
+        let unknown = self.hub.unknown(placed);
         if unknown.is_empty() {
             return Ok(());
         }
         for _ in 0..LOADS {
-            let places = load::places(&self.pool, &unknown).await?;
-            let ahead = self.roles_up_to(places.as_of).await?;
-            if self.hub.place(&places, &ahead) {
+            let found = load::places(&self.pool, &unknown).await?;
+            let ahead = self.roles_up_to(found.as_of).await?;
+            if self.hub.place(&found, &ahead) {
                 return Ok(());
             }
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::id::{NoteId, UserId};
-use shared::visibility::{Access, Scope, is_candidate, sees, sees_scope};
+use shared::id::UserId;
+use shared::visibility::{Access, Placed, Scope, is_candidate, sees, sees_scope};
 
 use super::frames::TOPICS;
 use super::ring::Pushed;
@@ -56,9 +56,9 @@ pub(super) fn may_all(access: &impl Access, user: UserId, topics: &[Topic]) -> b
 }
 
 /// The notes among the topics, whose place must be known to judge them.
-pub(super) fn notes(topics: &[Topic]) -> Vec<NoteId> {
+pub(super) fn notes(topics: &[Topic]) -> Vec<Placed> {
     let note = |topic: &Topic| match topic {
-        Topic::Of(Scope::Note(note)) => Some(*note),
+        Topic::Of(Scope::Note(note)) => Some(Placed::Note(*note)),
         Topic::All | Topic::Of(Scope::User(_) | Scope::Notebook(_)) => None,
     };
     topics.iter().filter_map(note).collect()

@@ -154,6 +154,20 @@ impl World {
             "update notes set notebook_id = (e.payload->>'to')::uuid from es.event e
               where e.event_type = 'NoteMoved' and e.aggregate_id = notes.id::text and e.position <= $1
                 and e.position > (select position from checkpoint)",
+            "insert into blocks select aggregate_id::uuid, (payload->>'note_id')::uuid, 'text', '{}', 'a0', false, 'a',
+               recorded_at, 'a', recorded_at, 1 from es.event where event_type = 'BlockAdded' and position <= $1
+             on conflict do nothing",
+            "insert into tasks (id, note_id, owner_id, title, priority, removed, created_by, created_at, updated_by,
+               updated_at, version)
+             select aggregate_id::uuid, (payload->>'note_id')::uuid, (payload->>'owner')::uuid, '', 0, false, 'a',
+               recorded_at, 'a', recorded_at, 1 from es.event where event_type = 'TaskAdded' and position <= $1
+             on conflict do nothing",
+            "update blocks set note_id = (e.payload->>'to')::uuid from es.event e
+              where e.event_type = 'BlockMoved' and e.aggregate_id = blocks.id::text and e.position <= $1
+                and e.position > (select position from checkpoint)",
+            "update tasks set note_id = (e.payload->>'to')::uuid from es.event e
+              where e.event_type = 'TaskMoved' and e.aggregate_id = tasks.id::text and e.position <= $1
+                and e.position > (select position from checkpoint)",
             "update checkpoint set position = $1",
         ];
         let mut transaction = self.owner.begin().await.expect("a transaction");

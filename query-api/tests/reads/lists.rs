@@ -5,7 +5,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// Follows the cursors to the end; `meanwhile` happens after each page.
-async fn walk(world: &World, list: &str, field: &str, mut meanwhile: impl AsyncFnMut(usize)) -> Vec<String> {
+pub(crate) async fn walk(
+    world: &World,
+    list: &str,
+    field: &str,
+    mut meanwhile: impl AsyncFnMut(usize),
+) -> Vec<String> {
     let (mut seen, mut address) = (Vec::new(), list.to_owned());
     for page in 0..100 {
         let answer = world.get(ADA, &address).await;

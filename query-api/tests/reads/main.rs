@@ -1,5 +1,6 @@
 //! Reads over HTTP: what they answer, to whom, and when they do not.
 
+mod blocks_tasks;
 mod lists;
 mod one;
 mod quarantine;

@@ -13,12 +13,6 @@ fn key(id: u128) -> String {
     Uuid::from_u128(id).to_string()
 }
 
-/// Sets a row aside by an event of these scopes.
-async fn set_aside(world: &World, table: &str, key: &str, scopes: &str) {
-    let why = "insert into quarantine (table_name, key, position, why, scopes)";
-    world.write(&format!("{why} values ('{table}', '{key}', 6, 'a test', '{{{scopes}}}')")).await;
-}
-
 /// Ada has notebook 1 with notes 2 and 3, and notebook 4 with note 5; Bob has notebook 6 with note 7.
 async fn furnished() -> World {
     let world = world().await;
@@ -42,7 +36,7 @@ async fn statuses(world: &World, user: UserId, addresses: &[String]) -> Vec<u16>
 #[tokio::test]
 async fn a_note_set_aside_is_withheld_and_the_others_are_there() {
     let world = furnished().await;
-    set_aside(&world, "notes", &key(2), &format!("note:{0},notebook:{1}", key(2), key(1))).await;
+    world.set_aside("notes", &key(2), &format!("note:{0},notebook:{1}", key(2), key(1))).await;
     let withheld = world.get(ADA, &address("notes", 2)).await;
     assert_eq!(withheld.refusal(), (503, "row-quarantined"));
     assert_eq!(
@@ -69,7 +63,7 @@ async fn a_note_set_aside_is_withheld_and_the_others_are_there() {
 #[tokio::test]
 async fn a_note_that_has_no_row_is_withheld_from_its_notebooks_members() {
     let world = furnished().await;
-    set_aside(&world, "notes", &key(9), &format!("note:{},notebook:{}", key(9), key(1))).await;
+    world.set_aside("notes", &key(9), &format!("note:{},notebook:{}", key(9), key(1))).await;
     assert_eq!(world.get(ADA, &address("notes", 9)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, &address("notes", 9)).await.refusal(), (404, "note-missing"));
     assert_eq!(world.get(ADA, "/notes").await.body["withheld"], json!(true));
@@ -78,7 +72,7 @@ async fn a_note_that_has_no_row_is_withheld_from_its_notebooks_members() {
 #[tokio::test]
 async fn a_notebook_set_aside_is_withheld_but_not_its_notes() {
     let world = furnished().await;
-    set_aside(&world, "notebooks", &key(1), &format!("notebook:{}", key(1))).await;
+    world.set_aside("notebooks", &key(1), &format!("notebook:{}", key(1))).await;
     assert_eq!(world.get(ADA, &address("notebooks", 1)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, &address("notebooks", 1)).await.refusal(), (404, "notebook-missing"));
     // Who may see them does not depend on its name.
@@ -93,8 +87,7 @@ async fn whose_membership_is_set_aside_sees_nothing_of_the_notebook() {
     world
         .write(&format!("insert into notebook_members values ('{}', '{BOB}', 'viewer', now())", key(1)))
         .await;
-    set_aside(&world, "notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
-        .await;
+    world.set_aside("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1))).await;
     let of_the_notebook = [address("notebooks", 1), address("notes", 2), address("notes", 3)];
     assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [503; 3]);
     assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [200; 3]);
@@ -111,7 +104,7 @@ async fn whose_membership_is_set_aside_sees_nothing_of_the_notebook() {
 #[tokio::test]
 async fn a_notebook_whose_memberships_are_all_set_aside_is_closed() {
     let world = furnished().await;
-    set_aside(&world, "notebook_members", &format!("{}/*", key(1)), &format!("notebook:{}", key(1))).await;
+    world.set_aside("notebook_members", &format!("{}/*", key(1)), &format!("notebook:{}", key(1))).await;
     let of_the_notebook = [address("notebooks", 1), address("notes", 2)];
     assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [503; 2]);
     assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [404; 2]);
@@ -126,7 +119,7 @@ async fn a_person_set_aside_hears_so() {
     let world = world().await;
     world.user(ADA, "ada").await;
     world.user(BOB, "bob").await;
-    set_aside(&world, "users", &ADA.to_string(), "").await;
+    world.set_aside("users", &ADA.to_string(), "").await;
     assert_eq!(world.get(ADA, "/me").await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, "/me").await.status.as_u16(), 200);
 }

@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use query_api::watermark::{Mark, Watermark};
 use query_api::{Parts, QueryApp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use servers::testing::{self, TestDatabase};
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
@@ -125,6 +125,47 @@ impl World {
             Uuid::from_u128(id)
         ))
         .await;
+    }
+
+    /// A text block of that text.
+    pub(crate) async fn block(&self, id: u128, note: u128, rank: &str, more: Value) {
+        let row = json!({
+            "id": Uuid::from_u128(id), "note_id": Uuid::from_u128(note), "type": "text",
+            "content": {"text": id.to_string(), "spans": []}, "rank": rank, "removed": false, "created_by": ADA,
+            "created_at": "2026-01-01T00:00:00Z", "updated_by": ADA, "updated_at": "2026-01-01T00:00:00Z", "version": 1
+        });
+        self.insert("blocks", row, more).await;
+    }
+
+    /// A task titled by its number, Ada's; with `more` columns.
+    pub(crate) async fn task(&self, id: u128, note: Option<u128>, more: Value) {
+        let row = json!({
+            "id": Uuid::from_u128(id), "note_id": note.map(Uuid::from_u128), "owner_id": ADA, "title": id.to_string(),
+            "priority": 0, "removed": false, "created_by": ADA, "created_at": "2026-01-01T00:00:00Z",
+            "updated_by": ADA, "updated_at": "2026-01-01T00:00:00Z", "version": 1
+        });
+        self.insert("tasks", row, more).await;
+    }
+
+    async fn insert(&self, table: &str, mut row: Value, more: Value) {
+        if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
+            row.extend(more);
+        }
+        let insert = format!("insert into {table} select * from jsonb_populate_record(null::{table}, $1)");
+        sqlx::query(&insert).bind(row).execute(&self.owner).await.expect("a row");
+    }
+
+    /// Lets a person into a notebook.
+    pub(crate) async fn share(&self, notebook: u128, user: UserId, role: &str) {
+        let notebook = Uuid::from_u128(notebook);
+        let member = format!("insert into notebook_members values ('{notebook}', '{user}', '{role}', now())");
+        self.write(&member).await;
+    }
+
+    /// Sets a row aside by an event of these scopes.
+    pub(crate) async fn set_aside(&self, table: &str, key: &str, scopes: &str) {
+        let why = "insert into quarantine (table_name, key, position, why, scopes)";
+        self.write(&format!("{why} values ('{table}', '{key}', 6, 'a test', '{{{scopes}}}')")).await;
     }
 
     pub(crate) async fn get(&self, user: UserId, address: &str) -> Seen {

@@ -1,0 +1,40 @@
+//! Blocks as their note shows them; who sees the note sees them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use shared::domain::blocks::Content;
+use shared::id::BlockId;
+use utoipa::ToSchema;
+
+/// A block of a note.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = blocks::Block)]
+pub(crate) struct Block {
+    pub(crate) id: BlockId,
+    /// Its type, which says what the content has.
+    #[schema(value_type = shared::domain::blocks::BlockType)]
+    pub(crate) r#type: String,
+    /// What it holds; as it is stored, so not read once more.
+    #[schema(value_type = Object)]
+    pub(crate) content: Box<RawValue>,
+    /// Its place among the note's blocks: they are in the order of these, byte by byte.
+    pub(crate) rank: String,
+    /// Who added it: a person's id, or the name of a policy.
+    pub(crate) created_by: String,
+    pub(crate) created_at: DateTime<Utc>,
+    /// Who changed it last: a person's id, or the name of a policy.
+    pub(crate) updated_by: String,
+    pub(crate) updated_at: DateTime<Utc>,
+    /// For `If-Match` when changing it.
+    pub(crate) version: i64,
+}
+
+impl Block {
+    /// Type and content, as the domain has them.
+    pub(crate) fn to_content(&self) -> serde_json::Result<Content> {
+        let content: Value = serde_json::from_str(self.content.get())?;
+        serde_json::from_value(json!({"type": self.r#type, "content": content}))
+    }
+}

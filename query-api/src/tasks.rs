@@ -1,0 +1,386 @@
+//! Reading tasks.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::access::Role;
+use shared::auth::Caller;
+use shared::domain::tasks::{Due, Priority};
+use shared::http::{Path, Query};
+use shared::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
+use shared::problem::Problem;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::after::{self, When};
+use crate::answer::{Answer, Found, failed};
+use crate::app::QueryApp;
+use crate::cursor::{Limit, Listed, Page, Paging};
+use crate::watermark::After;
+
+/// The routes of the room.
+pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+}
+
+/// A task as one person sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = tasks::Task)]
+struct Task {
+    id: TaskId,
+    /// The note it belongs to; null when it is the caller's own.
+    note_id: Option<NoteId>,
+    /// The notebook of that note.
+    notebook_id: Option<NotebookId>,
+    /// Its block in the note, which shares its id; null while it has none.
+    block_id: Option<BlockId>,
+    /// What is to be done; of a task with a block the block's text, and perhaps empty.
+    title: String,
+    description: Option<String>,
+    completed: bool,
+    completed_at: Option<DateTime<Utc>>,
+    due_at: Option<DateTime<Utc>>,
+    /// 0 (not said) to 4 (most urgent).
+    priority: i16,
+    /// Who is to do it.
+    assignee_id: Option<UserId>,
+    /// What the caller may do with it.
+    role: Role,
+    /// Who added it: a person's id, or the name of a policy.
+    created_by: String,
+    created_at: DateTime<Utc>,
+    /// Who changed it last: a person's id, or the name of a policy.
+    updated_by: String,
+    updated_at: DateTime<Utc>,
+    /// For `If-Match` when changing it.
+    version: i64,
+    #[serde(skip)]
+    sort_key: i64,
+}
+
+/// What both reads select: where the tables were, and a task or only nulls.
+struct Row {
+    at_position: i64,
+    at_epoch: String,
+    withheld: bool,
+    id: Option<TaskId>,
+    note_id: Option<NoteId>,
+    notebook_id: Option<NotebookId>,
+    block_id: Option<BlockId>,
+    title: Option<String>,
+    description: Option<String>,
+    completed_at: Option<DateTime<Utc>>,
+    due_at: Option<DateTime<Utc>>,
+    priority: Option<i16>,
+    assignee_id: Option<UserId>,
+    role: Option<Role>,
+    created_by: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    updated_by: Option<String>,
+    updated_at: Option<DateTime<Utc>>,
+    version: Option<i64>,
+    sort_key: Option<i64>,
+}
+
+impl From<Row> for Found<Task> {
+    fn from(row: Row) -> Self {
+        Self::new(row.at_position, row.at_epoch, row.withheld, || {
+            Some(Task {
+                id: row.id?,
+                note_id: row.note_id,
+                notebook_id: row.notebook_id,
+                block_id: row.block_id,
+                title: row.title?,
+                description: row.description,
+                completed: row.completed_at.is_some(),
+                completed_at: row.completed_at,
+                due_at: row.due_at,
+                priority: row.priority?,
+                assignee_id: row.assignee_id,
+                role: row.role?,
+                created_by: row.created_by?,
+                created_at: row.created_at?,
+                updated_by: row.updated_by?,
+                updated_at: row.updated_at?,
+                version: row.version?,
+                sort_key: row.sort_key.unwrap_or_default(),
+            })
+        })
+    }
+}
+
+/// Which tasks, and in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Only those that are done, or only those that are not.
+    completed: Option<bool>,
+    /// Only those of one note.
+    note_id: Option<NoteId>,
+    /// Only those of one notebook's notes.
+    notebook_id: Option<NotebookId>,
+    /// Only those that this person is to do.
+    assignee: Option<UserId>,
+    /// Only those that are due before this time.
+    #[param(value_type = Option<DateTime<Utc>>)]
+    due_before: Option<Due>,
+    /// Only those that are due at this time or later.
+    #[param(value_type = Option<DateTime<Utc>>)]
+    due_after: Option<Due>,
+    /// Only those of this priority: 0 to 4.
+    #[param(value_type = Option<u8>, minimum = 0, maximum = 4)]
+    priority: Option<Priority>,
+    /// Only those with this text in title or description, in whatever case.
+    #[param(max_length = 200)]
+    q: Option<Wanted>,
+    /// In which order.
+    #[serde(default)]
+    #[param(inline)]
+    sort: Sort,
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
+    #[serde(default, deserialize_with = "after::read")]
+    #[param(value_type = Option<String>)]
+    after: Option<After>,
+}
+
+/// A text that is looked for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String)]
+struct Wanted(String);
+
+/// The orders of tasks; within each, later ones first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    /// The newest first.
+    #[default]
+    Created,
+    /// What was changed last first.
+    Updated,
+    /// What is due soonest first, and at the end what has no time.
+    Due,
+    /// The most urgent first.
+    Priority,
+}
+
+/// Where a task stands in its list: smaller keys first, and of one key larger ids first.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Standing {
+    key: i64,
+    id: Uuid,
+}
+
+impl Listed for Task {
+    type Place = Standing;
+
+    fn place(&self) -> Standing {
+        Standing { key: self.sort_key, id: self.id.0 }
+    }
+}
+
+impl TryFrom<String> for Wanted {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        if (1..=200).contains(&text.chars().count()) && !text.contains('\0') {
+            Ok(Self(text))
+        } else {
+            Err("q takes 1 to 200 characters")
+        }
+    }
+}
+
+impl From<Wanted> for String {
+    fn from(wanted: Wanted) -> Self {
+        wanted.0
+    }
+}
+
+impl Wanted {
+    /// A pattern for `like` that finds the text anywhere, whatever characters it has.
+    fn pattern(&self) -> String {
+        let literal: String = self
+            .0
+            .chars()
+            .flat_map(|c| {
+                let escape = matches!(c, '\\' | '%' | '_').then_some('\\');
+                escape.into_iter().chain([c])
+            })
+            .collect();
+        format!("%{literal}%")
+    }
+}
+
+impl Sort {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Due => "due",
+            Self::Priority => "priority",
+        }
+    }
+}
+
+/// The tasks you may see.
+#[utoipa::path(get, path = "/tasks", operation_id = "tasks_list", tag = "tasks", params(Which),
+    responses((status = 200, body = Page<Task>), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn list(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Query(which): Query<Which>,
+) -> Result<Answer<Page<Task>>, Problem> {
+    let filters = (&which.note_id, &which.notebook_id, &which.assignee, &which.completed);
+    let filters = (filters, &which.due_before, &which.due_after, &which.priority, &which.q, &which.sort);
+    let paging = Paging::<Standing>::new(
+        &app.keys,
+        ("tasks", caller.user, &filters),
+        which.limit,
+        which.cursor.as_deref(),
+    )?;
+    after::wait(&app.watermark, which.after.as_ref()).await?;
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!",
+                  t.id as "id?: TaskId", t.note_id as "note_id?: NoteId", t.notebook_id as "notebook_id?: NotebookId",
+                  b.id as "block_id?: BlockId", t.title as "title?", t.description as "description?",
+                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.priority as "priority?",
+                  t.assignee_id as "assignee_id?: UserId", t.role as "role?: Role", t.created_by as "created_by?",
+                  t.created_at as "created_at?", t.updated_by as "updated_by?", t.updated_at as "updated_at?",
+                  t.version as "version?", t.sort_key as "sort_key?"
+             from checkpoint c
+            cross join lateral (
+               select exists (select from quarantine q
+                               where q.table_name in ('tasks', 'notes')
+                                 and ($3::uuid is null or q.scopes && array['note:' || $3])
+                                 and q.scopes && array(select 'notebook:' || notebook_id from notebook_members
+                                                        where user_id = $1 and ($2::uuid is null or notebook_id = $2)
+                                                       union all
+                                                       select 'user:' || $1 where $2 is null and $3 is null))
+                   or exists (select from quarantine q
+                               where q.table_name = 'notebook_members'
+                                 and q.key like coalesce($2::text, '%') || '/' || $1)
+                   or exists (select from notebook_members m
+                                join quarantine q on q.table_name = 'notebook_members' and q.key = m.notebook_id || '/*'
+                               where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)) as withheld) w
+             left join (
+               select t.*, k.sort_key
+                 from (
+                   select t.*, n.notebook_id, m.role
+                     from notebook_members m
+                     join notes n on n.notebook_id = m.notebook_id
+                     join tasks t on t.note_id = n.id
+                    where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2) and ($3::uuid is null or n.id = $3)
+                      and n.id::text not in (select key from quarantine where table_name = 'notes')
+                      and m.notebook_id || '/' || m.user_id
+                          not in (select key from quarantine where table_name = 'notebook_members')
+                      and m.notebook_id || '/*'
+                          not in (select key from quarantine where table_name = 'notebook_members')
+                   union all
+                   select t.*, null, 'owner'
+                     from tasks t
+                    where t.owner_id = $1 and t.note_id is null and $2::uuid is null and $3::uuid is null
+                 ) t
+                cross join lateral (
+                  select case $4
+                           when 'due' then coalesce((extract(epoch from t.due_at) * 1000000)::bigint, 9223372036854775807)
+                           when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
+                           when 'priority' then
+                             (4 - t.priority)::bigint * 1000000000000000000
+                             - (extract(epoch from t.created_at) * 1000000)::bigint
+                           else -(extract(epoch from t.created_at) * 1000000)::bigint
+                         end as sort_key) k
+                where not t.removed
+                  and t.id::text not in (select key from quarantine where table_name = 'tasks')
+                  and ($5::boolean is null or (t.completed_at is not null) = $5)
+                  and ($6::uuid is null or t.assignee_id = $6)
+                  and ($7::timestamptz is null or t.due_at < $7)
+                  and ($8::timestamptz is null or t.due_at >= $8)
+                  and ($9::smallint is null or t.priority = $9)
+                  and ($10::text is null or t.title ilike $10 or t.description ilike $10)
+                  and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
+                order by k.sort_key, t.id desc
+                limit $13) t on true
+             left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed
+            order by t.sort_key, t.id desc"#,
+        caller.user.0,
+        which.notebook_id.map(|id| id.0),
+        which.note_id.map(|id| id.0),
+        which.sort.name(),
+        which.completed,
+        which.assignee.map(|id| id.0),
+        which.due_before.map(Due::at),
+        which.due_after.map(Due::at),
+        which.priority.map(|priority| i16::from(priority.get())),
+        which.q.as_ref().map(Wanted::pattern),
+        paging.after().map(|place| place.key),
+        paging.after().map(|place| place.id),
+        paging.rows()
+    )
+    .fetch_all(&app.pool)
+    .await
+    .map_err(failed)?;
+    paging.answer(rows)
+}
+
+/// One task.
+#[utoipa::path(get, path = "/tasks/{id}", operation_id = "tasks_read", tag = "tasks", params(("id" = TaskId, Path,), When),
+    responses((status = 200, body = Task), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+async fn read(
+    caller: Caller,
+    State(app): State<QueryApp>,
+    Path(id): Path<TaskId>,
+    Query(when): Query<When>,
+) -> Result<Answer<Task>, Problem> {
+    after::wait(&app.watermark, when.after.as_ref()).await?;
+    let row = sqlx::query_as!(
+        Row,
+        r#"select c.position as at_position, c.epoch as at_epoch, t.id as "id?: TaskId",
+                  t.note_id as "note_id?: NoteId", n.notebook_id as "notebook_id?: NotebookId",
+                  b.id as "block_id?: BlockId", t.title as "title?", t.description as "description?",
+                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.priority as "priority?",
+                  t.assignee_id as "assignee_id?: UserId",
+                  case when t.note_id is null then 'owner' else m.role end as "role?: Role",
+                  t.created_by as "created_by?", t.created_at as "created_at?", t.updated_by as "updated_by?",
+                  t.updated_at as "updated_at?", t.version as "version?", null::bigint as "sort_key?",
+                  exists (select from quarantine q
+                           where q.table_name = 'tasks' and q.key = ($2::uuid)::text
+                             and (t.id is not null
+                                  or q.scopes && (array(select 'notebook:' || notebook_id from notebook_members
+                                                         where user_id = $1) || ('user:' || $1::text))))
+                  or exists (select from tasks x join quarantine q on q.table_name = 'notes' and q.key = x.note_id::text
+                              where x.id = $2 and not x.removed
+                                and (n.id is not null
+                                     or q.scopes && array(select 'notebook:' || notebook_id from notebook_members
+                                                           where user_id = $1)))
+                  or exists (select from quarantine q
+                              where q.table_name = 'notebook_members'
+                                and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))
+                    as "withheld!"
+             from checkpoint c
+             left join (
+               tasks t
+               left join notes n on n.id = t.note_id
+               left join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1
+               left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed
+             ) on t.id = $2 and not t.removed
+              and (m.user_id is not null or t.note_id is null and t.owner_id = $1)"#,
+        caller.user.0,
+        id.0
+    )
+    .fetch_one(&app.pool)
+    .await
+    .map_err(failed)?;
+    Found::from(row)
+        .answer(|| Problem::not_found("task-missing", "There is no such task, or none that you may see."))
+}
