@@ -67,6 +67,7 @@ impl Up {
                 database_url: url.clone(),
                 nats: Some(nats.clone()),
                 master: master.clone(),
+                door: commands.app.clone(),
             },
             &shutdown,
         )?;
@@ -88,8 +89,8 @@ impl Up {
         say_where(&running::write(&self.stores.data, address, url)?);
         serve(listener, None, surround(routes, document, ready), shutdown).await;
         queries.live.closed().await;
-        commands.stop().await;
         projector.stopped().await;
+        commands.stop().await;
         Ok(())
     }
 }

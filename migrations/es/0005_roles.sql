@@ -20,6 +20,14 @@ begin
       null; -- the same ("tuple concurrently updated" is an internal error)
     end;
   end loop;
+  -- Policies run beside the projector and ask through the door: for that it may become the command role, but has none of
+  -- its rights unasked.
+  begin
+    alter role daybook_projector noinherit;
+    grant daybook_command to daybook_projector;
+  exception when unique_violation or internal_error then
+    null;
+  end;
   -- The projector makes and swaps the read schemas.
   execute format('grant create on database %I to daybook_projector', current_database());
 end $$;

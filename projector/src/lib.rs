@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod engine;
+pub mod policies;
 pub mod projections;
 pub mod quarantine;
 mod rebuild;

@@ -1,6 +1,9 @@
 //! Starting the projector, beside other services in one process or alone in its own.
 
 use axum::Router;
+use command_api::app::App;
+use command_api::users::Registration;
+use shared::clock::Clock;
 use shared::http::Health;
 use shared::jetstream::Client;
 use shared::lifecycle::Shutdown;
@@ -12,7 +15,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Handles, Status};
+use crate::{Handles, Status, policies};
 
 /// Connections for reading the log and writing the tables; the lead has its own.
 const CONNECTIONS: u32 = 5;
@@ -25,6 +28,8 @@ pub struct Setup {
     pub nats: Option<Client>,
     /// Wraps all keys.
     pub master: MasterKey,
+    /// The door by which policies ask.
+    pub door: App,
 }
 
 /// A projector that runs.
@@ -32,10 +37,10 @@ pub struct Running {
     /// How far it is, for readiness.
     pub status: watch::Receiver<Status>,
     pool: PgPool,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
-/// Starts standing for the lead.
+/// Starts standing for both leads: of the tables, and of the policies.
 pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
     let (role, schema) = (DatabaseRole::Projector, Some(read_schema::name()));
     let pool = pool(&setup.database_url, role, schema, CONNECTIONS)?;
@@ -46,31 +51,50 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
         pool: pool.clone(),
         nats: setup.nats,
     };
+    let policies =
+        policies::Handles { app: setup.door, connect: handles.connect.clone(), pool: pool.clone() };
     let (sender, status) = watch::channel(Status::default());
-    let task = tokio::spawn(crate::run(handles, sender, shutdown.clone()));
-    Ok(Running { status, pool, task })
+    let tasks = [
+        tokio::spawn(crate::run(handles, sender, shutdown.clone())),
+        tokio::spawn(policies::run(policies, shutdown.clone())),
+    ];
+    Ok(Running { status, pool, tasks })
 }
 
 impl Running {
-    /// Waits until it has let go of the lead. Call it after shutdown was told.
+    /// Waits until it has let go of the leads. Call it after shutdown was told.
     pub async fn stopped(self) {
-        // A task that panicked has said so already.
-        _ = self.task.await;
+        for task in self.tasks {
+            // A task that panicked has said so already.
+            _ = task.await;
+        }
     }
 }
 
 /// Runs the projector as a process of its own, until that is told to stop.
 pub async fn run(process: Process) -> anyhow::Result<()> {
+    // Its own door: nobody comes in by it but the policies. Without NATS it relays nothing; who does looks at the log.
+    let door = command_api::service::Setup {
+        database_url: process.database_url.clone(),
+        nats: None,
+        master: process.master.clone(),
+        clock: Clock::System,
+        registration: Registration::Closed,
+        throwaway: process.throwaway,
+    };
+    let door = command_api::service::start(door, &process.shutdown).await?;
     let setup = Setup {
         database_url: process.database_url.clone(),
         nats: process.nats.clone(),
         master: process.master.clone(),
+        door: door.app.clone(),
     };
     let running = start(setup, &process.shutdown)?;
     let ready = Ready { pool: running.pool.clone(), status: running.status.clone() };
     // It has no API of its own; it only says how it is.
     process.serve(Router::new(), ready).await;
     running.stopped().await;
+    door.stop().await;
     Ok(())
 }
 

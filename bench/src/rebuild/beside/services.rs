@@ -41,8 +41,12 @@ impl Services {
             throwaway: false,
         };
         let commands = command_api::service::start(setup, &shutdown).await?;
-        let setup =
-            projector::service::Setup { database_url: url.to_owned(), nats: None, master: master.clone() };
+        let setup = projector::service::Setup {
+            database_url: url.to_owned(),
+            nats: None,
+            master: master.clone(),
+            door: commands.app.clone(),
+        };
         let mut projector = projector::service::start(setup, &shutdown)?;
         projector.status.wait_for(projector::Status::is_ready).await?;
         let setup = query_api::service::Setup {

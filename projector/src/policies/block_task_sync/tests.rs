@@ -1,0 +1,300 @@
+//! Whatever persons do on either side, and however late, often or half-way the policy gets to it: both sides end equal, in
+//! a bounded number of events, and then there is silence.
+
+use chrono::DateTime;
+use command_api::blocks::Origin;
+use command_api::tasks::Past;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Map, json};
+use shared::rank::Rank;
+use uuid::Uuid;
+
+use super::*;
+
+/// The most events that one reaction may append: a task that moves, comes back, and takes text and state.
+const MOST: usize = 4;
+
+/// What a person asks; whatever the aggregates refuse did not happen.
+#[derive(Clone, Debug)]
+enum Deed {
+    AddBlock { task: bool, text: u8 },
+    Write(u8),
+    Check(bool),
+    Become(BlockType),
+    MoveBlock,
+    RemoveBlock,
+    RestoreBlock,
+    AddTask(u8),
+    Retitle(u8),
+    Complete(bool),
+    RemoveTask,
+    RestoreTask,
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Turn {
+    Person(Deed),
+    /// The policy looks at both sides, because of an event that it has to see to.
+    Look,
+    /// It appends what it decided on when it looked.
+    Append,
+    /// It has appended, but forgets that it did.
+    AppendAndCrash,
+    /// It forgets what it decided on.
+    Crash,
+}
+
+/// An item, and the policy on its way.
+#[derive(Default)]
+struct World {
+    block: Side<Block>,
+    task: Side<Task>,
+    position: i64,
+    /// Events of persons that the policy has yet to see to.
+    due: usize,
+    /// Both sequences when it looked, and what it then wanted.
+    looked: Option<(i64, i64, Plan)>,
+    by_policy: usize,
+    reactions: usize,
+    /// What persons said last, on either side.
+    said: Facts,
+}
+
+fn note(n: u128) -> NoteId {
+    NoteId(Uuid::from_u128(n))
+}
+
+fn text(n: u8) -> BlockText {
+    BlockText::try_from(format!("text {n}")).expect("a short text")
+}
+
+fn rank() -> Rank {
+    Rank::try_from("a0".to_owned()).expect("a rank")
+}
+
+fn origin() -> Origin {
+    Origin { by: "ada".to_owned(), at: DateTime::UNIX_EPOCH }
+}
+
+/// The command as the door makes it whole.
+fn admitted(command: BlockCommand) -> BlockCommand {
+    let spot = Spot::Found(rank());
+    match command {
+        BlockCommand::Add { note_id, block, .. } => BlockCommand::Add { note_id, block, spot },
+        BlockCommand::Restore { .. } => BlockCommand::Restore { spot },
+        other @ (BlockCommand::Edit { .. }
+        | BlockCommand::Become { .. }
+        | BlockCommand::Move { .. }
+        | BlockCommand::Remove) => other,
+    }
+}
+
+impl Facts {
+    /// Takes over what a person changed.
+    fn hear(&mut self, by_person: bool, before: &Self, after: &Self) {
+        if !by_person {
+            // A block that is a text again, as its task was removed, no longer says whether it is done.
+            if after.done.is_none() {
+                self.done = None;
+            }
+            return;
+        }
+        if before.alive != after.alive {
+            self.alive = after.alive;
+        }
+        if before.text != after.text {
+            self.text.clone_from(&after.text);
+        }
+        if before.done != after.done {
+            self.done = after.done;
+        }
+    }
+}
+
+impl World {
+    /// The note that the id belongs to: a claim that both sides hold.
+    fn note(&self) -> NoteId {
+        let facts = (self.block.state.facts(), self.task.state.facts());
+        facts.0.note.or(facts.1.note).unwrap_or_else(|| note(1))
+    }
+
+    fn on_block(&mut self, by_person: bool, command: BlockCommand) {
+        for event in self.block.state.decide(admitted(command)).unwrap_or_default() {
+            let before = self.block.state.facts();
+            self.position += 1;
+            self.block.take(self.position, by_person, event);
+            *(if by_person { &mut self.due } else { &mut self.by_policy }) += 1;
+            self.said.hear(by_person, &before, &self.block.state.facts());
+        }
+    }
+
+    fn on_task(&mut self, by_person: bool, command: TaskCommand) {
+        let command = if let TaskCommand::Move { note_id, .. } = command {
+            let past = Past { origin: origin(), completed_at: Some(DateTime::UNIX_EPOCH) };
+            TaskCommand::Move { note_id, past: Some(past) }
+        } else {
+            command
+        };
+        for event in self.task.state.decide(command).unwrap_or_default() {
+            let before = self.task.state.facts();
+            self.position += 1;
+            self.task.take(self.position, by_person, event);
+            *(if by_person { &mut self.due } else { &mut self.by_policy }) += 1;
+            self.said.hear(by_person, &before, &self.task.state.facts());
+        }
+    }
+
+    fn person(&mut self, deed: &Deed) {
+        let edit = |block_type, content: Map<_, _>| BlockCommand::Edit { block_type, content: Some(content) };
+        let fields = |value: serde_json::Value| value.as_object().cloned().unwrap_or_default();
+        match *deed {
+            Deed::AddBlock { task, text: n } => {
+                let rich = RichText::from(text(n));
+                let block = if task {
+                    Content::Task { checked: n % 2 == 0, depth: Depth::LEAST, rich }
+                } else {
+                    Content::Text { rich }
+                };
+                let spot = Spot::Wanted(Anchor::End);
+                self.on_block(true, BlockCommand::Add { note_id: self.note(), block, spot });
+            }
+            Deed::Write(n) => self.on_block(true, edit(None, fields(json!({"text": format!("text {n}")})))),
+            Deed::Check(checked) => self.on_block(true, edit(None, fields(json!({"checked": checked})))),
+            Deed::Become(block_type) => {
+                let level = if block_type == BlockType::Header { json!({"level": 1}) } else { json!({}) };
+                self.on_block(true, edit(Some(block_type), fields(level)));
+            }
+            Deed::MoveBlock => {
+                let to = if self.note() == note(1) { note(2) } else { note(1) };
+                let spot = Spot::Found(rank());
+                self.on_block(true, BlockCommand::Move { note_id: to, spot, origin: Some(origin()) });
+            }
+            Deed::RemoveBlock => self.on_block(true, BlockCommand::Remove),
+            Deed::RestoreBlock => {
+                self.on_block(true, BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) });
+            }
+            Deed::AddTask(n) => {
+                let (note_id, owner) = (Some(self.note()), UserId(Uuid::from_u128(3)));
+                let (title, completed, details) = (text(n), false, Details::default());
+                self.on_task(true, TaskCommand::Add { note_id, owner, title, completed, details });
+            }
+            Deed::Retitle(n) => self.on_task(true, TaskCommand::Retitle { title: text(n) }),
+            Deed::Complete(true) => self.on_task(true, TaskCommand::Complete),
+            Deed::Complete(false) => self.on_task(true, TaskCommand::Reopen),
+            Deed::RemoveTask => self.on_task(true, TaskCommand::Remove),
+            Deed::RestoreTask => self.on_task(true, TaskCommand::Restore),
+        }
+    }
+
+    fn look(&mut self) {
+        if self.due > 0 {
+            let plan = Plan::new(&self.block, &self.task, UserId(Uuid::from_u128(3)));
+            self.looked = Some((self.block.sequence, self.task.sequence, plan));
+        }
+    }
+
+    /// Appends, if both sides are as they were; else it looks again, as the door does.
+    fn append(&mut self) {
+        let Some((block, task, mut plan)) = self.looked.take() else { return };
+        if (block, task) != (self.block.sequence, self.task.sequence) {
+            plan = Plan::new(&self.block, &self.task, UserId(Uuid::from_u128(3)));
+        }
+        self.reactions += 1;
+        for command in plan.block {
+            self.on_block(false, command);
+        }
+        for command in plan.task {
+            self.on_task(false, command);
+        }
+    }
+
+    fn turn(&mut self, turn: &Turn) {
+        match turn {
+            Turn::Person(deed) => self.person(deed),
+            Turn::Look => self.look(),
+            Turn::Append => {
+                if self.looked.is_some() {
+                    self.append();
+                    self.due -= 1;
+                }
+            }
+            Turn::AppendAndCrash => self.append(),
+            Turn::Crash => self.looked = None,
+        }
+    }
+
+    /// The policy sees to all that is left.
+    fn settle(&mut self) {
+        while self.due > 0 {
+            self.look();
+            self.turn(&Turn::Append);
+        }
+    }
+
+    fn sides(&self) -> (Facts, Facts) {
+        let seen = |facts: Facts| if facts.alive { facts } else { Facts::default() };
+        (seen(self.block.state.facts()), seen(self.task.state.facts()))
+    }
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let n = || 0..4_u8;
+    let types = [
+        BlockType::Text,
+        BlockType::Task,
+        BlockType::Header,
+        BlockType::ListItem,
+        BlockType::Code,
+        BlockType::Rule,
+    ];
+    prop_oneof![
+        2 => (any::<bool>(), n()).prop_map(|(task, text)| Deed::AddBlock { task, text }),
+        3 => n().prop_map(Deed::Write),
+        3 => any::<bool>().prop_map(Deed::Check),
+        3 => proptest::sample::select(types.to_vec()).prop_map(Deed::Become),
+        2 => Just(Deed::MoveBlock),
+        2 => Just(Deed::RemoveBlock),
+        2 => Just(Deed::RestoreBlock),
+        2 => n().prop_map(Deed::AddTask),
+        3 => n().prop_map(Deed::Retitle),
+        3 => any::<bool>().prop_map(Deed::Complete),
+        2 => Just(Deed::RemoveTask),
+        2 => Just(Deed::RestoreTask),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        10 => deed().prop_map(Turn::Person),
+        4 => Just(Turn::Look),
+        4 => Just(Turn::Append),
+        1 => Just(Turn::AppendAndCrash),
+        1 => Just(Turn::Crash),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_sides_end_equal_and_silent(turns in vec(turn(), 1..30)) {
+        let mut world = World::default();
+        for turn in &turns {
+            world.turn(turn);
+        }
+        world.settle();
+        let (block, task) = world.sides();
+        prop_assert_eq!(&block, &task);
+        // Whoever spoke last is heard; what has no text or state any more says nothing about it.
+        prop_assert_eq!(block.alive, world.said.alive);
+        if block.alive {
+            prop_assert!(world.said.text.is_none() || world.said.text == block.text);
+            prop_assert!(world.said.done.is_none() || world.said.done == block.done);
+        }
+        prop_assert!(world.by_policy <= MOST * world.reactions, "{} events", world.by_policy);
+        let plan = Plan::new(&world.block, &world.task, UserId(Uuid::from_u128(3)));
+        prop_assert!(plan.is_empty(), "{:?}", plan);
+    }
+}

@@ -1,0 +1,201 @@
+//! The policies' life: stand for the lead, then go through the log, event by event, from where they were.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use command_api::app::{App, Ask};
+use futures::StreamExt;
+use shared::domain::blocks::BlockEvent;
+use shared::domain::tasks::TaskEvent;
+use shared::epoch::{self, EpochId};
+use shared::event::{Recorded, RoomEvent};
+use shared::id::UserId;
+use shared::leadership::{Office, lead};
+use shared::lifecycle::Shutdown;
+use shared::problem::Problem;
+use shared::stored;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::block_task_sync::Sync;
+use super::{PREFIX, is_policy};
+
+/// The one policy that there is so far.
+const NAME: &str = "block-task-sync";
+/// Events taken at a time.
+const BATCH: i64 = 500;
+/// Things that are seen to at once: their appends share batches of the log.
+const AT_ONCE: usize = 32;
+/// The belt: whatever else fails to wake it, it looks at the log as often as this.
+const POLL: Duration = Duration::from_millis(250);
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What policies work with.
+#[derive(Clone)]
+pub struct Handles {
+    /// The door to the log.
+    pub app: App,
+    /// How to open the session that holds the lead, as the projector's role.
+    pub connect: PgConnectOptions,
+    /// Connections as the projector's role, which keeps the checkpoint.
+    pub pool: PgPool,
+}
+
+/// Why the policies must begin again from their checkpoint.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("a command of a policy found no answer: {0}")]
+    Unavailable(Problem),
+    #[error("another process moved the checkpoint of the policies")]
+    Overtaken,
+    #[error("nothing has made an epoch yet")]
+    NoEpoch,
+}
+
+/// Up to where a policy has seen the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Checkpoint {
+    position: i64,
+    epoch: EpochId,
+}
+
+/// Runs the policies whenever this process leads, until `shutdown`.
+pub async fn run(handles: Handles, shutdown: Shutdown) {
+    lead(&handles.connect, Office::Policies, &shutdown, |term| work(handles.clone(), term)).await;
+}
+
+async fn work(handles: Handles, term: Shutdown) {
+    while !term.is_cancelled() {
+        if let Err(error) = follow(&handles, &term).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "The policies stopped; going on in a moment"
+            );
+            drop(timeout(PAUSE, term.cancelled()).await);
+        }
+    }
+}
+
+async fn follow(handles: &Handles, term: &Shutdown) -> Result<(), Stopped> {
+    let mut appended = handles.app.log.appended();
+    let mut looks = interval(POLL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checkpoint = Checkpoint::read(&handles.pool).await?;
+    while !term.is_cancelled() {
+        let events = stored::after(&handles.pool, checkpoint.position, BATCH).await?;
+        let Some(last) = events.last().map(|event| event.position) else {
+            tokio::select! {
+                () = term.cancelled() => {}
+                () = changed(&mut appended) => {}
+                _ = looks.tick() => {}
+            }
+            continue;
+        };
+        react(handles, &events).await?;
+        checkpoint = checkpoint.moved(&handles.pool, last).await?;
+    }
+    Ok(())
+}
+
+/// Waits for an append of this process; others' are found by the poll.
+async fn changed(appended: &mut watch::Receiver<i64>) {
+    if appended.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Sees to every thing that persons touched, once for all their events in this batch.
+async fn react(handles: &Handles, events: &[Recorded]) -> Result<(), Stopped> {
+    let ours = |event: &&Recorded| {
+        [BlockEvent::ROOM, TaskEvent::ROOM].contains(&event.room.as_str()) && !is_policy(&event.meta.actor)
+    };
+    let last: BTreeMap<&str, &Recorded> =
+        events.iter().filter(ours).map(|event| (event.aggregate.id.as_str(), event)).collect();
+    let settling: Vec<_> = last.into_values().map(|event| settle(handles.clone(), event.clone())).collect();
+    let mut running = futures::stream::iter(settling).buffer_unordered(AT_ONCE);
+    while let Some(settled) = running.next().await {
+        settled?;
+    }
+    Ok(())
+}
+
+async fn settle(handles: Handles, cause: Recorded) -> Result<(), Stopped> {
+    let Ok(person) = cause.meta.actor.parse::<UserId>() else { return Ok(()) };
+    let app = &handles.app;
+    let sync = Sync { id: &cause.aggregate.id, person };
+    let done = async {
+        if sync.is_due(&app.pool, &app.keyring).await? {
+            app.carry_out(&ask(&cause, person), &sync, &cause.aggregate.id).await?;
+        }
+        Ok::<_, Problem>(())
+    };
+    match done.await {
+        Ok(()) => Ok(()),
+        Err(problem) if problem.status == 503 => Err(Stopped::Unavailable(problem)),
+        Err(refusal) => {
+            tracing::warn!(
+                policy = NAME, position = cause.position, aggregate = cause.aggregate.id, %refusal,
+                "A policy was refused; passing over"
+            );
+            Ok(())
+        }
+    }
+}
+
+fn ask(cause: &Recorded, person: UserId) -> Ask {
+    let actor = format!("{PREFIX}{NAME}");
+    Ask {
+        caller: None,
+        on_behalf_of: Some(person),
+        remembered: actor.clone(),
+        actor,
+        key: Some(format!("{NAME}/{}/1", cause.id)),
+        if_match: None,
+        correlation: cause.meta.correlation.clone(),
+        causation: cause.id.to_string(),
+        target: NAME.to_owned(),
+    }
+}
+
+impl Checkpoint {
+    /// Where the policy stands in the history of now. One that has never run begins at the beginning; after a restore it
+    /// goes back to where the histories still agree.
+    async fn read(pool: &PgPool) -> Result<Self, Stopped> {
+        let now = epoch::current(pool).await?.ok_or(Stopped::NoEpoch)?;
+        let row = sqlx::query!("select position, epoch from es.policy where name = $1", NAME);
+        let position = match row.fetch_optional(pool).await? {
+            Some(row) if row.epoch == now.epoch.as_str() => row.position,
+            Some(row) => row.position.min(now.agreed_position),
+            None => 0,
+        };
+        sqlx::query!(
+            "insert into es.policy (name, position, epoch) values ($1, $2, $3)
+             on conflict (name) do update set position = excluded.position, epoch = excluded.epoch",
+            NAME,
+            position,
+            now.epoch.as_str()
+        )
+        .execute(pool)
+        .await?;
+        Ok(Self { position, epoch: now.epoch })
+    }
+
+    async fn moved(self, pool: &PgPool, to: i64) -> Result<Self, Stopped> {
+        let moved = sqlx::query!(
+            "update es.policy set position = $1 where name = $2 and position = $3 and epoch = $4",
+            to,
+            NAME,
+            self.position,
+            self.epoch.as_str()
+        );
+        if moved.execute(pool).await?.rows_affected() == 0 {
+            return Err(Stopped::Overtaken);
+        }
+        Ok(Self { position: to, ..self })
+    }
+}
