@@ -1,8 +1,10 @@
 //! The one program: all services in one process, and the operator's commands.
 
+mod account;
 mod api;
 mod check;
 mod events;
+mod import;
 mod migrate;
 mod openapi;
 mod output;
@@ -40,6 +42,8 @@ enum Command {
     Openapi,
     /// Print what a socket receives, as it happens.
     Watch(watch::Watch),
+    /// Turn a folder of Markdown files into notebooks and notes. Run again, it adds only what is not there yet.
+    Import(import::Import),
     /// Print the event log, unsealed. For the operator: it shows everything.
     Events(events::Events),
     /// Events to leave out of the read tables, and rows that could not be kept up.
@@ -73,6 +77,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(migrate) => migrate.run().await,
         Command::Openapi => openapi::run(),
         Command::Watch(watch) => watch.run().await,
+        Command::Import(import) => import.run().await,
         Command::Events(events) => events.run().await,
         Command::Projector(projector) => projector.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,

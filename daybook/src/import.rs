@@ -1,0 +1,290 @@
+//! `daybook import`: a client of the API that turns a tree of Markdown files into notebooks and notes.
+//!
+//! Every folder with such files becomes a notebook, every file a note. Their ids follow from the person and the path, so
+//! that importing again finds what is there, also when the first run was stopped half-way.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use futures::{StreamExt, stream};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::domain::blocks::Content;
+use tokio::sync::RwLock;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::account::{Account, reason};
+use crate::output;
+
+/// Files that are under way at once.
+const AT_ONCE: usize = 16;
+/// How many blocks a note takes when it is made; others follow one by one.
+const FIRST: usize = 999;
+/// A note is made with no more blocks once they have so many bytes: with the last one it stays below the 1 MiB that a
+/// request may have.
+const LARGEST: usize = 700 * 1024;
+/// The longest title.
+const TITLE: usize = 500;
+/// How often a server that is not ready is asked again, and how long it is left alone in between.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(clap::Args)]
+pub(crate) struct Import {
+    /// The folder.
+    folder: PathBuf,
+    #[command(flatten)]
+    account: Account,
+}
+
+/// What became of a file.
+struct Imported {
+    blocks: usize,
+    new: bool,
+    /// Reading and parsing, on this side.
+    ours: Duration,
+}
+
+/// One folder's files, and the notebook for them.
+struct Notebook {
+    id: Uuid,
+    name: String,
+    files: Vec<PathBuf>,
+}
+
+/// The server, asked in somebody's name.
+struct Server {
+    http: Client,
+    url: String,
+    account: Account,
+    token: RwLock<SecretString>,
+}
+
+impl Import {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        ensure!(self.folder.is_dir(), "There is no folder {}", self.folder.display());
+        let url = self.account.url()?;
+        let token = RwLock::new(self.account.token(&url).await?);
+        let server = Arc::new(Server { http: Client::new(), url, account: self.account, token });
+        let person = server.person().await?;
+        let notebooks = notebooks(&self.folder, &person)?;
+        let files: usize = notebooks.iter().map(|notebook| notebook.files.len()).sum();
+        if files == 0 {
+            bail!("{} holds no Markdown (.md, .markdown).", self.folder.display());
+        }
+        let bar = bar(files);
+        let mut failed = Vec::new();
+        let making = notebooks.into_iter().map(|notebook| {
+            let server = Arc::clone(&server);
+            async move {
+                let body = json!({"id": notebook.id, "name": notebook.name});
+                let made = server.make("/notebooks", &body, "notebook-exists").await;
+                (notebook, made)
+            }
+        });
+        let mut work = Vec::new();
+        let mut making = stream::iter(making).buffer_unordered(AT_ONCE);
+        while let Some((Notebook { id, files, .. }, made)) = making.next().await {
+            match made {
+                Ok(_) => work.extend(files.into_iter().map(|file| (id, file))),
+                Err(error) => failed.extend(files.into_iter().map(|file| (file, format!("{error:#}")))),
+            }
+        }
+        let importing = work.into_iter().map(|(notebook, file)| {
+            let (server, person, root) = (Arc::clone(&server), person.clone(), self.folder.clone());
+            async move {
+                let done = server.import(notebook, &note_id(&person, &root, &file), &file).await;
+                (file, done)
+            }
+        });
+        let mut importing = stream::iter(importing).buffer_unordered(AT_ONCE);
+        let (mut new, mut known, mut blocks, mut ours) = (0, 0, 0, Duration::ZERO);
+        while let Some((file, done)) = importing.next().await {
+            bar.inc(1);
+            match done {
+                Ok(imported) => {
+                    *(if imported.new { &mut new } else { &mut known }) += 1;
+                    blocks += imported.blocks;
+                    ours += imported.ours;
+                }
+                Err(error) => failed.push((file, format!("{error:#}"))),
+            }
+        }
+        bar.finish_and_clear();
+        let took = begun.elapsed();
+        output::line(&format!(
+            "{new} notes made, {known} there already, {} could not be imported; {blocks} blocks, {:.1} s, {:.0} notes/s; \
+             reading Markdown took {:.2} s of it.",
+            failed.len(),
+            took.as_secs_f64(),
+            rate(new + known, took),
+            ours.as_secs_f64(),
+        ));
+        for (file, why) in &failed {
+            output::complaint(&format!("{}: {why}", file.display()));
+        }
+        ensure!(failed.is_empty(), "Some files could not be imported; run it again to try only those.");
+        Ok(())
+    }
+}
+
+impl Server {
+    async fn import(&self, notebook: Uuid, note: &Uuid, file: &Path) -> anyhow::Result<Imported> {
+        let begun = Instant::now();
+        let bytes = tokio::fs::read(file).await?;
+        let text = String::from_utf8(bytes).context("It is not UTF-8")?;
+        let document = markdown::parse(&text);
+        let title = title(document.title.as_deref(), file);
+        let id = |nth: usize| name(&format!("{note}/{nth}"));
+        let block = |(nth, block): (usize, &Content)| json!({"id": id(nth), "type": block.block_type(), "content": block.data()});
+        let mut bodies = document.blocks.iter().enumerate().map(block);
+        let (mut first, mut size) = (Vec::new(), 0);
+        while first.len() < FIRST
+            && size < LARGEST
+            && let Some(body) = bodies.next()
+        {
+            size += body.to_string().len();
+            first.push(body);
+        }
+        let ours = begun.elapsed();
+        let begun_with = first.len();
+        let body = json!({"id": note, "notebook_id": notebook, "title": title, "blocks": first});
+        let mut new = self.make("/notes", &body, "note-exists").await?;
+        for (nth, mut body) in (begun_with..).zip(bodies) {
+            body["note_id"] = json!(note);
+            body["after"] = json!(id(nth - 1));
+            new |= self.make("/blocks", &body, "block-exists").await?;
+        }
+        Ok(Imported { blocks: document.blocks.len(), new, ours })
+    }
+
+    /// Makes something; `false` if it is there already, as `known` says.
+    async fn make(&self, path: &str, body: &Value, known: &str) -> anyhow::Result<bool> {
+        let (status, answer) =
+            self.ask(|http| http.post(format!("{}/api/v1{path}", self.url)).json(body)).await?;
+        if status.is_success() {
+            return Ok(true);
+        }
+        ensure!(answer["type"] == known, "The server refused it: {}", reason(&answer));
+        Ok(false)
+    }
+
+    /// Who imports.
+    async fn person(&self) -> anyhow::Result<String> {
+        let (_, me) = self.ask(|http| http.get(format!("{}/api/v1/me", self.url))).await?;
+        let id = me["id"].as_str().map(str::to_owned);
+        id.with_context(|| format!("The server did not say who you are: {}", reason(&me)))
+    }
+
+    /// Sends a request, and again while the server is not ready.
+    async fn ask(&self, request: impl Fn(&Client) -> RequestBuilder) -> anyhow::Result<(StatusCode, Value)> {
+        let mut tries = interval(PAUSE);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..TRIES {
+            tries.tick().await;
+            let token = self.token.read().await.clone();
+            let answer = request(&self.http).bearer_auth(token.expose_secret()).send().await;
+            let answer = answer.with_context(|| format!("Nobody answers at {}", self.url))?;
+            match answer.status() {
+                StatusCode::UNAUTHORIZED => self.renew(&token).await?,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => (),
+                status => return Ok((status, answer.json().await.unwrap_or_default())),
+            }
+        }
+        bail!("The server is not ready; try again later.")
+    }
+
+    /// Logs in again, once for all that found the same token to have ended.
+    async fn renew(&self, ended: &SecretString) -> anyhow::Result<()> {
+        let mut token = self.token.write().await;
+        if token.expose_secret() == ended.expose_secret() {
+            *token = self.account.token(&self.url).await?;
+            ensure!(token.expose_secret() != ended.expose_secret(), "The token has ended; get a new one.");
+        }
+        Ok(())
+    }
+}
+
+/// The folders with Markdown files, in the order of their paths. What is hidden, and links, are passed over.
+fn notebooks(root: &Path, person: &str) -> anyhow::Result<Vec<Notebook>> {
+    let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+    let mut notebooks: Vec<Notebook> = Vec::new();
+    for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| !hidden(entry)) {
+        let entry = entry?;
+        if !entry.file_type().is_file() || !is_markdown(entry.path()) {
+            continue;
+        }
+        let folder = entry.path().parent().unwrap_or(root);
+        let id = name(&format!("{person}/notebook/{}", inside(root, folder)));
+        if let Some(notebook) = notebooks.iter_mut().find(|notebook| notebook.id == id) {
+            notebook.files.push(entry.into_path());
+        } else {
+            let name = notebook_name(root, folder);
+            notebooks.push(Notebook { id, name, files: vec![entry.into_path()] });
+        }
+    }
+    Ok(notebooks)
+}
+
+fn is_markdown(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("md") || extension.eq_ignore_ascii_case("markdown")
+    })
+}
+
+/// What a notebook is called: the folder's path from the root on, or the root's own name.
+fn notebook_name(root: &Path, folder: &Path) -> String {
+    let path = inside(root, folder);
+    let own =
+        || root.canonicalize().ok().and_then(|root| Some(root.file_name()?.to_string_lossy().into_owned()));
+    let name = if path.is_empty() { own().unwrap_or_default() } else { path };
+    line(&name).unwrap_or_else(|| "Imported".to_owned())
+}
+
+fn note_id(person: &str, root: &Path, file: &Path) -> Uuid {
+    name(&format!("{person}/note/{}", inside(root, file)))
+}
+
+fn inside(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// The id that a name always has (a UUID of version 8).
+fn name(name: &str) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(format!("daybook import {name}")).into();
+    let (first, _) = digest.split_first_chunk().expect("32 bytes are more than 16");
+    Uuid::new_v8(*first)
+}
+
+/// What a note is called: by its first heading, or by its file.
+fn title(heading: Option<&str>, file: &Path) -> String {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    heading.and_then(line).or_else(|| stem.as_deref().and_then(line)).unwrap_or_else(|| "Untitled".to_owned())
+}
+
+/// A text as one line of at most as many characters as titles have; none if nothing is left.
+fn line(text: &str) -> Option<String> {
+    let plain = text.replace(char::is_control, " ");
+    let cut: String = plain.trim().chars().take(TITLE).collect();
+    let cut = cut.trim().to_owned();
+    (!cut.is_empty()).then_some(cut)
+}
+
+fn bar(files: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::stderr());
+    let style = "{wide_bar} {pos} of {len} files, {per_sec}, {eta} to go";
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
+    bar
+}
+
+fn rate(count: usize, took: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64()
+}
