@@ -26,8 +26,13 @@ struct World {
     bob: Person,
     notebook: String,
     note: String,
+    /// Two blocks of that note.
+    blocks: [String; 2],
+    task: String,
     bobs_notebook: String,
     bobs_note: String,
+    bobs_block: String,
+    bobs_task: String,
     events: i64,
     faults: Vec<String>,
 }
@@ -48,14 +53,32 @@ impl World {
         let daybook = Daybook::start().await.expect("a Daybook");
         let (ada, notebook, note) = with_note(&daybook, "ada").await;
         let (bob, bobs_notebook, bobs_note) = with_note(&daybook, "bob").await;
+        let blocks = [block(&daybook, &ada, &note).await, block(&daybook, &ada, &note).await];
+        let task = task(&daybook, &ada, &note).await;
+        let bobs_block = block(&daybook, &bob, &bobs_note).await;
+        let bobs_task = self::task(&daybook, &bob, &bobs_note).await;
         let events = daybook.events().await.expect("a count");
         let faults = Vec::new();
-        Self { daybook, ada, bob, notebook, note, bobs_notebook, bobs_note, events, faults }
+        Self {
+            daybook,
+            ada,
+            bob,
+            notebook,
+            note,
+            blocks,
+            task,
+            bobs_notebook,
+            bobs_note,
+            bobs_block,
+            bobs_task,
+            events,
+            faults,
+        }
     }
 
     /// An operation as Ada, on her own things.
     fn request(&self, operation: &Operation) -> RequestBuilder {
-        let own = if operation.path.contains("/notes") { &self.note } else { &self.notebook };
+        let own = operation.of([&self.notebook, &self.note, &self.blocks[0], &self.task]);
         self.at(operation, own)
     }
 
@@ -85,10 +108,27 @@ impl World {
             }),
             "notebooks_create" => json!({"id": fresh(), "name": "Lab", "description": "Of the lab"}),
             "notebooks_change" => json!({"name": format!("Lab {}", fresh()), "description": "Ours"}),
-            "notes_create" => json!({"id": fresh(), "notebook_id": self.notebook, "title": "Dreams"}),
+            "notes_create" => json!({
+                "id": fresh(), "notebook_id": self.notebook, "title": "Dreams",
+                "blocks": [{"id": fresh(), "type": "text", "content": {"text": "Once"}}]
+            }),
             "notes_change" => {
                 json!({"notebook_id": self.notebook, "title": format!("Dreams {}", fresh())})
             }
+            "blocks_add" => json!({
+                "id": fresh(), "note_id": self.note, "type": "header", "after": self.blocks[1],
+                "content": {"level": 2, "text": "Once", "spans": [{"start": 0, "end": 4, "kind": "bold"}]}
+            }),
+            "blocks_change" => json!({"type": "text", "content": {"text": format!("Once {}", fresh())}}),
+            "blocks_move" => json!({"note_id": self.note, "after": self.blocks[1]}),
+            "tasks_add" => json!({
+                "id": fresh(), "note_id": self.note, "title": "Call", "description": "Soon", "priority": 4,
+                "due_at": "2026-01-31T12:00:00Z", "assignee_id": self.ada.id
+            }),
+            "tasks_change" => json!({
+                "title": format!("Call {}", fresh()), "description": "Soon", "priority": 1,
+                "due_at": "2026-01-31T12:00:00Z", "assignee_id": self.ada.id
+            }),
             other => panic!("give {other} a body that is accepted"),
         }
     }
@@ -145,6 +185,16 @@ async fn with_note(daybook: &Daybook, name: &str) -> (Person, String, String) {
     (who, notebook, note)
 }
 
+async fn block(daybook: &Daybook, who: &Person, note: &str) -> String {
+    let body = json!({"note_id": note, "type": "text", "content": {"text": "Once"}});
+    daybook.accepted(who, Method::POST, "/api/v1/blocks", &body).await.expect("made")
+}
+
+async fn task(daybook: &Daybook, who: &Person, note: &str) -> String {
+    let body = json!({"note_id": note, "title": "Call"});
+    daybook.accepted(who, Method::POST, "/api/v1/tasks", &body).await.expect("made")
+}
+
 /// All operations of the description.
 fn operations() -> Vec<Operation> {
     let document: Value =
@@ -197,8 +247,11 @@ fn verdict(operation: &str, field: &str, kind: &str) -> u16 {
         | ("me_change", "preferences", "object")
         | ("notebooks_change", "description", "empty")
         // The name of a device is cut to size.
-        | ("auth_login", "device", "empty" | "long") => 200,
-        ("notebooks_create", "description", "empty") => 201,
+        | ("auth_login", "device", "empty" | "long")
+        // A task of a note may be without a title, as its block may be without text.
+        | ("tasks_change", "title" | "description", "empty")
+        | ("tasks_change", "description" | "due_at" | "assignee_id", "null") => 200,
+        ("notebooks_create", "description", "empty") | ("tasks_add", "title" | "description", "empty") => 201,
         ("auth_login", "login" | "password", "empty" | "long") | ("auth_refresh", _, "empty" | "long") => 401,
         _ => 422,
     }
@@ -218,7 +271,9 @@ async fn no_field_takes_what_it_should_not() {
         for field in fields {
             for (kind, value) in wrong_kinds() {
                 let body = world.body(&operation.id);
-                assert!(body.get(field).is_some(), "the body of {} lacks {field}", operation.id);
+                // A place is told by one of two fields.
+                let given = body.get(field).is_some() || field == "before";
+                assert!(given, "the body of {} lacks {field}", operation.id);
                 let request = world.request(&operation).json(&replaced(&body, field, value));
                 let expected = verdict(&operation.id, field, kind);
                 world.expect(&format!("{} {field} {kind}", operation.id), &[expected], request).await;
@@ -304,7 +359,8 @@ async fn no_address_leads_where_it_should_not() {
     let mut world = World::start().await;
     for operation in operations() {
         let id = &operation.id;
-        let bobs = if operation.path.contains("/notes") { &world.bobs_note } else { &world.bobs_notebook };
+        let bobs =
+            operation.of([&world.bobs_notebook, &world.bobs_note, &world.bobs_block, &world.bobs_task]);
         let cut = &NOBODYS[1..];
         if operation.path.contains("{id}") {
             let bobs = bobs.clone();
@@ -351,6 +407,16 @@ async fn no_address_leads_where_it_should_not() {
 }
 
 impl Operation {
+    /// Of a notebook, a note, a block and a task the one that its address is about.
+    fn of<'a>(&self, [notebook, note, block, task]: [&'a String; 4]) -> &'a String {
+        match self.path.split('/').nth(3) {
+            Some("notes") => note,
+            Some("blocks") => block,
+            Some("tasks") => task,
+            _ => notebook,
+        }
+    }
+
     fn cloned(&self) -> Self {
         let Self { id, method, path, fields, queries, secured } = self;
         Self {
@@ -364,7 +430,7 @@ impl Operation {
     }
 }
 
-fn wrong_queries() -> [(&'static str, Vec<&'static str>); 4] {
+fn wrong_queries() -> [(&'static str, Vec<&'static str>); 12] {
     // 40 zero bytes: long enough for a code and a place, neither genuine.
     let forged = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     [
@@ -372,6 +438,14 @@ fn wrong_queries() -> [(&'static str, Vec<&'static str>); 4] {
         ("cursor", vec!["x", "", "%00", "%ff", forged]),
         ("after", vec!["x", "-1", "%00", "99999999999999999999", "1-x"]),
         ("notebook_id", vec!["x", "1", "", "%00"]),
+        ("note_id", vec!["x", "1", "", "%00"]),
+        ("assignee", vec!["x", "1", "", "%00"]),
+        ("completed", vec!["x", "1", "", "True"]),
+        ("due_before", vec!["x", "1", "", "2026-01-31", "2026-13-31T12:00:00Z"]),
+        ("due_after", vec!["x", "1", "", "2026-01-31"]),
+        ("priority", vec!["x", "-1", "", "5", "1.5"]),
+        ("q", vec!["", "%00"]),
+        ("sort", vec!["x", "", "Created"]),
     ]
 }
 

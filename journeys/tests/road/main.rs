@@ -2,6 +2,7 @@
 
 mod aside;
 mod forms;
+mod items;
 mod operator;
 mod program;
 

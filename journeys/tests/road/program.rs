@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
@@ -100,6 +101,19 @@ impl Program {
         let answer = request.send().await.expect("an answer");
         assert!(answer.status().is_success(), "{}", answer.status());
         answer.headers()["position"].to_str().expect("text").to_owned()
+    }
+
+    /// A request that may be refused.
+    pub(crate) async fn send(&self, method: Method, path: &str, token: &str, body: &Value) -> (u16, String) {
+        let request = self.client.request(method, self.address(path)).bearer_auth(token).json(body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
+    }
+
+    pub(crate) async fn text(&self, path: &str, token: &str) -> String {
+        let (status, text) = self.send(Method::GET, path, token, &Value::Null).await;
+        assert_eq!(status, 200, "{text}");
+        text
     }
 
     pub(crate) async fn status(&self, path: &str, token: &str) -> u16 {
