@@ -106,10 +106,19 @@ impl Daybook {
         Ok(accepted["id"].as_str().context("an answer without an id")?.to_owned())
     }
 
-    /// How many events the log holds.
+    /// How many events of persons the log holds: those of policies come when they come.
     pub async fn events(&self) -> Result<i64> {
+        self.count("select count(*) from es.event where metadata ->> 'actor' not like 'policy:%'").await
+    }
+
+    /// The last position of the log.
+    pub async fn head(&self) -> Result<i64> {
+        self.count("select max(position) from es.event").await
+    }
+
+    async fn count(&self, query: &'static str) -> Result<i64> {
         let mut connection = PgConnection::connect(&self.database.url).await?;
-        let count = sqlx::query_scalar("select count(*) from es.event").fetch_one(&mut connection).await?;
+        let count = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok(count)
     }

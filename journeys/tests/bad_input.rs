@@ -454,8 +454,8 @@ async fn somebody_elses_cursor(world: &mut World) {
         let body = json!({"name": name});
         world.daybook.accepted(&world.bob, Method::POST, "/api/v1/notebooks", &body).await.expect("made");
     }
-    let position = world.daybook.events().await.expect("a count");
-    world.events = position;
+    world.events = world.daybook.events().await.expect("a count");
+    let position = world.daybook.head().await.expect("a position");
     let path = format!("/api/v1/notebooks?limit=1&after={position}");
     let page = world.daybook.request(Method::GET, &path).bearer_auth(&world.bob.access_token);
     let page: Value = page.send().await.expect("an answer").json().await.expect("a page");
