@@ -1,8 +1,9 @@
 //! `daybook import`: a client of the API that turns a tree of Markdown files into notebooks and notes.
 //!
-//! Every folder with such files becomes a notebook, every file a note. Their ids follow from the person and the path, so
-//! that importing again finds what is there, also when the first run was stopped half-way.
+//! Every folder with such files becomes a notebook, every file a note. Their ids follow from the person and where the file
+//! is, so that importing again finds what is there, also when the first run was stopped half-way.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +76,8 @@ impl Import {
         let token = RwLock::new(self.account.token(&url).await?);
         let server = Arc::new(Server { http: Client::new(), url, account: self.account, token });
         let person = server.person().await?;
-        let notebooks = notebooks(&self.folder, &person)?;
+        let names = Names { person, root: self.folder.canonicalize()?, asked_for: self.folder.clone() };
+        let notebooks = notebooks(&self.folder, &names)?;
         let files: usize = notebooks.iter().map(|notebook| notebook.files.len()).sum();
         if files == 0 {
             bail!("{} holds no Markdown (.md, .markdown).", self.folder.display());
@@ -99,9 +101,9 @@ impl Import {
             }
         }
         let importing = work.into_iter().map(|(notebook, file)| {
-            let (server, person, root) = (Arc::clone(&server), person.clone(), self.folder.clone());
+            let (server, note) = (Arc::clone(&server), names.note(&file));
             async move {
-                let done = server.import(notebook, &note_id(&person, &root, &file), &file).await;
+                let done = server.import(notebook, &note, &file).await;
                 (file, done)
             }
         });
@@ -143,7 +145,7 @@ impl Server {
         let text = String::from_utf8(bytes).context("It is not UTF-8")?;
         let document = markdown::parse(&text);
         let title = title(document.title.as_deref(), file);
-        let id = |nth: usize| name(&format!("{note}/{nth}"));
+        let id = |nth: usize| name(&[b"block", note.as_bytes(), &nth.to_be_bytes()]);
         let block = |(nth, block): (usize, &Content)| json!({"id": id(nth), "type": block.block_type(), "content": block.data()});
         let mut bodies = document.blocks.iter().enumerate().map(block);
         let (mut first, mut size) = (Vec::new(), 0);
@@ -214,24 +216,23 @@ impl Server {
 }
 
 /// The folders with Markdown files, in the order of their paths. What is hidden, and links, are passed over.
-fn notebooks(root: &Path, person: &str) -> anyhow::Result<Vec<Notebook>> {
+fn notebooks(root: &Path, names: &Names) -> anyhow::Result<Vec<Notebook>> {
     let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
-    let mut notebooks: Vec<Notebook> = Vec::new();
+    let mut notebooks: BTreeMap<PathBuf, Notebook> = BTreeMap::new();
     for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| !hidden(entry)) {
         let entry = entry?;
         if !entry.file_type().is_file() || !is_markdown(entry.path()) {
             continue;
         }
-        let folder = entry.path().parent().unwrap_or(root);
-        let id = name(&format!("{person}/notebook/{}", inside(root, folder)));
-        if let Some(notebook) = notebooks.iter_mut().find(|notebook| notebook.id == id) {
-            notebook.files.push(entry.into_path());
-        } else {
-            let name = notebook_name(root, folder);
-            notebooks.push(Notebook { id, name, files: vec![entry.into_path()] });
-        }
+        let folder = entry.path().parent().unwrap_or(root).to_owned();
+        let new = || Notebook {
+            id: names.notebook(&folder),
+            name: notebook_name(root, &folder),
+            files: Vec::new(),
+        };
+        notebooks.entry(folder.clone()).or_insert_with(new).files.push(entry.into_path());
     }
-    Ok(notebooks)
+    Ok(notebooks.into_values().collect())
 }
 
 fn is_markdown(path: &Path) -> bool {
@@ -249,17 +250,41 @@ fn notebook_name(root: &Path, folder: &Path) -> String {
     line(&name).unwrap_or_else(|| "Imported".to_owned())
 }
 
-fn note_id(person: &str, root: &Path, file: &Path) -> Uuid {
-    name(&format!("{person}/note/{}", inside(root, file)))
-}
-
 fn inside(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
+/// The ids of what one person imports from one place: the same each time.
+#[derive(Clone)]
+struct Names {
+    person: String,
+    /// Where the folder really is, so that two folders never meet.
+    root: PathBuf,
+    asked_for: PathBuf,
+}
+
+impl Names {
+    fn notebook(&self, folder: &Path) -> Uuid {
+        self.id("notebook", folder)
+    }
+
+    fn note(&self, file: &Path) -> Uuid {
+        self.id("note", file)
+    }
+
+    /// File names need not be text, so their bytes count.
+    fn id(&self, what: &str, path: &Path) -> Uuid {
+        let path = self.root.join(path.strip_prefix(&self.asked_for).unwrap_or(path));
+        name(&[what.as_bytes(), self.person.as_bytes(), path.as_os_str().as_encoded_bytes()])
+    }
+}
+
 /// The id that a name always has (a UUID of version 8).
-fn name(name: &str) -> Uuid {
-    let digest: [u8; 32] = Sha256::digest(format!("daybook import {name}")).into();
+fn name(parts: &[&[u8]]) -> Uuid {
+    let digest = parts.iter().fold(Sha256::new().chain_update("daybook import"), |digest, part| {
+        digest.chain_update([0]).chain_update(part)
+    });
+    let digest: [u8; 32] = digest.finalize().into();
     let (first, _) = digest.split_first_chunk().expect("32 bytes are more than 16");
     Uuid::new_v8(*first)
 }
