@@ -30,6 +30,8 @@ const BATCH: i64 = 500;
 const AT_ONCE: usize = 32;
 /// The belt: whatever else fails to wake it, it looks at the log as often as this.
 const POLL: Duration = Duration::from_millis(250);
+/// A failure of ours that comes back so often is passed over like a refusal: one broken item must not stop all others.
+const FAILURES: u32 = 30;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -70,8 +72,10 @@ pub async fn run(handles: Handles, shutdown: Shutdown) {
 }
 
 async fn work(handles: Handles, term: Shutdown) {
+    let mut failures = 0;
     while !term.is_cancelled() {
-        if let Err(error) = follow(&handles, &term).await {
+        if let Err(error) = follow(&handles, &term, &mut failures).await {
+            failures += 1;
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "The policies stopped; going on in a moment"
@@ -81,7 +85,7 @@ async fn work(handles: Handles, term: Shutdown) {
     }
 }
 
-async fn follow(handles: &Handles, term: &Shutdown) -> Result<(), Stopped> {
+async fn follow(handles: &Handles, term: &Shutdown, failures: &mut u32) -> Result<(), Stopped> {
     let mut appended = handles.app.log.appended();
     let mut looks = interval(POLL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,8 +100,9 @@ async fn follow(handles: &Handles, term: &Shutdown) -> Result<(), Stopped> {
             }
             continue;
         };
-        react(handles, &events).await?;
+        react(handles, &events, *failures > FAILURES).await?;
         checkpoint = checkpoint.moved(&handles.pool, last).await?;
+        *failures = 0;
     }
     Ok(())
 }
@@ -109,14 +114,28 @@ async fn changed(appended: &mut watch::Receiver<i64>) {
     }
 }
 
-/// Sees to every thing that persons touched, once for all their events in this batch.
-async fn react(handles: &Handles, events: &[Recorded]) -> Result<(), Stopped> {
+/// Sees to every thing that persons touched, once for each person's last event on it in this batch. Things of one note
+/// follow each other, as they might want one place; different notes are seen to at once.
+async fn react(handles: &Handles, events: &[Recorded], pass_over: bool) -> Result<(), Stopped> {
     let ours = |event: &&Recorded| {
         [BlockEvent::ROOM, TaskEvent::ROOM].contains(&event.room.as_str()) && !is_policy(&event.meta.actor)
     };
-    let last: BTreeMap<&str, &Recorded> =
-        events.iter().filter(ours).map(|event| (event.aggregate.id.as_str(), event)).collect();
-    let settling: Vec<_> = last.into_values().map(|event| settle(handles.clone(), event.clone())).collect();
+    let last: BTreeMap<(&str, &str), &Recorded> = events
+        .iter()
+        .filter(ours)
+        .map(|event| ((event.aggregate.id.as_str(), event.meta.actor.as_str()), event))
+        .collect();
+    let mut of_note: BTreeMap<Option<&String>, Vec<Recorded>> = BTreeMap::new();
+    for event in last.into_values() {
+        of_note.entry(event.scopes.first()).or_default().push(event.clone());
+    }
+    let settling: Vec<_> = of_note
+        .into_values()
+        .map(|mut causes| {
+            causes.sort_by_key(|cause| cause.position);
+            settle_all(handles.clone(), causes, pass_over)
+        })
+        .collect();
     let mut running = futures::stream::iter(settling).buffer_unordered(AT_ONCE);
     while let Some(settled) = running.next().await {
         settled?;
@@ -124,19 +143,28 @@ async fn react(handles: &Handles, events: &[Recorded]) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn settle(handles: Handles, cause: Recorded) -> Result<(), Stopped> {
+async fn settle_all(handles: Handles, causes: Vec<Recorded>, pass_over: bool) -> Result<(), Stopped> {
+    for cause in &causes {
+        settle(&handles, cause, pass_over).await?;
+    }
+    Ok(())
+}
+
+async fn settle(handles: &Handles, cause: &Recorded, pass_over: bool) -> Result<(), Stopped> {
     let Ok(person) = cause.meta.actor.parse::<UserId>() else { return Ok(()) };
     let app = &handles.app;
     let sync = Sync { id: &cause.aggregate.id, person };
     let done = async {
-        if sync.is_due(&app.pool, &app.keyring).await? {
-            app.carry_out(&ask(&cause, person), &sync, &cause.aggregate.id).await?;
+        if sync.is_due(app).await? {
+            app.carry_out(&ask(cause, person), &sync, &cause.aggregate.id).await?;
         }
         Ok::<_, Problem>(())
     };
     match done.await {
         Ok(()) => Ok(()),
-        Err(problem) if problem.status == 503 => Err(Stopped::Unavailable(problem)),
+        Err(problem) if problem.status == 503 || problem.status >= 500 && !pass_over => {
+            Err(Stopped::Unavailable(problem))
+        }
         Err(refusal) => {
             tracing::warn!(
                 policy = NAME, position = cause.position, aggregate = cause.aggregate.id, %refusal,

@@ -5,10 +5,10 @@
 //! after one step each; a rule that answered every event by its opposite would echo for ever.
 
 use command_api::aggregate::Decide;
-use command_api::app::{Answer, Decision, Loaded, Work};
+use command_api::app::{Answer, App, Decision, Loaded, Work};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
-use shared::domain::blocks::{BlockText, BlockType, Content, Depth, RichText};
+use shared::domain::blocks::{BlockText, Content, Depth, RichText};
 use shared::domain::tasks::Details;
 use shared::event::{Opened, RoomEvent};
 use shared::id::{NoteId, UserId};
@@ -140,15 +140,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn is_empty(&self) -> bool {
-        self.block.is_empty() && self.task.is_empty()
-    }
-
     /// What brings both sides together; `owner` will be the owner of a task that is new.
     fn new(block: &Side<Block>, task: &Side<Task>, owner: UserId) -> Self {
         let (on_block, on_task) = (block.state.facts(), task.state.facts());
         let by_block = block.marks.alive >= task.marks.alive;
-        if !(if by_block { on_block.alive } else { on_task.alive }) {
+        // What has no text at all is nothing to do, and must not be written over.
+        let textless = block.state.part().is_some_and(|part| part.block.text().is_none());
+        if textless || !(if by_block { on_block.alive } else { on_task.alive }) {
             let text = block.state.live().filter(|_| on_block.alive).map(|part| part.block.as_text_block());
             return Self {
                 block: text.map(|block| BlockCommand::Become { block }).into_iter().collect(),
@@ -195,8 +193,6 @@ impl ToBe {
             Block::Removed(part) => (part, true),
         };
         let task = part.block.as_task_block(self.done).with_text(self.text.clone());
-        // What has no text at all cannot become a task; the task takes its place.
-        let task = if task.block_type() == BlockType::Task { task } else { fresh() };
         let restored = removed.then_some(BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) });
         let changed = (task != part.block).then_some(BlockCommand::Become { block: task });
         restored.into_iter().chain(changed).collect()
@@ -254,10 +250,13 @@ pub(super) struct Sync<'a> {
 }
 
 impl Sync<'_> {
-    /// Whether there is anything to do.
-    pub(super) async fn is_due(&self, pool: &PgPool, keyring: &Keyring) -> Result<bool, Problem> {
-        let (.., plan) = look(pool, keyring, self.id, self.person).await?;
-        Ok(!plan.is_empty())
+    /// Whether both sides differ, as they are now: a short look, which mostly ends it.
+    pub(super) async fn is_due(&self, app: &App) -> Result<bool, Problem> {
+        let block = app.load::<Block>(self.id).await?;
+        let task = app.load::<Task>(self.id).await?;
+        let (on_block, on_task) = (block.state.facts(), task.state.facts());
+        let gone = block.erased || task.erased;
+        Ok(!gone && on_block != on_task && (on_block.alive || on_task.alive))
     }
 }
 
