@@ -167,7 +167,7 @@ begin
             -- As many as leave, and the item itself, may be found before one that is in the way.
             select * from (select x.item, x.container, x.rank from es.place x
                             where x.container = p.container and x.rank > coalesce(p.after, '')
-                              and (p.before is null or x.rank < p.before)
+                              and x.rank < coalesce(p.before, '~') -- behind every rank
                             limit cardinality(f_cmd) + 2) in_gap
             union all
             select * from (select x.item, x.container, x.rank from es.place x

@@ -169,7 +169,7 @@ pub(super) async fn admit(
     if let Some(part) = block.part() {
         if commands.iter().any(|command| matches!(command, BlockCommand::Add { .. })) {
             // The id is taken, whosever it is.
-            return Ok(admitted);
+            return Err(problem(&BlockError::AlreadyExists));
         }
         admitted.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
     }
@@ -183,17 +183,19 @@ pub(super) async fn admit(
             }
             BlockCommand::Move { note_id, spot, origin } => {
                 let Some(part) = block.live() else { continue };
+                let mut left = Vec::new();
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                     let there = notes::may_edit(work, *note_id, nowhere).await?;
-                    let left = std::mem::replace(&mut admitted.home, there);
-                    admitted.home.scopes.extend(left.scopes);
+                    left = std::mem::replace(&mut admitted.home, there).scopes;
                     admitted.rows.released.push(claim(work, itself, part.note_id));
                     admitted.rows.claims.push(claim(work, itself, *note_id));
                     *origin = Some(places::origin(work, "block", id).await?);
                 }
                 admitted.rows.freed.push(freed(part.note_id, itself));
                 take_place(work, &mut admitted, block, itself, *note_id, spot).await?;
+                // Those who step aside there were never where this one comes from.
+                admitted.home.scopes.extend(left);
             }
             BlockCommand::Remove => {
                 admitted.rows.freed.extend(block.live().map(|part| freed(part.note_id, itself)));

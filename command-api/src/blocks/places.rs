@@ -10,8 +10,10 @@ use crate::aggregate::problem;
 use crate::app::{Admitted, Home, Rows, Work};
 use crate::log::Gap;
 
-/// How many neighbours on each side of a crowd are spread anew.
-const NEIGHBOURS: i64 = 32;
+/// How many neighbours on each side of a crowd are spread anew; more, if those beyond are as crowded.
+const NEIGHBOURS: [usize; 3] = [32, 128, 480];
+/// What no rank reaches: ranks are made of letters and digits.
+const BEHIND_ALL: &str = "~";
 
 /// The blocks of a note, but for the one that is to be placed.
 #[derive(Clone, Copy)]
@@ -90,20 +92,17 @@ async fn make_room(
     neighbours: Neighbours,
     between: &Between,
 ) -> Result<(Rank, Gap), Problem> {
-    let mut before = neighbours.before(work, between.before.as_ref(), NEIGHBOURS + 1).await?;
-    let mut behind = neighbours.behind(work, between.after.as_ref(), NEIGHBOURS + 1).await?;
-    let most = usize::try_from(NEIGHBOURS).unwrap_or_default();
-    // Whoever stands beyond them stays.
-    let beyond =
-        |all: &mut Vec<Standing>| all.split_off(all.len().min(most)).pop().map(|standing| standing.rank);
-    let outer = Between { after: beyond(&mut before), before: beyond(&mut behind) };
+    let (before, behind, outer, mut ranks) = crowd(work, neighbours, between).await?;
     let gap = outer.gap();
     let place_of_ours = before.len();
-    let mut ranks = outer.spread(before.len() + 1 + behind.len())?;
     let rank = ranks.remove(place_of_ours);
     for (Standing { item, .. }, rank) in before.into_iter().rev().chain(behind).zip(ranks) {
         let id = item.to_string();
         let loaded = work.load_to_change::<Block>(&id).await?;
+        if loaded.state.live().is_none_or(|part| part.note_id != neighbours.note) {
+            // It left while we looked.
+            return Err(crowded());
+        }
         let rows = Rows {
             freed: vec![freed(neighbours.note, item)],
             places: vec![place(neighbours.note, item, &rank, gap.clone())],
@@ -113,6 +112,36 @@ async fn make_room(
         work.change(&id, &loaded, vec![aside], Admitted { home: home.clone(), rows })?;
     }
     Ok((rank, gap))
+}
+
+/// Who stands on either side of a crowded place, the nearest first, with what lies beyond them, and the ranks that spread
+/// them.
+async fn crowd(
+    work: &Work<'_>,
+    neighbours: Neighbours,
+    between: &Between,
+) -> Result<(Vec<Standing>, Vec<Standing>, Between, Vec<Rank>), Problem> {
+    for most in NEIGHBOURS {
+        let limit = i64::try_from(most).unwrap_or_default() + 1;
+        let mut before = neighbours.before(work, between.before.as_ref(), limit).await?;
+        let mut behind = neighbours.behind(work, between.after.as_ref(), limit).await?;
+        // Whoever stands beyond them stays.
+        let beyond =
+            |all: &mut Vec<Standing>| all.split_off(all.len().min(most)).pop().map(|standing| standing.rank);
+        let outer = Between { after: beyond(&mut before), before: beyond(&mut behind) };
+        if let Some(ranks) = outer.spread(before.len() + 1 + behind.len()) {
+            return Ok((before, behind, outer, ranks));
+        }
+    }
+    Err(crowded())
+}
+
+fn crowded() -> Problem {
+    Problem::unavailable(
+        "contended",
+        "Too many blocks are put into one place at this moment; nothing was changed. Try again.",
+        1,
+    )
 }
 
 impl Neighbours {
@@ -138,10 +167,10 @@ impl Neighbours {
         let rows = sqlx::query_as!(
             Row,
             "select rank, item from es.place
-              where container = $1 and item <> $2 and ($3::text is null or rank < $3) order by rank desc limit $4",
+              where container = $1 and item <> $2 and rank < $3 order by rank desc limit $4",
             container(self.note),
             self.itself.to_string(),
-            rank.map(Rank::as_str),
+            rank.map_or(BEHIND_ALL, Rank::as_str),
             limit
         );
         rows.fetch_all(&work.app.pool).await?.into_iter().map(Standing::try_from).collect()
@@ -204,8 +233,7 @@ impl Between {
             && self.before.as_ref().is_none_or(|before| rank < before)
     }
 
-    fn spread(&self, count: usize) -> Result<Vec<Rank>, Problem> {
+    fn spread(&self, count: usize) -> Option<Vec<Rank>> {
         Rank::spread(self.after.as_ref(), self.before.as_ref(), count)
-            .ok_or_else(|| problem(&BlockError::Unplaced))
     }
 }

@@ -133,7 +133,7 @@ pub(super) async fn admit(
     if let Some(todo) = task.todo() {
         if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
             // The id is taken, whosever it is.
-            return Ok(admitted);
+            return Err(problem(&TaskError::AlreadyExists));
         }
         note = todo.note_id;
         admitted.home = match todo.note_id {
