@@ -108,7 +108,7 @@ async fn ada(commands: &Service) -> String {
 }
 
 /// The events that a socket of the query API is sent, from the beginning on, until it has them all.
-async fn watched(queries: &Service, token: &str) -> Vec<String> {
+async fn watched(queries: &Service, token: &str, up_to: i64) -> Vec<String> {
     let mut watching = Command::new(executable("daybook").expect("built"))
         .args(["watch", "--after", "0", "--url", &queries.url, "--token", token])
         .stdout(Stdio::piped())
@@ -120,10 +120,12 @@ async fn watched(queries: &Service, token: &str) -> Vec<String> {
     loop {
         let line = timeout(LIMIT, frames.next_line()).await.expect("a frame in time").expect("readable");
         let frame: Value = serde_json::from_str(&line.expect("the socket is open")).expect("a frame is JSON");
-        match frame["type"].as_str() {
-            Some("event") => events.push(frame["event"]["type"].as_str().expect("a type").to_owned()),
-            Some("live") => return events,
-            _ => (),
+        // What can be read is pushed a moment later, be that before `live` or after it.
+        if frame["type"] == "event" {
+            events.push(frame["event"]["type"].as_str().expect("a type").to_owned());
+            if frame["event"]["position"].as_i64() >= Some(up_to) {
+                return events;
+            }
         }
     }
 }
@@ -154,7 +156,7 @@ async fn three_processes_are_one_daybook() {
     let position = post(&commands, "/notes", &token, &note).await["position"].as_i64().expect("a position");
     let path = format!("/notes/{NOTE}?after={position}");
     assert_eq!(read(&queries, &path, &token).await["title"], "Dreams");
-    let seen = watched(&queries, &token).await;
+    let seen = watched(&queries, &token, position).await;
     assert_eq!(seen, ["UserRegistered", "SessionOpened", "NotebookCreated", "NoteCreated"]);
     let metrics = commands.get("/metrics").await.expect("an answer").1;
     assert!(metrics.contains("daybook_append_seconds"), "{metrics}");
