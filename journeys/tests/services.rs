@@ -11,6 +11,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use servers::nats::Nats;
+use servers::postgres::{Durability, Options, Postgres};
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::http::serve;
@@ -219,7 +220,14 @@ async fn succeeds(request: &RequestBuilder) -> Value {
 
 #[tokio::test]
 async fn without_postgres_requests_are_refused_and_with_it_back_all_goes_on() {
-    let mut postgres = testing::throwaway_postgres().await.expect("a Postgres of its own");
+    // One that keeps what it acknowledged, whatever ends it.
+    let folder = tempfile::Builder::new().prefix("daybook-services-").tempdir().expect("a new folder");
+    let options = Options {
+        data: folder.path().join("postgres"),
+        durability: Durability::Durable,
+        settings: Vec::new(),
+    };
+    let mut postgres = Postgres::start(options).await.expect("a Postgres of its own");
     postgres.create_database("daybook").await.expect("a database");
     let world = World::over(postgres.url("daybook")).await;
     world.migrate().await;
