@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn due(seconds: i64) -> Due {
-        Due::try_from(at(seconds)).expect("a time")
+        Due::try_from(at(seconds).to_rfc3339()).expect("a time")
     }
 
     fn priority(number: u8) -> Priority {

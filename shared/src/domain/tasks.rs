@@ -132,12 +132,12 @@ pub struct WholeTask {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
-#[serde(try_from = "DateTime<Utc>", into = "DateTime<Utc>")]
+#[serde(try_from = "String", into = "DateTime<Utc>")]
 pub struct Due(DateTime<Utc>);
 
-/// Why a time is none to be due at.
+/// Why a text is no time to be due at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be of the years 1 to 9999")]
+#[error("must be a time of the years 1 to 9999 in the form of RFC 3339, such as 2026-03-01T09:00:00Z")]
 pub struct NoDue;
 
 impl Due {
@@ -147,10 +147,11 @@ impl Due {
     }
 }
 
-impl TryFrom<DateTime<Utc>> for Due {
+impl TryFrom<String> for Due {
     type Error = NoDue;
 
-    fn try_from(at: DateTime<Utc>) -> Result<Self, NoDue> {
+    fn try_from(text: String) -> Result<Self, NoDue> {
+        let at = DateTime::parse_from_rfc3339(&text).map_err(|_| NoDue)?.to_utc();
         if (1..=9999).contains(&at.year()) { Ok(Self(at.trunc_subsecs(6))) } else { Err(NoDue) }
     }
 }
@@ -292,8 +293,12 @@ mod tests {
             "-9999-01-01T00:00:00Z",
             "+10000-01-01T00:00:00Z",
             "9999-12-31T23:59:59-01:00",
+            "tomorrow",
+            "2026-03-01",
+            "2026-03-01T09:00:00",
         ] {
-            assert!(read(wrong).is_err(), "{wrong}");
+            let error = read(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("such as 2026-03-01T09:00:00Z"), "{wrong}: {error}");
         }
     }
 }
