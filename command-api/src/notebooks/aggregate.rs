@@ -77,8 +77,8 @@ impl Decide for Notebook {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, _: &mut [C]) -> Result<Admitted, Problem> {
-        admit(self, work, id)
+    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
+        admit(self, work, id, commands)
     }
 }
 

@@ -74,10 +74,18 @@ pub(crate) async fn role_of(
 }
 
 /// Anybody starts notebooks; owners change them.
-pub(super) fn admit(notebook: &Notebook, work: &Work<'_>, id: &str) -> Result<Admitted, Problem> {
+pub(super) fn admit(
+    notebook: &Notebook,
+    work: &Work<'_>,
+    id: &str,
+    commands: &[NotebookCommand],
+) -> Result<Admitted, Problem> {
     let user = work.user()?;
+    let creates = commands.iter().any(|command| matches!(command, NotebookCommand::Create { .. }));
     match (notebook, notebook.role_of(user)) {
         (Notebook::Missing, _) | (Notebook::Live { .. }, Some(Role::Owner)) => (),
+        // The id is taken, whosever it is.
+        (Notebook::Live { .. }, _) if creates => return Err(problem(&NotebookError::AlreadyExists)),
         (Notebook::Live { .. }, Some(Role::Viewer | Role::Editor)) => {
             return Err(problem(&NotebookError::OwnerNeeded));
         }

@@ -65,6 +65,10 @@ pub(super) async fn admit(
 ) -> Result<Admitted, Problem> {
     let mut notebooks = Vec::new();
     if let Some(notebook) = note.notebook() {
+        if commands.iter().any(|command| matches!(command, NoteCommand::Create { .. })) {
+            // The id is taken, whosever it is.
+            return Err(problem(&NoteError::AlreadyExists));
+        }
         may_edit_in(work, notebook, || problem(&NoteError::Missing)).await?;
         notebooks.push(notebook);
     }
