@@ -149,7 +149,11 @@ pub(crate) fn add_all(
     let ranks = Rank::spread(None, None, blocks.len()).ok_or_else(|| problem(&BlockError::Unplaced))?;
     for (NewBlock { id, block }, rank) in blocks.iter().zip(ranks) {
         let place = place(note, *id, &rank, Gap::default());
-        let rows = Rows { places: vec![place], claims: vec![claim(work, *id, note)], ..Rows::default() };
+        let rows = Rows {
+            places: vec![place],
+            claims: vec![claim(work, &id.to_string(), &home.holder)],
+            ..Rows::default()
+        };
         let add = BlockCommand::Add { note_id: note, block: block.clone(), spot: Spot::Found(rank) };
         let admitted = Admitted { home: home.clone(), rows };
         work.create::<Block>(&id.to_string(), vec![add], admitted, problem(&BlockError::AlreadyExists))?;
@@ -178,7 +182,7 @@ pub(super) async fn admit(
             BlockCommand::Add { note_id, spot, .. } => {
                 let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                 admitted.home = notes::may_edit(work, *note_id, nowhere).await?;
-                admitted.rows.claims.push(claim(work, itself, *note_id));
+                admitted.rows.claims.push(claim(work, id, &admitted.home.holder));
                 take_place(work, &mut admitted, block, itself, *note_id, spot).await?;
             }
             BlockCommand::Move { note_id, spot, origin } => {
@@ -187,9 +191,9 @@ pub(super) async fn admit(
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                     let there = notes::may_edit(work, *note_id, nowhere).await?;
+                    admitted.rows.released.push(claim(work, id, &admitted.home.holder));
+                    admitted.rows.claims.push(claim(work, id, &there.holder));
                     left = std::mem::replace(&mut admitted.home, there).scopes;
-                    admitted.rows.released.push(claim(work, itself, part.note_id));
-                    admitted.rows.claims.push(claim(work, itself, *note_id));
                     *origin = Some(places::origin(work, "block", id).await?);
                 }
                 admitted.rows.freed.push(freed(part.note_id, itself));
@@ -240,7 +244,7 @@ pub(super) fn freed(note: NoteId, item: BlockId) -> Freed {
     Freed { container: container(note), item: item.to_string() }
 }
 
-/// That the id belongs to the note: for its block, and for the task of the same id.
-pub(crate) fn claim(work: &Work<'_>, item: BlockId, note: NoteId) -> Claim {
-    Claim { kind: ITEM, value: work.app.keys.claim(ITEM, &item.to_string()), owner: container(note) }
+/// That the id belongs to the note or person whose key seals it: for the block, and for the task of the same id.
+pub(crate) fn claim(work: &Work<'_>, item: &str, holder: &str) -> Claim {
+    Claim { kind: ITEM, value: work.app.keys.claim(ITEM, item), owner: holder.to_owned() }
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use shared::domain::blocks::BlockText;
 use shared::domain::tasks::{Details, Due, Priority};
-use shared::id::{BlockId, NoteId, TaskId, UserId};
+use shared::id::{NoteId, UserId};
 use shared::problem::{FieldError, Problem};
 use shared::text::Description;
 
@@ -12,7 +12,6 @@ use super::Task;
 use crate::aggregate::{Refusal, problem};
 use crate::app::{Admitted, Home, Work};
 use crate::blocks::{self, Origin};
-use crate::log::Claim;
 use crate::notes;
 
 /// What may be asked of a task.
@@ -127,7 +126,6 @@ pub(super) async fn admit(
     id: &str,
     commands: &mut [TaskCommand],
 ) -> Result<Admitted, Problem> {
-    let itself: TaskId = id.parse().map_err(|_| problem(&TaskError::Missing))?;
     let mut admitted = Admitted::default();
     let mut note = None;
     if let Some(todo) = task.todo() {
@@ -153,18 +151,18 @@ pub(super) async fn admit(
                     }
                     None => Home::of("user", &owner.to_string()),
                 };
-                admitted.rows.claims.push(claim(work, itself, note, *owner));
+                admitted.rows.claims.push(blocks::claim(work, id, &admitted.home.holder));
                 may_see(work, note, *owner, details.assignee_id).await?;
             }
             TaskCommand::Move { note_id, past } => {
-                let Some(todo) = task.todo().filter(|todo| todo.note_id.is_some_and(|from| from != *note_id))
-                else {
+                let from = task.todo().and_then(|todo| todo.note_id);
+                if from.is_none_or(|from| from == *note_id) {
                     continue;
-                };
+                }
                 let there = notes::may_edit(work, *note_id, || problem(&TaskError::Missing)).await?;
                 let left = std::mem::replace(&mut admitted.home, there);
                 admitted.home.scopes.extend(left.scopes);
-                admitted.rows.claims.push(claim(work, itself, Some(*note_id), todo.owner));
+                admitted.rows.claims.push(blocks::claim(work, id, &admitted.home.holder));
                 *past = Some(past_of(work, id).await?);
                 note = Some(*note_id);
             }
@@ -201,15 +199,6 @@ async fn may_see(
         Ok(())
     } else {
         Err(Problem::invalid("/assignee_id", "This person cannot see the task, and so cannot do it."))
-    }
-}
-
-/// That the id belongs to the note, for the task as for its block; or to the person.
-fn claim(work: &Work<'_>, itself: TaskId, note: Option<NoteId>, owner: UserId) -> Claim {
-    let claim = |note| blocks::claim(work, BlockId(itself.0), note);
-    match note {
-        Some(note) => claim(note),
-        None => Claim { owner: format!("user:{owner}"), ..claim(NoteId(itself.0)) },
     }
 }
 
