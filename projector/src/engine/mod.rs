@@ -39,8 +39,9 @@ use sift::{Carried, sift};
 
 /// Events in one transaction at most.
 pub const BATCH: usize = 4_000;
-/// How often the log is looked at, whatever the stream says.
-const POLL: Duration = Duration::from_millis(250);
+/// How often the log is looked at, whatever the stream says. Without NATS a read of one's own write waits for this and
+/// for the query API's look at the checkpoint: both, and the work, must fit into half a second.
+const POLL: Duration = Duration::from_millis(150);
 /// How often we say that our schema is in use; unused for a day, it may be dropped.
 const USED: Duration = Duration::from_hours(1);
 /// How often progress is logged.
