@@ -33,6 +33,8 @@ pub struct BlockRow {
     pub version: i64,
 }
 
+touched!(BlockRow);
+
 impl BlockRow {
     fn new(id: Uuid, (note, rank): (&NoteId, &Rank), block: &Content, recorded: &Recorded) -> Self {
         Self {
@@ -47,15 +49,6 @@ impl BlockRow {
             updated_by: recorded.meta.actor.clone(),
             updated_at: recorded.at,
             version: recorded.aggregate.version,
-        }
-    }
-
-    fn touched(self, recorded: &Recorded) -> Self {
-        Self {
-            updated_by: recorded.meta.actor.clone(),
-            updated_at: recorded.at,
-            version: recorded.aggregate.version,
-            ..self
         }
     }
 }

@@ -11,6 +11,22 @@
 //!
 //! **A fold that fails** (it panics, or the event's keys cannot be told) sets its row aside; see [`crate::quarantine`].
 
+/// For a row with the columns of who changed it last, and when: what they are after an event.
+macro_rules! touched {
+    ($row:ty) => {
+        impl $row {
+            fn touched(self, recorded: &Recorded) -> Self {
+                Self {
+                    updated_by: recorded.meta.actor.clone(),
+                    updated_at: recorded.at,
+                    version: recorded.aggregate.version,
+                    ..self
+                }
+            }
+        }
+    };
+}
+
 mod blocks;
 mod feed;
 mod fold;

@@ -27,16 +27,7 @@ pub struct NotebookRow {
     pub version: i64,
 }
 
-impl NotebookRow {
-    fn touched(self, recorded: &Recorded) -> Self {
-        Self {
-            updated_by: recorded.meta.actor.clone(),
-            updated_at: recorded.at,
-            version: recorded.aggregate.version,
-            ..self
-        }
-    }
-}
+touched!(NotebookRow);
 
 impl Projection for Notebooks {
     const NAME: &'static str = "notebooks";

@@ -26,16 +26,7 @@ pub struct NoteRow {
     pub version: i64,
 }
 
-impl NoteRow {
-    fn touched(self, recorded: &Recorded) -> Self {
-        Self {
-            updated_by: recorded.meta.actor.clone(),
-            updated_at: recorded.at,
-            version: recorded.aggregate.version,
-            ..self
-        }
-    }
-}
+touched!(NoteRow);
 
 impl Projection for Notes {
     const NAME: &'static str = "notes";

@@ -33,6 +33,8 @@ pub struct TaskRow {
     pub version: i64,
 }
 
+touched!(TaskRow);
+
 impl TaskRow {
     fn new(
         id: Uuid,
@@ -57,15 +59,6 @@ impl TaskRow {
             updated_by: recorded.meta.actor.clone(),
             updated_at: recorded.at,
             version: recorded.aggregate.version,
-        }
-    }
-
-    fn touched(self, recorded: &Recorded) -> Self {
-        Self {
-            updated_by: recorded.meta.actor.clone(),
-            updated_at: recorded.at,
-            version: recorded.aggregate.version,
-            ..self
         }
     }
 
