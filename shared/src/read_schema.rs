@@ -60,7 +60,8 @@ pub async fn begin(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     make(pool, name, FILES.strip_suffix(&[INDEXES]).expect("it is the last")).await
 }
 
-/// Gives the tables of `name` their indexes, unless they have them.
+/// Gives the tables of `name` their indexes, unless they have them, and counts what is in them: else the first readers
+/// would be planned for as if the tables were empty.
 pub async fn complete(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     let has = sqlx::query_scalar!(r#"select to_regclass($1 || '.feed_pkey') is not null as "has!""#, name)
@@ -69,7 +70,11 @@ pub async fn complete(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     if !has {
         fill(&mut transaction, name, &[INDEXES]).await?;
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    for (table, _) in VERSIONS {
+        pool.execute(format!("analyze {name}.{table}").as_str()).await?;
+    }
+    Ok(())
 }
 
 async fn make(pool: &PgPool, name: &str, files: &[(&str, &str)]) -> sqlx::Result<()> {
