@@ -2,6 +2,7 @@
 //!
 //! `./dev test` builds the programs first; with plain cargo, `cargo build --workspace --bins` does.
 
+pub mod chance;
 pub mod fire;
 pub mod service;
 

@@ -1,29 +1,24 @@
 //! A Daybook of several processes under load and under fire: nothing acknowledged is lost, nothing happens twice.
 
-use std::io::{Write, stdout};
 use std::time::Duration;
 
-use journeys::fire::{Plan, any_seed, given_seed, run};
+use journeys::chance::{any_seed, given_seed, say};
+use journeys::fire::{Plan, run};
 
 /// Ten of each of the seven kinds.
 const EACH: usize = 10;
 /// How long it has to do without NATS; `./dev soak` has a minute of it.
 const OUTAGE: Duration = Duration::from_secs(5);
 
-/// Past the test's capture of what is printed: whoever ends a run that hangs can still repeat it.
-fn say(what: &str) {
-    writeln!(stdout(), "\n{what}").expect("it can be printed");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_under_fire() {
     let seed = given_seed().expect("DAYBOOK_SEED is a seed").unwrap_or_else(any_seed);
     let again = format!("to repeat it: DAYBOOK_SEED={seed} ./dev test -p journeys --test fire");
-    say(&format!("seed {seed}; {again}"));
+    say(&format!("seed {seed}; {again}")).expect("it can be printed");
     let plan = Plan { seed, each: EACH, lasting: Duration::ZERO, outage: OUTAGE };
     match run(plan).await {
         // How long things took is only told: this machine may be busy.
-        Ok(report) if report.is_clean() => say(&report.to_string()),
+        Ok(report) if report.is_clean() => say(&report.to_string()).expect("it can be printed"),
         Ok(report) => panic!("{report}\n{again}"),
         Err(error) => panic!("it did not come through: {error:?}\n{again}"),
     }

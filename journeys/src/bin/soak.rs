@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use journeys::fire::{Plan, any_seed, run};
+use journeys::chance::any_seed;
+use journeys::fire::{Plan, run};
 
 /// Runs a Daybook under load and kills, freezes and restarts what it consists of.
 #[derive(Parser)]

@@ -6,10 +6,10 @@ use servers::until::until;
 use tokio::try_join;
 
 use super::LIMIT;
-use super::chance::Chance;
 use super::history::History;
 use super::process::Process;
 use super::world::World;
+use crate::chance::Chance;
 
 /// Whatever was killed stays down for as many acknowledgements at most, if there can be any without it.
 const DOWN: u64 = 100;

@@ -13,10 +13,10 @@ use shared::lifecycle::Shutdown;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::LIMIT;
-use super::chance::Chance;
 use super::history::{Acknowledged, History};
 use super::world::Addresses;
 use crate::PASSWORD;
+use crate::chance::Chance;
 
 /// A client that hears nothing for so long asks the other command API.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -3,7 +3,6 @@
 //! received. docs/fire.md tells how to read what it prints.
 
 mod carrier;
-mod chance;
 mod faults;
 mod history;
 mod load;
@@ -18,7 +17,6 @@ mod world;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shared::clock::random;
 use shared::lifecycle::Shutdown;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
@@ -27,12 +25,12 @@ pub use self::faults::Fault;
 pub use self::outage::Outage;
 pub use self::report::Report;
 
-use self::chance::Chance;
 use self::history::History;
 use self::load::Client;
 use self::outage::outage;
 use self::sockets::Sockets;
 use self::world::World;
+use crate::chance::Chance;
 
 /// How long anything that must come may take; on a slow machine all of it takes long.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -61,18 +59,6 @@ pub struct Plan {
 struct Struck {
     fault: Fault,
     took: Duration,
-}
-
-/// A seed that nobody chose.
-pub fn any_seed() -> u64 {
-    u64::from(u32::from_le_bytes(random::<4>()))
-}
-
-/// The seed that the environment names in `DAYBOOK_SEED`, to repeat a test.
-pub fn given_seed() -> Result<Option<u64>> {
-    let Some(given) = std::env::var_os("DAYBOOK_SEED") else { return Ok(None) };
-    let seed = given.to_str().and_then(|seed| seed.parse().ok());
-    seed.map(Some).with_context(|| format!("DAYBOOK_SEED is {}, and no seed", given.display()))
 }
 
 /// Carries out a plan, and tells what was found; an error if the Daybook did not come through at all.

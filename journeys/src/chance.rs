@@ -1,16 +1,40 @@
 //! Chance that can be repeated: the same seed gives the same numbers (the generator is known as `SplitMix64`).
 
+use std::io::{self, Write, stdout};
+
+use anyhow::{Context, Result};
+use shared::clock::random;
+
 /// A source of numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub struct Chance(u64);
+
+/// A seed that nobody chose.
+pub fn any_seed() -> u64 {
+    u64::from(u32::from_le_bytes(random::<4>()))
+}
+
+/// The seed that the environment names in `DAYBOOK_SEED`, to repeat a test.
+pub fn given_seed() -> Result<Option<u64>> {
+    let Some(given) = std::env::var_os("DAYBOOK_SEED") else { return Ok(None) };
+    let seed = given.to_str().and_then(|seed| seed.parse().ok());
+    seed.map(Some).with_context(|| format!("DAYBOOK_SEED is {}, and no seed", given.display()))
+}
+
+/// Says something past the test's capture of what is printed: whoever ends a run that hangs can still repeat it.
+pub fn say(what: &str) -> io::Result<()> {
+    writeln!(stdout(), "\n{what}")
+}
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The source that this seed gives.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Another source, which goes its own way from here.
-    pub(super) fn fork(&mut self) -> Self {
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
         Self(self.draw())
     }
 
@@ -22,17 +46,17 @@ impl Chance {
     }
 
     /// A number from 0 on, below `end`.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.draw() % end.max(1)
     }
 
     /// An index of a list that has `length` entries.
-    pub(super) fn index(&mut self, length: usize) -> usize {
+    pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or_default()
     }
 
     /// Brings a list into another order.
-    pub(super) fn shuffle<T>(&mut self, list: &mut [T]) {
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
         for end in (1..list.len()).rev() {
             list.swap(end, self.index(end + 1));
         }
