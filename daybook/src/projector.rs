@@ -1,4 +1,4 @@
-//! `daybook projector`: what the projector has set aside, and which events it shall leave out.
+//! `daybook projector`: what the projector has set aside, which events it shall leave out, what its policies were refused.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -24,6 +24,8 @@ enum Command {
     Skip(Skip),
     /// List the rows that could not be kept up, and are withheld from readers.
     Quarantine(Quarantine),
+    /// List what policies asked for in the last 30 days and did not get.
+    Refused(Refused),
 }
 
 #[derive(clap::Args)]
@@ -43,6 +45,12 @@ struct Quarantine {
     stores: Stores,
 }
 
+#[derive(clap::Args)]
+struct Refused {
+    #[command(flatten)]
+    stores: Stores,
+}
+
 impl Projector {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -52,6 +60,11 @@ impl Projector {
             }
             Command::Quarantine(asked) => {
                 for line in quarantined(&connect(&asked.stores)?).await? {
+                    output::line(&line);
+                }
+            }
+            Command::Refused(asked) => {
+                for line in refused(&connect(&asked.stores)?).await? {
                     output::line(&line);
                 }
             }
@@ -147,6 +160,25 @@ async fn quarantined(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     Ok(lines.collect())
 }
 
+/// A line for each thing that a policy was refused, the last one at the end.
+async fn refused(pool: &PgPool) -> anyhow::Result<Vec<String>> {
+    let rows = sqlx::query!(
+        "select policy, position, aggregate_id, person, slug, detail, at from es.refusal
+          order by position, policy"
+    );
+    let rows = rows.fetch_all(pool).await?;
+    if rows.is_empty() {
+        return Ok(vec!["Nothing was refused.".to_owned()]);
+    }
+    let lines = rows.iter().map(|row| {
+        format!(
+            "{} at position {}, about {} in the name of {}: {}: {} ({})",
+            row.policy, row.position, row.aggregate_id, row.person, row.slug, row.detail, row.at
+        )
+    });
+    Ok(lines.collect())
+}
+
 /// `None` for what could not be read because the tables of this release are not there.
 fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     match read {
@@ -224,6 +256,21 @@ mod tests {
             "notes n: since position 1, 1 later events waiting: it panicked",
         ];
         assert_eq!(quarantined(&pool).await.expect("read"), wanted);
+    }
+
+    #[tokio::test]
+    async fn what_policies_were_refused_is_listed_in_the_order_of_the_log() {
+        let (pool, _owner, _database) = world().await;
+        assert_eq!(refused(&pool).await.expect("read"), ["Nothing was refused."]);
+        let refusals = "insert into es.refusal (policy, position, aggregate_id, person, slug, detail, at) values
+                        ('sync', 3, 'a', 'bob', 'note-trashed', 'It is in the trash.', '2026-01-31T12:00:00.5Z'),
+                        ('sync', 2, 'b', 'ada', 'invalid', '/note_id: No.', '2026-01-31T12:00:00Z')";
+        pool.execute(refusals).await.expect("the projector writes them");
+        let wanted = [
+            "sync at position 2, about b in the name of ada: invalid: /note_id: No. (2026-01-31 12:00:00 UTC)",
+            "sync at position 3, about a in the name of bob: note-trashed: It is in the trash. (2026-01-31 12:00:00.500 UTC)",
+        ];
+        assert_eq!(refused(&pool).await.expect("read"), wanted);
     }
 
     #[test]

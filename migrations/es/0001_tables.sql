@@ -114,6 +114,19 @@ create table es.policy (
   epoch text not null
 );
 
+-- What policies were refused, for the operator, of the last 30 days: by which event, about what and in whose name, and
+-- the words of the rule, which hold nobody's content. Written in one statement with how far the policy has come.
+create table es.refusal (
+  policy text not null,
+  position bigint not null,
+  aggregate_id text not null,
+  person text not null,
+  slug text not null,
+  detail text not null,
+  at timestamptz not null default clock_timestamp(),
+  primary key (policy, position)
+);
+
 -- A shortcut for loading an aggregate, free to vanish: its state after the event of that sequence, sealed as that event
 -- is. Ignored, and replaced, when the shape is not this release's or it does not open with the event of that sequence.
 create table es.snapshot (

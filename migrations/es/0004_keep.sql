@@ -1,6 +1,7 @@
 -- What happens beside appends.
 
--- Makes the weeks of es.command from yesterday's to the next, and drops those that are over 30 days old.
+-- Makes the weeks of es.command from yesterday's to the next, and drops those that are over 30 days old, as it does with
+-- refusals.
 -- Run it now and then; should nobody, rows land in the default partition and are moved here later.
 create function es.keep_house(today date default (clock_timestamp() at time zone 'utc')::date) returns void
 language plpgsql security definer
@@ -30,6 +31,7 @@ begin
     execute format('drop table es.%I', part);
   end loop;
   delete from es.command_rest where created_at < today - 30;
+  delete from es.refusal where at < today - 30;
 end $$;
 select es.keep_house();
 

@@ -38,6 +38,8 @@ revoke all on all functions in schema es from public;
 grant usage on schema es to daybook_command, daybook_projector, daybook_query;
 
 grant select on all tables in schema es to daybook_command;
+-- What a policy was refused is between it and the operator.
+revoke select on es.refusal from daybook_command;
 grant execute on function es.append, es.rotate_session, es.keep_house to daybook_command;
 grant insert (epoch, agreed_position, reason, timeline, system_identifier) on es.epoch to daybook_command;
 -- Snapshots decide nothing, so the role that makes them writes them itself.
@@ -46,6 +48,7 @@ grant insert, delete, update (sequence, shape, sealed) on es.snapshot to daybook
 grant select on es.event, es.key, es.epoch, es.skip, es.policy to daybook_projector;
 grant insert on es.skip to daybook_projector;
 grant insert, update on es.policy to daybook_projector;
+grant select, insert on es.refusal to daybook_projector;
 
 grant select on es.event, es.key, es.epoch, es.skip to daybook_query;
 grant select (session_id, user_id, ended_at) on es.session to daybook_query;

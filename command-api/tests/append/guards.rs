@@ -87,6 +87,38 @@ async fn snapshots_are_the_command_sides_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn refusals_are_the_projectors_alone_and_stay_as_they_were_written() -> anyhow::Result<()> {
+    let database = database().await?;
+    let insert = "insert into es.refusal (policy, position, aggregate_id, person, slug, detail)
+                  values ('p', 1, 'a', 'b', 's', 'd') on conflict do nothing";
+    for role in [DatabaseRole::Command, DatabaseRole::Projector, DatabaseRole::Query] {
+        let mut connection = options(&database.url, role, None)?.connect().await?;
+        for statement in ["select * from es.refusal", insert, insert] {
+            let expected = (role != DatabaseRole::Projector).then_some(DENIED);
+            let got = code(&mut connection, statement).await;
+            assert_eq!(got.as_deref(), expected, "{}: {statement}", role.name());
+        }
+        for statement in
+            ["update es.refusal set detail = ''", "delete from es.refusal", "truncate es.refusal"]
+        {
+            let got = code(&mut connection, statement).await;
+            assert_eq!(got.as_deref(), Some(DENIED), "{}: {statement}", role.name());
+        }
+    }
+    let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
+    for (days, left) in [(30, 1), (32, 0)] {
+        owner.execute(format!("select es.keep_house(current_date + {days})").as_str()).await?;
+        let count = "select count(*) from es.refusal";
+        assert_eq!(
+            sqlx::query_scalar::<_, i64>(count).fetch_one(&mut owner).await?,
+            left,
+            "after {days} days"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_owner_cannot_change_events_either() -> anyhow::Result<()> {
     let database = database().await?;
     let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;

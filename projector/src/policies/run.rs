@@ -7,7 +7,6 @@ use command_api::app::{App, Ask};
 use futures::StreamExt;
 use shared::domain::blocks::BlockEvent;
 use shared::domain::tasks::TaskEvent;
-use shared::epoch::{self, EpochId};
 use shared::event::{Recorded, RoomEvent};
 use shared::id::UserId;
 use shared::leadership::{Office, lead};
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::block_task_sync::Sync;
+use super::checkpoint::{Checkpoint, Refusal};
 use super::{PREFIX, is_policy};
 
 /// The one policy that there is so far.
@@ -48,7 +48,7 @@ pub struct Handles {
 
 /// Why the policies must begin again from their checkpoint.
 #[derive(Debug, thiserror::Error)]
-enum Stopped {
+pub(super) enum Stopped {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error("a command of a policy found no answer: {0}")]
@@ -57,13 +57,6 @@ enum Stopped {
     Overtaken,
     #[error("nothing has made an epoch yet")]
     NoEpoch,
-}
-
-/// Up to where a policy has seen the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Checkpoint {
-    position: i64,
-    epoch: EpochId,
 }
 
 /// Runs the policies whenever this process leads, until `shutdown`.
@@ -89,7 +82,7 @@ async fn follow(handles: &Handles, term: &Shutdown, failures: &mut u32) -> Resul
     let mut appended = handles.app.log.appended();
     let mut looks = interval(POLL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut checkpoint = Checkpoint::read(&handles.pool).await?;
+    let mut checkpoint = Checkpoint::read(&handles.pool, NAME).await?;
     while !term.is_cancelled() {
         let events = stored::after(&handles.pool, checkpoint.position, BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
@@ -100,8 +93,8 @@ async fn follow(handles: &Handles, term: &Shutdown, failures: &mut u32) -> Resul
             }
             continue;
         };
-        react(handles, &events, *failures > FAILURES).await?;
-        checkpoint = checkpoint.moved(&handles.pool, last).await?;
+        let refused = react(handles, &events, *failures > FAILURES).await?;
+        checkpoint = checkpoint.moved(&handles.pool, last, &refused).await?;
         *failures = 0;
     }
     Ok(())
@@ -115,8 +108,8 @@ async fn changed(appended: &mut watch::Receiver<i64>) {
 }
 
 /// Sees to every thing that persons touched, once for each person's last event on it in this batch. Things of one note
-/// follow each other, as they might want one place; different notes are seen to at once.
-async fn react(handles: &Handles, events: &[Recorded], pass_over: bool) -> Result<(), Stopped> {
+/// follow each other, as they might want one place; different notes are seen to at once. Gives what was refused.
+async fn react(handles: &Handles, events: &[Recorded], pass_over: bool) -> Result<Vec<Refusal>, Stopped> {
     let ours = |event: &&Recorded| {
         [BlockEvent::ROOM, TaskEvent::ROOM].contains(&event.room.as_str()) && !is_policy(&event.meta.actor)
     };
@@ -137,21 +130,27 @@ async fn react(handles: &Handles, events: &[Recorded], pass_over: bool) -> Resul
         })
         .collect();
     let mut running = futures::stream::iter(settling).buffer_unordered(AT_ONCE);
+    let mut refused = Vec::new();
     while let Some(settled) = running.next().await {
-        settled?;
+        refused.extend(settled?);
     }
-    Ok(())
+    Ok(refused)
 }
 
-async fn settle_all(handles: Handles, causes: Vec<Recorded>, pass_over: bool) -> Result<(), Stopped> {
+async fn settle_all(
+    handles: Handles,
+    causes: Vec<Recorded>,
+    pass_over: bool,
+) -> Result<Vec<Refusal>, Stopped> {
+    let mut refused = Vec::new();
     for cause in &causes {
-        settle(&handles, cause, pass_over).await?;
+        refused.extend(settle(&handles, cause, pass_over).await?);
     }
-    Ok(())
+    Ok(refused)
 }
 
-async fn settle(handles: &Handles, cause: &Recorded, pass_over: bool) -> Result<(), Stopped> {
-    let Ok(person) = cause.meta.actor.parse::<UserId>() else { return Ok(()) };
+async fn settle(handles: &Handles, cause: &Recorded, pass_over: bool) -> Result<Option<Refusal>, Stopped> {
+    let Ok(person) = cause.meta.actor.parse::<UserId>() else { return Ok(None) };
     let app = &handles.app;
     let sync = Sync { id: &cause.aggregate.id, person };
     let done = async {
@@ -161,16 +160,13 @@ async fn settle(handles: &Handles, cause: &Recorded, pass_over: bool) -> Result<
         Ok::<_, Problem>(())
     };
     match done.await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(None),
         Err(problem) if problem.status == 503 || problem.status >= 500 && !pass_over => {
             Err(Stopped::Unavailable(problem))
         }
-        Err(refusal) => {
-            tracing::warn!(
-                policy = NAME, position = cause.position, aggregate = cause.aggregate.id, %refusal,
-                "A policy was refused; passing over"
-            );
-            Ok(())
+        Err(problem) => {
+            let aggregate = cause.aggregate.id.clone();
+            Ok(Some(Refusal { position: cause.position, aggregate, person, problem }))
         }
     }
 }
@@ -187,43 +183,5 @@ fn ask(cause: &Recorded, person: UserId) -> Ask {
         correlation: cause.meta.correlation.clone(),
         causation: cause.id.to_string(),
         target: NAME.to_owned(),
-    }
-}
-
-impl Checkpoint {
-    /// Where the policy stands in the history of now. One that has never run begins at the beginning; after a restore it
-    /// goes back to where the histories still agree.
-    async fn read(pool: &PgPool) -> Result<Self, Stopped> {
-        let now = epoch::current(pool).await?.ok_or(Stopped::NoEpoch)?;
-        let row = sqlx::query!("select position, epoch from es.policy where name = $1", NAME);
-        let position = match row.fetch_optional(pool).await? {
-            Some(row) if row.epoch == now.epoch.as_str() => row.position,
-            Some(row) => row.position.min(now.agreed_position),
-            None => 0,
-        };
-        sqlx::query!(
-            "insert into es.policy (name, position, epoch) values ($1, $2, $3)
-             on conflict (name) do update set position = excluded.position, epoch = excluded.epoch",
-            NAME,
-            position,
-            now.epoch.as_str()
-        )
-        .execute(pool)
-        .await?;
-        Ok(Self { position, epoch: now.epoch })
-    }
-
-    async fn moved(self, pool: &PgPool, to: i64) -> Result<Self, Stopped> {
-        let moved = sqlx::query!(
-            "update es.policy set position = $1 where name = $2 and position = $3 and epoch = $4",
-            to,
-            NAME,
-            self.position,
-            self.epoch.as_str()
-        );
-        if moved.execute(pool).await?.rows_affected() == 0 {
-            return Err(Stopped::Overtaken);
-        }
-        Ok(Self { position: to, ..self })
     }
 }

@@ -1,0 +1,95 @@
+//! How far a policy has come, and what it was refused on the way: both move in one statement.
+
+use shared::epoch::{self, EpochId};
+use shared::id::UserId;
+use shared::problem::Problem;
+use sqlx::PgPool;
+
+use super::run::Stopped;
+
+/// Up to where a policy has seen the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    policy: &'static str,
+    pub(super) position: i64,
+    epoch: EpochId,
+}
+
+/// Something that a policy asked for and did not get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The event that made it ask.
+    pub(super) position: i64,
+    /// The id of what it wanted to change.
+    pub(super) aggregate: String,
+    /// In whose name it asked.
+    pub(super) person: UserId,
+    /// What it was told.
+    pub(super) problem: Problem,
+}
+
+impl Checkpoint {
+    /// Where the policy stands in the history of now. One that has never run begins at the beginning; after a restore it
+    /// goes back to where the histories still agree.
+    pub(super) async fn read(pool: &PgPool, policy: &'static str) -> Result<Self, Stopped> {
+        let now = epoch::current(pool).await?.ok_or(Stopped::NoEpoch)?;
+        let row = sqlx::query!("select position, epoch from es.policy where name = $1", policy);
+        let position = match row.fetch_optional(pool).await? {
+            Some(row) if row.epoch == now.epoch.as_str() => row.position,
+            Some(row) => row.position.min(now.agreed_position),
+            None => 0,
+        };
+        sqlx::query!(
+            "insert into es.policy (name, position, epoch) values ($1, $2, $3)
+             on conflict (name) do update set position = excluded.position, epoch = excluded.epoch",
+            policy,
+            position,
+            now.epoch.as_str()
+        )
+        .execute(pool)
+        .await?;
+        Ok(Self { policy, position, epoch: now.epoch })
+    }
+
+    /// Moves on, and records what was refused on the way. A policy that is sent back is refused again, and that is told
+    /// already.
+    pub(super) async fn moved(self, pool: &PgPool, to: i64, refused: &[Refusal]) -> Result<Self, Stopped> {
+        let moved = sqlx::query_scalar!(
+            r#"with moved as (
+                 update es.policy set position = $1 where name = $2 and position = $3 and epoch = $4
+                 returning name
+               ), recorded as (
+                 insert into es.refusal (policy, position, aggregate_id, person, slug, detail)
+                 select m.name, r.position, r.aggregate_id, r.person, r.slug, r.detail
+                   from moved m
+                   cross join unnest($5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[])
+                     r (position, aggregate_id, person, slug, detail)
+                 on conflict do nothing
+               )
+               select count(*) as "count!" from moved"#,
+            to,
+            self.policy,
+            self.position,
+            self.epoch.as_str(),
+            &refused.iter().map(|refusal| refusal.position).collect::<Vec<_>>()[..],
+            &refused.iter().map(|refusal| refusal.aggregate.clone()).collect::<Vec<_>>()[..],
+            &refused.iter().map(|refusal| refusal.person.to_string()).collect::<Vec<_>>()[..],
+            &refused.iter().map(|refusal| refusal.problem.slug.clone()).collect::<Vec<_>>()[..],
+            &refused.iter().map(|refusal| words(&refusal.problem)).collect::<Vec<_>>()[..]
+        );
+        if moved.fetch_one(pool).await? == 0 {
+            return Err(Stopped::Overtaken);
+        }
+        for Refusal { position, aggregate, problem, .. } in refused {
+            tracing::warn!(policy = self.policy, position, aggregate, %problem, "A policy was refused");
+        }
+        Ok(Self { position: to, ..self })
+    }
+}
+
+/// What a rule said, and of which part of the request.
+fn words(problem: &Problem) -> String {
+    let parts = problem.errors.iter().map(|part| format!("{}: {}", part.pointer, part.detail));
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { problem.detail.clone() } else { parts.join("; ") }
+}
