@@ -1,0 +1,106 @@
+//! What clients and strangers do, as chance has it.
+
+use journeys::chance::Chance;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::world::{Stranger, Town};
+
+/// What every item says at first.
+pub(crate) const FIRST: &str = "First";
+/// How much each client does.
+pub(crate) const EACH: usize = 12;
+/// How often each stranger tries.
+const TRIES: usize = 4;
+
+/// A request.
+pub(crate) struct Deed {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+impl Deed {
+    pub(crate) fn new(method: Method, path: String, body: Value) -> Self {
+        Self { method, path, body }
+    }
+}
+
+/// Does this and that to an item, whether it is possible just now or not; gives the last text that was accepted, with its
+/// position.
+pub(crate) async fn client(
+    town: &Town,
+    token: &str,
+    item: &str,
+    number: usize,
+    mut chance: Chance,
+) -> Option<(i64, String)> {
+    let mut last = None;
+    for nth in 0..EACH {
+        // Nobody says the same twice, so that it is never said already.
+        let text = format!("{nth}th of client {number}");
+        let (deed, says) = on_either_side(town, item, &text, &mut chance);
+        let path = deed.path.clone();
+        let (status, answer) = town.ask(token, &deed).await;
+        assert!(matches!(status, 200 | 404 | 409 | 422), "{path} {status} {answer}");
+        if says && status == 200 {
+            last = Some((answer["position"].as_i64().expect("a position"), text));
+        }
+        town.count();
+    }
+    last
+}
+
+/// Something that may be asked of an item, and whether it gives it another text.
+fn on_either_side(town: &Town, item: &str, text: &str, chance: &mut Chance) -> (Deed, bool) {
+    let (block, task) = (format!("/blocks/{item}"), format!("/tasks/{item}"));
+    let note = &town.notes[chance.index(town.notes.len())];
+    let kind = ["text", "header", "list_item", "quote", "code"][chance.index(5)];
+    let content = if kind == "header" { json!({"level": 2}) } else { json!({}) };
+    let (method, path, body) = match chance.index(17) {
+        0..2 => (Method::PATCH, block, json!({"content": {"text": text}})),
+        2 => (Method::PATCH, block, json!({"content": {"text": text, "checked": chance.index(2) == 0}})),
+        3 => (Method::PATCH, block, json!({"content": {"checked": true}})),
+        4 => (Method::PATCH, block, json!({"content": {"checked": false}})),
+        5 => (Method::PATCH, block, json!({"type": kind, "content": content})),
+        6..8 => (Method::PATCH, block, json!({"type": "task"})),
+        8 => (Method::DELETE, block, Value::Null),
+        9 => (Method::POST, format!("{block}/restore"), Value::Null),
+        10 => (Method::POST, format!("{block}/move"), json!({"note_id": note})),
+        11..13 => (Method::PATCH, task, json!({"title": text})),
+        13 => (Method::POST, format!("{task}/complete"), Value::Null),
+        14 => (Method::POST, format!("{task}/reopen"), Value::Null),
+        15 => (Method::DELETE, task, Value::Null),
+        _ => (Method::POST, format!("{task}/restore"), Value::Null),
+    };
+    let says = body["title"].is_string() || body["content"]["text"].is_string();
+    (Deed::new(method, path, body), says)
+}
+
+/// Tries to steer somebody else's item, and is refused as if there were none; or as its id is in use.
+pub(crate) async fn intrude(town: &Town, stranger: &Stranger, item: &str, mut chance: Chance) {
+    let (block, task) = (format!("/blocks/{item}"), format!("/tasks/{item}"));
+    let mine = &stranger.note;
+    let bare = json!({"text": "Mine", "spans": []});
+    for _ in 0..TRIES {
+        let (method, path, body) = match chance.index(11) {
+            0 => (Method::PATCH, block.clone(), json!({"content": {"text": "Mine"}})),
+            1 => (Method::DELETE, block.clone(), Value::Null),
+            2 => (Method::POST, format!("{block}/restore"), Value::Null),
+            3 => (Method::POST, format!("{block}/move"), json!({"note_id": mine})),
+            4 => (Method::PATCH, task.clone(), json!({"title": "Mine"})),
+            5 => (Method::POST, format!("{task}/complete"), Value::Null),
+            6 => (Method::DELETE, task.clone(), Value::Null),
+            7 => (Method::POST, format!("{task}/restore"), Value::Null),
+            8 => {
+                let added = json!({"id": item, "note_id": mine, "type": "text", "content": bare});
+                (Method::POST, "/blocks".to_owned(), added)
+            }
+            9 => (Method::POST, "/tasks".to_owned(), json!({"id": item, "note_id": mine, "title": "Mine"})),
+            _ => (Method::POST, "/tasks".to_owned(), json!({"id": item, "title": "Mine"})),
+        };
+        let said = format!("{method} {path}");
+        let (status, answer) = town.ask(&stranger.token, &Deed::new(method, path, body)).await;
+        assert!(matches!(status, 404 | 409), "{said}: {status} {answer}");
+    }
+}
