@@ -8,10 +8,10 @@ use super::world::{Stranger, Town};
 
 /// What every item says at first.
 pub(crate) const FIRST: &str = "First";
-/// How much each client does.
-pub(crate) const EACH: usize = 12;
-/// How often each stranger tries.
-const TRIES: usize = 4;
+/// How much each client does in an act.
+pub(crate) const EACH: usize = 3;
+/// How often each stranger tries then.
+const TRIES: usize = 2;
 
 /// A request.
 pub(crate) struct Deed {
@@ -32,13 +32,13 @@ pub(crate) async fn client(
     town: &Town,
     token: &str,
     item: &str,
-    number: usize,
+    (act, number): (usize, usize),
     mut chance: Chance,
 ) -> Option<(i64, String)> {
     let mut last = None;
     for nth in 0..EACH {
         // Nobody says the same twice, so that it is never said already.
-        let text = format!("{nth}th of client {number}");
+        let text = format!("{nth}th of client {number} in act {act}");
         let (deed, says) = on_either_side(town, item, &text, &mut chance);
         let path = deed.path.clone();
         let (status, answer) = town.ask(token, &deed).await;

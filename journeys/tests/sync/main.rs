@@ -14,8 +14,8 @@ use world::{Town, World};
 /// Rounds, and the runs that each has at once. A run is one item, with clients and a stranger of its own.
 const ROUNDS: usize = 3;
 const RUNS: usize = 12;
-/// How often the policy is killed in a round.
-const KILLS: usize = 3;
+/// A run has so many acts; at the end of each the policy comes to rest, and what it finds in the next is settled.
+const ACTS: usize = 4;
 /// The most events that may follow from one of a person: a task that moves, comes back, and takes text and state.
 const MOST: i64 = 4;
 
@@ -37,14 +37,18 @@ async fn whatever_is_done_to_either_side_both_end_equal_and_silent() {
     say(&format!("seed {seed}; {again}")).expect("it can be printed");
     let mut chance = Chance::new(seed);
     let mut world = World::start().await;
-    for round in 0..ROUNDS {
-        let runs = play(&mut world, &mut chance).await;
+    let mut runs = Vec::new();
+    for act in 0..ROUNDS * ACTS {
+        if act % ACTS == 0 {
+            runs = begin(&world.town, &mut chance).await;
+        }
+        runs = play(&mut world, act, runs, &mut chance).await;
         let head = world.settled().await;
         let town = &world.town;
         let mut shown = Shown::new();
         for note in &town.notes {
             let [blocks, tasks] = sides(town, note, head).await;
-            assert_eq!(blocks, tasks, "round {round}, seed {seed}");
+            assert_eq!(blocks, tasks, "act {act}, seed {seed}");
             for item in blocks {
                 assert_eq!(shown.insert(item.0.clone(), item.1), None, "{} is in two notes", item.0);
             }
@@ -68,40 +72,44 @@ async fn whatever_is_done_to_either_side_both_end_equal_and_silent() {
     world.check().await;
 }
 
-/// One round: so many runs at once, while the policy is killed and comes back at moments of chance.
-async fn play(world: &mut World, chance: &mut Chance) -> Vec<Run> {
+/// The runs of a round, each with its item.
+async fn begin(town: &Town, chance: &mut Chance) -> Vec<Run> {
     let mut runs = Vec::new();
     for nth in 0..RUNS {
-        let note = world.town.notes[chance.index(world.town.notes.len())].clone();
-        let (item, position) = world.town.add(&note, chance.index(2) == 0, deeds::FIRST).await;
+        let note = &town.notes[chance.index(town.notes.len())];
+        let (item, position) = town.add(note, chance.index(2) == 0, deeds::FIRST).await;
         // Every number from one to eight.
-        let clients = 1 + nth % world.town.devices.len();
+        let clients = 1 + nth % town.devices.len();
         runs.push(Run { item, clients, last: (position, deeds::FIRST.to_owned()) });
     }
+    runs
+}
+
+/// An act of all runs at once, while the policy is killed and comes back at moments of chance.
+async fn play(world: &mut World, act: usize, runs: Vec<Run>, chance: &mut Chance) -> Vec<Run> {
     let answers = deeds::EACH * runs.iter().map(|run| run.clients).sum::<usize>();
-    let mut moments = [(); 2 * KILLS].map(|()| chance.index(answers));
+    let mut moments = [chance.index(answers), chance.index(answers)];
     moments.sort_unstable();
     let World { town, policy, .. } = world;
     let begun = town.answered();
-    let playing = join_all(runs.into_iter().map(|run| run_through(town, run, chance.fork())));
+    let playing = join_all(runs.into_iter().map(|run| run_through(town, act, run, chance.fork())));
     let killing = async {
-        for pair in moments.chunks(2) {
-            town.until_answered(begun + pair[0]).await;
-            policy.kill().await;
-            town.until_answered(begun + pair[1]).await;
-            policy.start().await;
-        }
+        town.until_answered(begun + moments[0]).await;
+        policy.kill().await;
+        town.until_answered(begun + moments[1]).await;
+        policy.start().await;
     };
     join(playing, killing).await.0
 }
 
 /// A run's clients and its stranger, all at once.
-async fn run_through(town: &Town, run: Run, mut chance: Chance) -> Run {
+async fn run_through(town: &Town, act: usize, run: Run, mut chance: Chance) -> Run {
     let Run { item, clients, last } = run;
     let stranger = &town.strangers[chance.index(town.strangers.len())];
     let intruding = deeds::intrude(town, stranger, &item, chance.fork());
     let devices = town.devices.iter().take(clients).enumerate();
-    let working = join_all(devices.map(|(nth, token)| deeds::client(town, token, &item, nth, chance.fork())));
+    let working =
+        join_all(devices.map(|(nth, token)| deeds::client(town, token, &item, (act, nth), chance.fork())));
     let (said, ()) = join(working, intruding).await;
     let last = said.into_iter().flatten().fold(last, Ord::max);
     Run { item, clients, last }
