@@ -4,6 +4,8 @@
 //! server when `DAYBOOK_TEST_POSTGRES` names one (`./dev test` does that), and each process starts its own
 //! otherwise, so that a plain `cargo test` works too.
 
+mod statements;
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,6 +18,8 @@ use tokio::sync::OnceCell;
 use crate::nats::{self, Nats};
 use crate::postgres::{self, Durability, Postgres, quoted};
 use crate::programs::variable;
+
+pub use statements::statements;
 
 /// Holds the address of the shared server's maintenance database.
 pub const SERVER_VARIABLE: &str = "DAYBOOK_TEST_POSTGRES";

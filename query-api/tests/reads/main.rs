@@ -4,4 +4,5 @@ mod blocks_tasks;
 mod lists;
 mod one;
 mod quarantine;
+mod statements;
 mod world;

@@ -1,0 +1,67 @@
+//! Which SQL statements something makes, so that a test can say how many they are.
+
+use std::sync::{Arc, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::instrument::WithSubscriber;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Where sqlx tells of each statement that has run.
+const TARGET: &str = "sqlx::query";
+
+/// Hears of the statements of one future.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Vec<String>>>);
+
+/// What is said of a statement.
+#[derive(Default)]
+struct Said(String);
+
+/// Awaits something; gives also how each statement begins that it made meanwhile, in order.
+///
+/// Heard is what the future itself asks, on whichever connection. What runs beside it is not: polls in the background, the
+/// log's writer, and tasks that it starts.
+pub async fn statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
+    let listener = Listener::default();
+    let output = of.with_subscriber(listener.clone()).await;
+    let made = std::mem::take(&mut *listener.0.lock().expect("nobody panics while holding this lock"));
+    (output, made)
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        // Those who ask `enabled` and keep the answer may have asked another listener.
+        if self.enabled(event.metadata()) {
+            let mut said = Said::default();
+            event.record(&mut said);
+            self.0.lock().expect("nobody panics while holding this lock").push(said.0);
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "summary" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
