@@ -6,6 +6,8 @@ mod blocks;
 mod pair;
 #[path = "two_instances/round.rs"]
 mod round;
+#[path = "two_instances/statements.rs"]
+mod statements;
 
 use futures::future::join_all;
 use serde_json::{Value, json};

@@ -40,7 +40,7 @@ pub(crate) struct Tokens {
 }
 
 /// A request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ask {
     method: Method,
     path: String,
