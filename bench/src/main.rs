@@ -1,10 +1,12 @@
 //! Measures Daybook against what it could have been built from instead, on the same machine in the same minute.
 
 mod append;
+mod large;
 mod load;
 mod measure;
 mod rebuild;
 mod report;
+mod services;
 
 use std::time::Duration;
 
@@ -74,6 +76,24 @@ enum What {
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
     },
+    /// Reads and changes a large note, a large notebook and long lists, and small ones beside them.
+    Large {
+        /// Print the figures as one line of JSON, the last of standard output.
+        #[arg(long)]
+        json: bool,
+        /// How many blocks the large note has.
+        #[arg(long, default_value_t = 5_000, value_parser = many)]
+        blocks: usize,
+        /// How many notes the large notebook has; and how many tasks there are, half of them in these notes.
+        #[arg(long, default_value_t = 10_000, value_parser = many)]
+        notes: usize,
+        /// How often each thing is done.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+        times: u32,
+        /// Where the servers' files are put for the time of the measurement; must be a disk, not memory.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        folder: std::path::PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -97,6 +117,11 @@ async fn main() -> anyhow::Result<()> {
             say(&if json { load::json(events, &ways) } else { load::table(events, &ways) });
             Ok(())
         }
+        What::Large { json, blocks, notes, times, folder } => {
+            let figures = large::run(&large::Plan { blocks, notes, times, folder }).await?;
+            say(&if json { large::json(&figures) } else { large::table(&figures) });
+            Ok(())
+        }
     }
 }
 
@@ -104,6 +129,11 @@ fn hundreds(text: &str) -> Result<i64, String> {
     let events =
         text.parse().ok().filter(|events| (1_000..=100_000_000).contains(events) && events % 100 == 0);
     events.ok_or_else(|| "not a number of hundreds, 1000 at least".to_owned())
+}
+
+fn many(text: &str) -> Result<usize, String> {
+    let many = text.parse().ok().filter(|many| (large::SMALL..=1_000_000).contains(many));
+    many.ok_or_else(|| format!("not a number, {} at least", large::SMALL))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

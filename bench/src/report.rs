@@ -143,12 +143,13 @@ fn median(sorted: &[f64]) -> f64 {
     f64::midpoint(lower, upper)
 }
 
-fn milliseconds(latencies: &Histogram<u64>, quantile: f64) -> f64 {
+/// That part of them took no longer, to hundredths.
+pub(crate) fn milliseconds(latencies: &Histogram<u64>, quantile: f64) -> f64 {
     let micros = u32::try_from(latencies.value_at_quantile(quantile)).unwrap_or(u32::MAX);
     hundredths(f64::from(micros) / 1_000.0)
 }
 
-fn hundredths(value: f64) -> f64 {
+pub(crate) fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

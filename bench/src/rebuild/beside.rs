@@ -2,7 +2,6 @@
 //! answer is held against what it has to be.
 
 mod readers;
-mod services;
 
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use shared::seal::MasterKey;
 use sqlx::PgConnection;
 use tokio::time::{Instant, sleep_until};
 
+use crate::services::Services;
 use readers::Readers;
-use services::Services;
 
 /// How long before and after the swap a wait counts as one at the swap.
 const AROUND: Duration = Duration::from_millis(500);
@@ -41,7 +40,7 @@ pub(crate) struct Beside {
 
 /// Rebuilds the tables of this release while they are used.
 pub(super) async fn run(url: &str, master: &MasterKey, workshop: Workshop, readers: usize) -> Result<Beside> {
-    let services = Services::start(url, master).await?;
+    let services = Services::start(url, master, None).await?;
     let mut owner = sqlx::Connection::connect(url).await?;
     let at_work = Readers::start(&services, &mut owner, readers).await?;
     eprintln!("{readers} read, one writes, and the rebuild begins");

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::services::{Api, Services};
+use crate::services::{Api, Services};
 
 /// All of them at work.
 pub(super) struct Readers {
@@ -142,7 +142,8 @@ impl Reader {
 impl Changing {
     /// A note that can be read.
     async fn new(api: &Api) -> Result<Self> {
-        let token = api.register().await?;
+        api.register("writer").await?;
+        let token = api.login("writer").await?;
         let id = |made: &Value| made["id"].as_str().map(str::to_owned).context("an answer without an id");
         let notebook = api.command(Method::POST, "/notebooks", &token, &json!({"name": "Lab"})).await?;
         let note = json!({"notebook_id": id(&notebook)?, "title": title(1)});

@@ -1,4 +1,4 @@
-//! All services in this process on one port, as `daybook up` runs them, but without NATS.
+//! All services in this process on one port, as `daybook up` runs them.
 
 use anyhow::{Context, Result, ensure};
 use command_api::users::Registration;
@@ -7,14 +7,18 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::http::serve;
 use shared::id::{SessionId, UserId};
+use shared::jetstream::Client as Nats;
 use shared::lifecycle::Shutdown;
 use shared::seal::MasterKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
+/// Everybody's.
+const PASSWORD: &str = "correct horse battery";
+
 /// A Daybook whose read tables are built.
-pub(super) struct Services {
+pub(crate) struct Services {
     commands: command_api::service::Running,
     projector: projector::service::Running,
     serving: JoinHandle<()>,
@@ -24,17 +28,18 @@ pub(super) struct Services {
 
 /// Where requests go.
 #[derive(Clone)]
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
     url: String,
 }
 
 impl Services {
-    pub(super) async fn start(url: &str, master: &MasterKey) -> Result<Self> {
+    /// Starts them; without NATS they follow the log by asking for its end from time to time.
+    pub(crate) async fn start(url: &str, master: &MasterKey, nats: Option<&Nats>) -> Result<Self> {
         let shutdown = Shutdown::new();
         let setup = command_api::service::Setup {
             database_url: url.to_owned(),
-            nats: None,
+            nats: nats.cloned(),
             master: master.clone(),
             clock: Clock::System,
             registration: Registration::Open,
@@ -43,7 +48,7 @@ impl Services {
         let commands = command_api::service::start(setup, &shutdown).await?;
         let setup = projector::service::Setup {
             database_url: url.to_owned(),
-            nats: None,
+            nats: nats.cloned(),
             master: master.clone(),
             door: commands.app.clone(),
         };
@@ -51,7 +56,7 @@ impl Services {
         projector.status.wait_for(projector::Status::is_ready).await?;
         let setup = query_api::service::Setup {
             database_url: url.to_owned(),
-            nats: None,
+            nats: nats.cloned(),
             master: master.clone(),
             clock: Clock::System,
             verifier: commands.app.verifier.clone(),
@@ -60,7 +65,7 @@ impl Services {
         };
         let queries = query_api::service::start(setup, &shutdown)?;
         let mut marks = queries.app.watermark.subscribe();
-        marks.wait_for(|mark| mark.head > 0 && mark.position == mark.head).await?;
+        marks.wait_for(|mark| !mark.epoch.is_empty() && mark.position == mark.head).await?;
         let routes = command_api::routes()
             .with_state(commands.app.clone())
             .merge(query_api::routes().with_state(queries.app));
@@ -71,16 +76,16 @@ impl Services {
         Ok(Self { commands, projector, serving, shutdown, api })
     }
 
-    pub(super) fn api(&self) -> Api {
+    pub(crate) fn api(&self) -> Api {
         self.api.clone()
     }
 
     /// An access token to read with: of a session that nobody opened, and nobody ended.
-    pub(super) fn token(&self, user: UserId) -> String {
+    pub(crate) fn token(&self, user: UserId) -> String {
         self.commands.app.issuer.issue(user, SessionId(Clock::System.new_id())).0
     }
 
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         // A task that panicked has said so already.
         _ = self.serving.await;
@@ -91,12 +96,17 @@ impl Services {
 
 impl Api {
     /// The answer to a read.
-    pub(super) async fn get(&self, path: &str, token: &str) -> Result<Value> {
-        send(self.to(Method::GET, path).bearer_auth(token)).await
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.text(path, token).await?)?)
+    }
+
+    /// The same as it came.
+    pub(crate) async fn text(&self, path: &str, token: &str) -> Result<String> {
+        text(self.to(Method::GET, path).bearer_auth(token)).await
     }
 
     /// Sends a command that has to be accepted.
-    pub(super) async fn command(
+    pub(crate) async fn command(
         &self,
         method: Method,
         path: &str,
@@ -106,12 +116,17 @@ impl Api {
         send(self.to(method, path).bearer_auth(token).json(body)).await
     }
 
-    /// A new person's access token.
-    pub(super) async fn register(&self) -> Result<String> {
-        let (email, password) = ("writer@example.org", "correct horse battery");
-        let account = json!({"email": email, "password": password, "username": "writer"});
+    /// Makes an account of that name.
+    pub(crate) async fn register(&self, name: &str) -> Result<()> {
+        let email = format!("{name}@example.org");
+        let account = json!({"email": email, "password": PASSWORD, "username": name});
         send(self.to(Method::POST, "/auth/register").json(&account)).await?;
-        let login = json!({"login": email, "password": password});
+        Ok(())
+    }
+
+    /// An access token of that person's.
+    pub(crate) async fn login(&self, name: &str) -> Result<String> {
+        let login = json!({"login": name, "password": PASSWORD});
         let tokens = send(self.to(Method::POST, "/auth/login").json(&login)).await?;
         Ok(tokens["access_token"].as_str().context("a login gives a token")?.to_owned())
     }
@@ -122,8 +137,12 @@ impl Api {
 }
 
 async fn send(request: RequestBuilder) -> Result<Value> {
+    Ok(serde_json::from_str(&text(request).await?)?)
+}
+
+async fn text(request: RequestBuilder) -> Result<String> {
     let answer = request.send().await?;
     let (status, text) = (answer.status(), answer.text().await?);
     ensure!(status.is_success(), "{status} {text}");
-    Ok(serde_json::from_str(&text)?)
+    Ok(text)
 }
