@@ -14,7 +14,7 @@ use super::sockets::Sockets;
 use super::world::World;
 use super::{LIMIT, carrier};
 
-/// How long a read of one's own write may take without NATS, in the middle.
+/// How long a read of one's own write may take without NATS.
 const READ: Duration = Duration::from_millis(500);
 /// How long the stream may need once NATS is back.
 const CATCH_UP: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub struct Outage {
 impl Outage {
     /// What took too long.
     pub fn complaint(&self) -> Option<String> {
-        let is_slow = self.read > READ || self.caught_up > CATCH_UP;
+        let is_slow = self.longest > READ || self.caught_up > CATCH_UP;
         is_slow.then(|| format!("too slow without NATS: {self}"))
     }
 }
