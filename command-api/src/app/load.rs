@@ -1,6 +1,8 @@
 //! Loading aggregates from the log: whole streams through cqrs-es and postgres-es, what follows a snapshot by our own
 //! statement (theirs puts the number into the SQL's text, and their snapshot store applies every new event twice).
 
+use std::collections::HashMap;
+
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
 use shared::event::{AggregateRef, Meta, Recorded, RoomEvent};
@@ -51,6 +53,31 @@ impl App {
     /// The aggregate from its first event on, whatever snapshots say.
     pub async fn load_whole<A: Decide>(&self, id: &str) -> Result<Loaded<A>, Problem> {
         Ok(self.whole(id).await?.0)
+    }
+
+    /// Several aggregates of one kind from their first events on, with one statement for them all.
+    pub async fn load_all<A: Decide>(&self, ids: &[String]) -> Result<HashMap<String, Loaded<A>>, Problem> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query!(
+            "select aggregate_id, sequence, event_type, event_version, payload from es.event
+              where aggregate_type = $1 and aggregate_id = any($2) order by aggregate_id, sequence",
+            A::TYPE,
+            ids
+        );
+        let mut streams: HashMap<String, Vec<Recorded>> = HashMap::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            let aggregate = AggregateRef { id: row.aggregate_id.clone(), version: row.sequence };
+            let event = bare::<A>(aggregate, row.event_type, row.event_version, row.payload);
+            streams.entry(row.aggregate_id).or_default().push(event);
+        }
+        let mut all = HashMap::with_capacity(streams.len());
+        for (id, stream) in streams {
+            let begun = Loaded { state: A::default(), sequence: 0, erased: false, snapshot: 0 };
+            all.insert(id, self.fold(begun, stream).await?.0);
+        }
+        Ok(all)
     }
 
     async fn whole<A: Decide>(&self, id: &str) -> Result<Read<A>, Problem> {

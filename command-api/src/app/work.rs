@@ -1,5 +1,6 @@
 //! One attempt at a decision: what it reads is remembered, so that the append can name it; what it writes is gathered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -92,9 +93,30 @@ impl<'a> Work<'a> {
     pub async fn load_to_change<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         let loaded = self.load::<A>(id).await?;
         if loaded.erased {
-            return Err(Problem::not_found("gone", "It was deleted for ever."));
+            return Err(gone());
         }
         Ok(loaded)
+    }
+
+    /// The same for several of one kind, in their order: those that are not in memory are read together.
+    pub async fn load_all_to_change<A: Decide>(
+        &mut self,
+        ids: &[String],
+    ) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
+        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| !self.fresh);
+        let mut all: HashMap<&String, Arc<Loaded<A>>> =
+            ids.iter().filter_map(|id| Some((id, remembered(id)?))).collect();
+        self.cached |= !all.is_empty();
+        let others: Vec<String> = ids.iter().filter(|id| !all.contains_key(id)).cloned().collect();
+        let mut read = self.app.load_all::<A>(&others).await?;
+        for id in ids {
+            if let Some(loaded) = read.remove(id).map(Arc::new) {
+                self.app.cache.put(id, loaded.clone());
+                all.insert(id, loaded);
+            }
+        }
+        let found = ids.iter().map(|id| all.remove(id).filter(|loaded| !loaded.erased).ok_or_else(gone));
+        found.collect()
     }
 
     /// Carries out commands on what was loaded; its version afterwards.
@@ -208,6 +230,10 @@ impl Rows {
         self.places.extend(places);
         self.side.extend(side);
     }
+}
+
+fn gone() -> Problem {
+    Problem::not_found("gone", "It was deleted for ever.")
 }
 
 fn stale_version(seen: i64, version: i64) -> Problem {

@@ -96,9 +96,10 @@ async fn make_room(
     let gap = outer.gap();
     let place_of_ours = before.len();
     let rank = ranks.remove(place_of_ours);
-    for (Standing { item, .. }, rank) in before.into_iter().rev().chain(behind).zip(ranks) {
-        let id = item.to_string();
-        let loaded = work.load_to_change::<Block>(&id).await?;
+    let crowd: Vec<BlockId> = before.into_iter().rev().chain(behind).map(|standing| standing.item).collect();
+    let ids: Vec<String> = crowd.iter().map(ToString::to_string).collect();
+    let loaded = work.load_all_to_change::<Block>(&ids).await?;
+    for (((item, id), loaded), rank) in crowd.into_iter().zip(ids).zip(loaded).zip(ranks) {
         if loaded.state.live().is_none_or(|part| part.note_id != neighbours.note) {
             // It left while we looked.
             return Err(crowded());
