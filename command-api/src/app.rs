@@ -21,6 +21,7 @@ use crate::log::Log;
 use crate::sessions::{Passwords, Throttle};
 
 pub use cache::Cache;
+pub(crate) use execute::id_taken;
 pub use execute::{Accepted, Answer, Ask, Decision};
 pub use load::Loaded;
 pub use record::Home;

@@ -108,10 +108,10 @@ async fn other_peoples_ids_open_nothing() {
     let taken_notebook = json!({"id": lab, "name": "Hers"});
     refused(Ask::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})), 404, "note-missing").await;
     refused(Ask::patch(&format!("/notes/{note}"), &json!({"notebook_id": den})), 404, "note-missing").await;
-    refused(Ask::post("/notes", &taken_note), 409, "note-exists").await;
+    refused(Ask::post("/notes", &taken_note), 409, "id-taken").await;
     refused(Ask::patch(&format!("/notebooks/{lab}"), &json!({"name": "Hers"})), 404, "notebook-missing")
         .await;
-    refused(Ask::post("/notebooks", &taken_notebook), 409, "notebook-exists").await;
+    refused(Ask::post("/notebooks", &taken_notebook), 409, "id-taken").await;
     // A notebook of others and one that never was are told apart by nothing.
     for unseen in [&lab, &new_id()] {
         refused(Ask::post("/notes", &note_in(unseen)), 422, "invalid").await;

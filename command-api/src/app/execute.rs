@@ -272,12 +272,19 @@ fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
 }
 
 fn taken(kind: &str) -> Problem {
-    let detail = if kind == ITEM {
-        "This id belongs to a block or a task elsewhere; choose another one.".to_owned()
-    } else {
-        format!("This {kind} belongs to another account.")
-    };
-    Problem::new(StatusCode::CONFLICT, &format!("{kind}-taken"), detail)
+    if kind == ITEM {
+        return id_taken();
+    }
+    Problem::new(
+        StatusCode::CONFLICT,
+        &format!("{kind}-taken"),
+        format!("This {kind} belongs to another account."),
+    )
+}
+
+/// For who creates something under an id that something has already which they may not see, or of another kind.
+pub(crate) fn id_taken() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "id-taken", "This id belongs to something else; choose another one.")
 }
 
 fn unrecorded(error: &LogError) -> Problem {

@@ -11,7 +11,7 @@ use shared::rank::Rank;
 use super::Block;
 use super::places;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Rows, Work};
+use crate::app::{Admitted, Home, Rows, Work, id_taken};
 use crate::log::{Claim, Freed, Gap, Place};
 use crate::notes;
 
@@ -172,8 +172,9 @@ pub(super) async fn admit(
     let mut admitted = Admitted::default();
     if let Some(part) = block.part() {
         if commands.iter().any(|command| matches!(command, BlockCommand::Add { .. })) {
-            // The id is taken, whosever it is.
-            return Err(problem(&BlockError::AlreadyExists));
+            let user = work.user()?;
+            let is_seen = notes::role_of(work, part.note_id, user).await?.is_some();
+            return Err(if is_seen { problem(&BlockError::AlreadyExists) } else { id_taken() });
         }
         admitted.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
     }

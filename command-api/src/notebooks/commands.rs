@@ -8,7 +8,7 @@ use shared::text::{Description, Title};
 
 use super::Notebook;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work};
+use crate::app::{Admitted, Home, Work, id_taken};
 
 /// What may be asked of a notebook.
 #[derive(Clone, Debug)]
@@ -84,8 +84,8 @@ pub(super) fn admit(
     let creates = commands.iter().any(|command| matches!(command, NotebookCommand::Create { .. }));
     match (notebook, notebook.role_of(user)) {
         (Notebook::Missing, _) | (Notebook::Live { .. }, Some(Role::Owner)) => (),
-        // The id is taken, whosever it is.
-        (Notebook::Live { .. }, _) if creates => return Err(problem(&NotebookError::AlreadyExists)),
+        (Notebook::Live { .. }, None) if creates => return Err(id_taken()),
+        (Notebook::Live { .. }, Some(_)) if creates => return Err(problem(&NotebookError::AlreadyExists)),
         (Notebook::Live { .. }, Some(Role::Viewer | Role::Editor)) => {
             return Err(problem(&NotebookError::OwnerNeeded));
         }

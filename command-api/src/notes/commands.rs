@@ -8,7 +8,7 @@ use shared::text::Title;
 
 use super::Note;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work};
+use crate::app::{Admitted, Home, Work, id_taken};
 use crate::blocks::{NewBlock, add_all};
 use crate::notebooks::{self, role_in};
 
@@ -66,8 +66,8 @@ pub(super) async fn admit(
     let mut notebooks = Vec::new();
     if let Some(notebook) = note.notebook() {
         if commands.iter().any(|command| matches!(command, NoteCommand::Create { .. })) {
-            // The id is taken, whosever it is.
-            return Err(problem(&NoteError::AlreadyExists));
+            let is_seen = role_in(work, notebook).await?.is_some();
+            return Err(if is_seen { problem(&NoteError::AlreadyExists) } else { id_taken() });
         }
         may_edit_in(work, notebook, || problem(&NoteError::Missing)).await?;
         notebooks.push(notebook);

@@ -10,7 +10,7 @@ use shared::text::Description;
 
 use super::Task;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work};
+use crate::app::{Admitted, Home, Work, id_taken};
 use crate::blocks::{self, Origin};
 use crate::notes;
 
@@ -130,8 +130,12 @@ pub(super) async fn admit(
     let mut note = None;
     if let Some(todo) = task.todo() {
         if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
-            // The id is taken, whosever it is.
-            return Err(problem(&TaskError::AlreadyExists));
+            let user = work.user()?;
+            let is_seen = match todo.note_id {
+                Some(note) => notes::role_of(work, note, user).await?.is_some(),
+                None => user == todo.owner,
+            };
+            return Err(if is_seen { problem(&TaskError::AlreadyExists) } else { id_taken() });
         }
         note = todo.note_id;
         admitted.home = match todo.note_id {

@@ -106,7 +106,7 @@ async fn refusals_are_the_projectors_alone_and_stay_as_they_were_written() -> an
         }
     }
     let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
-    for (days, left) in [(30, 1), (32, 0)] {
+    for (days, left) in [(29, 1), (32, 0)] {
         owner.execute(format!("select es.keep_house(current_date + {days})").as_str()).await?;
         let count = "select count(*) from es.refusal";
         assert_eq!(
