@@ -81,7 +81,8 @@ impl Checkpoint {
             return Err(Stopped::Overtaken);
         }
         for Refusal { position, aggregate, problem, .. } in refused {
-            tracing::warn!(policy = self.policy, position, aggregate, %problem, "A policy was refused");
+            let (slug, detail) = (&problem.slug, words(problem));
+            tracing::warn!(policy = self.policy, position, aggregate, slug, detail, "A policy was refused");
         }
         Ok(Self { position: to, ..self })
     }

@@ -59,6 +59,13 @@ pub(super) enum Stopped {
     NoEpoch,
 }
 
+impl Stopped {
+    /// Whether a command ended in an error that is none of whoever asked, nor of a database that is away.
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Unavailable(problem) if problem.status != 503)
+    }
+}
+
 /// Runs the policies whenever this process leads, until `shutdown`.
 pub async fn run(handles: Handles, shutdown: Shutdown) {
     lead(&handles.connect, Office::Policies, &shutdown, |term| work(handles.clone(), term)).await;
@@ -68,7 +75,8 @@ async fn work(handles: Handles, term: Shutdown) {
     let mut failures = 0;
     while !term.is_cancelled() {
         if let Err(error) = follow(&handles, &term, &mut failures).await {
-            failures += 1;
+            // A database that is away, or another leader, says nothing about the item.
+            failures = if error.is_ours() { failures + 1 } else { 0 };
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "The policies stopped; going on in a moment"
@@ -93,7 +101,7 @@ async fn follow(handles: &Handles, term: &Shutdown, failures: &mut u32) -> Resul
             }
             continue;
         };
-        let refused = react(handles, &events, *failures > FAILURES).await?;
+        let refused = react(handles, &events, *failures >= FAILURES).await?;
         checkpoint = checkpoint.moved(&handles.pool, last, &refused).await?;
         *failures = 0;
     }
