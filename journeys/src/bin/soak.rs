@@ -26,11 +26,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     writeln!(stdout(), "seed {seed}; to repeat it: ./dev soak --seed {seed}")?;
     let lasting = Duration::from_mins(program.minutes);
     let report = run(Plan { seed, each: 1, lasting, outage: Duration::from_mins(1) }).await?;
-    let slow = report.outage.and_then(|outage| outage.complaint());
-    if let Some(slow) = &slow {
+    let slow = report.complaints();
+    for slow in &slow {
         writeln!(stdout(), "{slow}")?;
     }
     writeln!(stdout(), "{report}")?;
-    let is_well = report.is_clean() && slow.is_none();
+    let is_well = report.is_clean() && slow.is_empty();
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,6 +8,8 @@ use super::Struck;
 use super::faults::Fault;
 use super::outage::Outage;
 
+/// So many commands in a second are to be acknowledged, on average.
+const RATE: f64 = 500.0;
 /// So many findings are told in words; the others are only counted.
 const TOLD: usize = 20;
 
@@ -86,6 +88,13 @@ impl Report {
         if self.findings.len() < TOLD {
             self.findings.push(finding);
         }
+    }
+
+    /// What was too slow for a quiet machine.
+    pub fn complaints(&self) -> Vec<String> {
+        let rate = (self.per_second < RATE)
+            .then(|| format!("too slow: {:.0} commands/s, and {RATE:.0} are due", self.per_second));
+        rate.into_iter().chain(self.outage.and_then(|outage| outage.complaint())).collect()
     }
 
     /// Whether everything that must be zero is.
