@@ -30,8 +30,8 @@ impl DatabaseRole {
 }
 
 /// Options for connections that run as `role`; `schema` (if any) is what unqualified names mean. Nothing is compiled just
-/// in time: no statement of ours runs long enough, but over new tables, whose size Postgres only guesses, it would spend
-/// seconds of compiling on reads of microseconds.
+/// in time: nobody waits for statements that run long enough to be worth it, but over new tables, whose size Postgres only
+/// guesses, it would spend seconds of compiling on reads of microseconds.
 pub fn options(url: &str, role: DatabaseRole, schema: Option<&str>) -> sqlx::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)?
         .application_name(role.name())
@@ -87,4 +87,16 @@ pub async fn refuse_forgetful(pool: &PgPool) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_one_role_and_one_schema_and_compiles_nothing() {
+        let options = options("postgres://db.example.org/daybook", DatabaseRole::Query, Some("read_1"));
+        let options = options.expect("an address");
+        assert_eq!(options.get_options(), Some("-c role=daybook_query -c jit=off -c search_path=read_1"));
+    }
 }

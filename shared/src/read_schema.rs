@@ -71,7 +71,7 @@ pub async fn complete(pool: &PgPool, name: &str) -> sqlx::Result<()> {
         fill(&mut transaction, name, &[INDEXES]).await?;
     }
     transaction.commit().await?;
-    for (table, _) in VERSIONS {
+    for table in VERSIONS.iter().map(|(table, _)| *table).chain(["checkpoint", "quarantine"]) {
         pool.execute(format!("analyze {name}.{table}").as_str()).await?;
     }
     Ok(())
