@@ -133,7 +133,7 @@ fn hundreds(text: &str) -> Result<i64, String> {
 
 fn many(text: &str) -> Result<usize, String> {
     let many = text.parse().ok().filter(|many| (large::SMALL..=1_000_000).contains(many));
-    many.ok_or_else(|| format!("not a number, {} at least", large::SMALL))
+    many.ok_or_else(|| format!("not a number from {} to 1000000", large::SMALL))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -41,7 +41,7 @@ pub struct Handles {
     pub pool: PgPool,
     /// Opens events.
     pub keyring: Keyring,
-    /// NATS, if there is one; everything works without, a quarter of a second later.
+    /// NATS, if there is one; everything works without, within half a second.
     pub nats: Option<Client>,
 }
 

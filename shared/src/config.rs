@@ -48,7 +48,7 @@ pub struct Service<const PORT: u16> {
     /// The Postgres database, by a login that is this service's role or may become it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
-    /// The NATS server, with `JetStream`. Without it everything works, a quarter of a second later.
+    /// The NATS server, with `JetStream`. Without it everything works, within half a second.
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     pub nats_url: Option<SecretString>,
     /// Where `master.key` stands.

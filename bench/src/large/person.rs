@@ -73,16 +73,17 @@ impl Maker<'_> {
         all("notes", (0..count).map(note)).await
     }
 
-    async fn tasks(&self, notes: &[String]) -> Result<Vec<String>> {
+    async fn tasks(&self, notes: &[String]) -> Result<()> {
         let task = async |nth: usize| {
             let id = self.made("/tasks", &new_task(nth, &notes[nth])).await?;
             if nth.is_multiple_of(10) {
                 let path = format!("/tasks/{id}/complete");
                 self.api.command(Method::POST, &path, &self.token, &Value::Null).await?;
             }
-            Ok(id)
+            Ok(())
         };
-        all("tasks", (0..notes.len()).map(task)).await
+        all("tasks", (0..notes.len()).map(task)).await?;
+        Ok(())
     }
 
     /// The note, and its blocks in order. Those that it does not begin with are added behind each of those, here and
@@ -151,10 +152,9 @@ fn new_task(nth: usize, note: &str) -> Value {
 /// Waits until reads are at that position.
 async fn until_read(api: &Api, token: &str, position: i64) -> Result<()> {
     let path = format!("/me?after={position}");
-    servers::until::until(super::SETTLED_WITHIN, "reading all that was made", async || {
-        Ok(api.get(&path, token).await.ok())
-    })
-    .await?;
+    // Until then the answer is 503.
+    let read = async || Ok(api.get(&path, token).await.ok());
+    servers::until::until(super::SETTLED_WITHIN, "reading all that was made", read).await?;
     Ok(())
 }
 

@@ -89,13 +89,17 @@ async fn a_cursor_serves_nobody_else_and_nothing_else() {
         world.get(ADA, &format!("/notes?limit=2&cursor={cursor}")).await.items("title"),
         ["101", "100"]
     );
-    let changed = format!("{}A", &cursor[..cursor.len() - 1]);
+    let (all_but, end) = cursor.split_at(cursor.len() - 1);
+    let (begin, but_all) = cursor.split_at(1);
+    let other = |letter| if letter == "A" { "B" } else { "A" };
+    let [changed, begun_otherwise] =
+        [format!("{all_but}{}", other(end)), format!("{}{but_all}", other(begin))];
     let filtered = format!("/notes?notebook_id={}&cursor={cursor}", Uuid::from_u128(1));
     for (user, address) in [
         (BOB, format!("/notes?cursor={cursor}")),
         (ADA, format!("/notebooks?cursor={cursor}")),
         (ADA, filtered),
-        (ADA, format!("/notes?cursor=B{}", &cursor[1..])),
+        (ADA, format!("/notes?cursor={begun_otherwise}")),
         (ADA, format!("/notes?cursor={changed}")),
         (ADA, "/notes?cursor=".to_owned()),
         (ADA, "/notes?cursor=%00".to_owned()),
