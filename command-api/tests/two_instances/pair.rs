@@ -67,6 +67,7 @@ impl std::ops::Deref for Pair {
 
 impl Pair {
     pub(crate) async fn start() -> Self {
+        testing::will_count_statements();
         let template = format!("es_{}", shared::migrate::fingerprint());
         let database =
             testing::database(&template, async |url| shared::migrate::migrate(&url, &master()).await)

@@ -76,6 +76,7 @@ pub(crate) async fn world() -> World {
 
 /// Reads in the schema of that name, which may not be there.
 pub(crate) async fn in_schema(schema: &str) -> World {
+    testing::will_count_statements();
     let template = format!("reads_{}_{}", migrate::fingerprint(), read_schema::name());
     let database = testing::database(&template, migrated).await.expect("a database");
     let options: sqlx::postgres::PgConnectOptions = database.url.parse().expect("an address");

@@ -1,10 +1,11 @@
 //! Which SQL statements something makes, so that a test can say how many they are.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, set_global_default};
 use tracing::{Event, Metadata, Subscriber};
 
 /// Where sqlx tells of each statement that has run.
@@ -13,6 +14,9 @@ const TARGET: &str = "sqlx::query";
 /// Hears of the statements of one future.
 #[derive(Clone, Default)]
 struct Listener(Arc<Mutex<Vec<String>>>);
+
+/// Hears nothing, for those who are not listened to.
+struct Nobody;
 
 /// What is said of a statement.
 #[derive(Default)]
@@ -27,6 +31,37 @@ pub async fn statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
     let output = of.with_subscriber(listener.clone()).await;
     let made = std::mem::take(&mut *listener.0.lock().expect("nobody panics while holding this lock"));
     (output, made)
+}
+
+/// To be called by every test of a process in which one counts [`statements`], before its first statement: `tracing` asks
+/// once whether anybody wants to hear of statements, and would keep the no of a thread that is not listened to.
+pub fn will_count_statements() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| set_global_default(Nobody).expect("these tests have no other subscriber"));
+}
+
+impl Subscriber for Nobody {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.target() == TARGET { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 impl Subscriber for Listener {
