@@ -2,7 +2,6 @@
 
 use async_nats::jetstream::context::{CreateStreamError, GetStreamError, PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{InfoError, RawMessageError};
-use tokio::task::JoinError;
 
 /// Why the relay must check the stream again.
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +10,6 @@ pub(super) enum RelayError {
     Offline,
     #[error("the log cannot be read")]
     Log(#[from] sqlx::Error),
-    #[error("reading the log was broken off")]
-    Read(#[from] JoinError),
     #[error("the stream was not found out about")]
     Stream(#[from] GetStreamError),
     #[error("the stream's state was not found out")]

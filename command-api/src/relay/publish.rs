@@ -1,5 +1,4 @@
-//! Publishing in a pipeline: many messages under way, each fenced by the sequence it must follow. A backlog is read, and
-//! its messages made, in a task of its own while those before them are sent.
+//! Publishing in a pipeline: many messages under way, each fenced by the sequence it must follow.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,11 +6,10 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
 use shared::epoch::EpochId;
+use shared::event::Recorded;
 use shared::{jetstream, stored};
 use sqlx::PgPool;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::check::Start;
 use super::error::RelayError;
@@ -33,52 +31,34 @@ pub(super) struct Publisher {
     pub(super) confirmed: i64,
     /// What was sent and is not yet acknowledged, in order.
     under_way: VecDeque<(i64, PublishAckFuture)>,
-    /// What comes after `sent`, if there was more than a batch.
-    ahead: Option<AbortOnDropHandle<sqlx::Result<Vec<Parcel>>>>,
-}
-
-/// An event as it goes to the stream.
-struct Parcel {
-    position: i64,
-    subject: String,
-    message: PublishMessage,
 }
 
 impl Publisher {
     pub(super) fn new(nats: &Client, start: Start) -> Self {
         let context = jetstream::context(nats, ACK);
         let (sent, confirmed) = (start.last, start.last);
-        Self { context, epoch: start.epoch, sent, confirmed, under_way: VecDeque::new(), ahead: None }
+        Self { context, epoch: start.epoch, sent, confirmed, under_way: VecDeque::new() }
     }
 
     /// Sends the next events; `false` when there are none and everything sent has been acknowledged.
     pub(super) async fn step(&mut self, log: &PgPool) -> Result<bool, RelayError> {
-        let parcels = match self.ahead.take() {
-            Some(read) => read.await??,
-            None => read(log.clone(), self.epoch.clone(), self.sent).await?,
-        };
-        let is_any = !parcels.is_empty();
-        if i64::try_from(parcels.len()) == Ok(BATCH)
-            && let Some(last) = parcels.last()
-        {
-            let next = read(log.clone(), self.epoch.clone(), last.position);
-            self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(next)));
+        let events = stored::after(log, self.sent, BATCH).await?;
+        for event in &events {
+            self.send(event).await?;
         }
-        for parcel in parcels {
-            self.send(parcel).await?;
-        }
-        if !is_any {
+        if events.is_empty() {
             self.acknowledged(0).await?;
             self.not_behind(log).await?;
         }
-        Ok(is_any)
+        Ok(!events.is_empty())
     }
 
-    async fn send(&mut self, Parcel { position, subject, message }: Parcel) -> Result<(), RelayError> {
+    async fn send(&mut self, event: &Recorded) -> Result<(), RelayError> {
         self.acknowledged(WINDOW - 1).await?;
-        let acknowledgement = self.context.send_publish(subject, message).await?;
-        self.under_way.push_back((position, acknowledgement));
-        self.sent = position;
+        let subject = jetstream::subject(&self.epoch, &event.room, &event.event_type);
+        let acknowledgement = self.context.send_publish(subject, jetstream::message(event)).await?;
+        self.under_way.push_back((event.position, acknowledgement));
+        self.sent = event.position;
         Ok(())
     }
 
@@ -103,15 +83,4 @@ impl Publisher {
         let head = stored::head(log).await?;
         if head < self.sent { Err(RelayError::Shrunk { head }) } else { Ok(()) }
     }
-}
-
-/// The next batch after a position.
-async fn read(log: PgPool, epoch: EpochId, after: i64) -> sqlx::Result<Vec<Parcel>> {
-    let events = stored::after(&log, after, BATCH).await?;
-    let parcels = events.iter().map(|event| Parcel {
-        position: event.position,
-        subject: jetstream::subject(&epoch, &event.room, &event.event_type),
-        message: jetstream::message(event),
-    });
-    Ok(parcels.collect())
 }
