@@ -41,7 +41,7 @@ impl Program {
     pub(crate) async fn start(data: &Path) -> Self {
         // A killed one could not take its word back.
         _ = std::fs::remove_file(data.join("running.json"));
-        let log = std::fs::File::create(data.with_extension("log")).expect("a file beside the data folder");
+        let log = std::fs::File::create(data.join("up.log")).expect("a file in the data folder");
         let child = Command::new(program())
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
