@@ -91,6 +91,7 @@ mod tests {
 
     use super::*;
     use clap::{Args, CommandFactory};
+    use query_api::live::Options;
     use shared::config::Service;
 
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
@@ -114,11 +115,12 @@ mod tests {
         };
         let service = variables(&Service::<0>::augment_args(clap::Command::new("any service")));
         let registration = BTreeSet::from(["DAYBOOK_REGISTRATION".to_owned()]);
+        let live = variables(&Options::augment_args(clap::Command::new("the query API")));
         HashMap::from([
             ("daybook", of("up")),
             ("migrate", of("migrate")),
             ("command-api", &service | &registration),
-            ("query-api", service.clone()),
+            ("query-api", &service | &live),
             ("projector", service),
         ])
     }

@@ -28,6 +28,8 @@ pub(crate) struct Up {
     /// Who may make an account; by default everybody on a loopback address, nobody elsewhere.
     #[arg(long, env = "DAYBOOK_REGISTRATION", value_enum)]
     registration: Option<Registration>,
+    #[command(flatten)]
+    live: query_api::live::Options,
 }
 
 impl Up {
@@ -79,7 +81,7 @@ impl Up {
                 clock: Clock::System,
                 verifier: commands.app.verifier.clone(),
                 keys: commands.app.keys.clone(),
-                live: query_api::live::Settings::default(),
+                live: self.live.settings(),
             },
             &shutdown,
         )?;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use query_api::live;
 use shared::config::Service;
 use shared::postgres::DatabaseRole;
 
@@ -12,16 +13,13 @@ use shared::postgres::DatabaseRole;
 struct Program {
     #[command(flatten)]
     service: Service<8082>,
+    #[command(flatten)]
+    live: live::Options,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let program = Program::parse();
-    shared::service::run(
-        env!("CARGO_PKG_NAME"),
-        &program.service,
-        DatabaseRole::Query,
-        query_api::service::run,
-    )
-    .await
+    let Program { service, live } = Program::parse();
+    let work = async |process| query_api::service::run(process, live.settings()).await;
+    shared::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Query, work).await
 }

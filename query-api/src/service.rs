@@ -68,7 +68,7 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
 }
 
 /// Runs the query API as a process of its own, until that is told to stop.
-pub async fn run(process: Process) -> anyhow::Result<()> {
+pub async fn run(process: Process, live: live::Settings) -> anyhow::Result<()> {
     let pool = pool(&process.database_url, DatabaseRole::Query, None, OTHER_CONNECTIONS)?;
     let keys = ServerKeys::load(&pool, &process.master).await?;
     let setup = Setup {
@@ -78,7 +78,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         clock: Clock::System,
         verifier: Verifier::start(&keys, Clock::System, pool, process.shutdown.clone()),
         keys,
-        live: live::Settings::default(),
+        live,
     };
     let Running { app, live } = start(setup, &process.shutdown)?;
     let ready = Ready { app: app.clone(), caught_up: Mutex::default() };

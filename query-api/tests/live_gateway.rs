@@ -242,11 +242,7 @@ async fn topics_narrow_what_comes_and_foreign_ones_are_refused() {
 async fn a_ticket_opens_one_socket_and_a_token_in_the_address_none() {
     let world = World::start(Settings::default()).await;
     let (token, _) = world.token(ADA, Clock::System);
-    let answer = world.post("/api/v1/live/tickets", &token).await;
-    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    let body = answer.split_once("\r\n\r\n").expect("a body").1;
-    let ticket: serde_json::Value = serde_json::from_str(body).expect("JSON");
-    let query = format!("?ticket={}", ticket["ticket"].as_str().expect("a ticket"));
+    let query = world.ticket(&token).await;
     let mut ada = world.dial(&query).await.expect("a socket");
     ada.send(&json!({"type": "hello"})).await;
     assert_eq!(ada.next().await["type"], "welcome");

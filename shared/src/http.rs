@@ -7,6 +7,6 @@ mod tls;
 mod trace;
 
 pub use extract::{Json, Path, Query, present};
-pub use serve::serve;
+pub use serve::{Limits, serve, serve_within};
 pub use surround::{Health, surround};
 pub use tls::Tls;

@@ -13,6 +13,7 @@ pub mod jetstream;
 pub mod leadership;
 pub mod lifecycle;
 pub mod migrate;
+pub mod open_files;
 pub mod postgres;
 pub mod problem;
 pub mod rank;

@@ -9,9 +9,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 use super::catch_up::away;
 use super::frames::{Ask, LIMITS, PROTOCOL, Resume, Say, TOPICS};
-use super::hub::Seat;
+use super::hub::{Seat, Seated};
 use super::ring::Pushed;
 use super::topics::{Refusal, Topic, Topics, Types, notes, parse};
+use super::upgrade::Place;
 use super::wire::{Farewell, Gone, Wire};
 use super::{LOADS, Live, behind, load};
 use crate::watermark::After;
@@ -41,9 +42,9 @@ struct Hello {
 }
 
 /// Serves a socket to its end. `caller` is whoever brought a ticket.
-pub(super) async fn serve(live: Live, socket: WebSocket, caller: Option<Caller>) {
+pub(super) async fn serve(live: Live, socket: WebSocket, caller: Option<Caller>, mut place: Place) {
     let mut wire = Wire::new(socket, live.shutdown.clone());
-    let gone = match converse(live, &mut wire, caller).await {
+    let gone = match converse(live, &mut wire, caller, &mut place).await {
         Ok(never) => match never {},
         Err(gone) => gone,
     };
@@ -54,8 +55,10 @@ async fn converse(
     live: Live,
     wire: &mut Wire,
     caller: Option<Caller>,
+    place: &mut Place,
 ) -> Result<std::convert::Infallible, Gone> {
     let hello = hello(&live, wire, caller).await?;
+    place.known();
     let mut connection = Connection::open(live, wire, &hello).await?;
     connection.welcome(wire, hello.resume).await?;
     loop {
@@ -237,9 +240,13 @@ impl Connection {
 async fn seat(live: &Live, wire: &mut Wire, caller: Caller) -> Result<Seat, Gone> {
     let mut roles = None;
     for _ in 0..LOADS {
-        if let Some((seat, end)) = live.hub.seat(caller, roles.as_ref()) {
-            wire.listen_to(end);
-            return Ok(seat);
+        match live.hub.seat(caller, roles.as_ref()) {
+            Seated::At(seat, end) => {
+                wire.listen_to(end);
+                return Ok(seat);
+            }
+            Seated::Full => return Err(Gone::Bye(Farewell::TooManySockets)),
+            Seated::Unknown => {}
         }
         let mut loaded = load::roles(&live.pool, &[caller.user]).await.map_err(|cause| away(&cause))?;
         roles = loaded.remove(&caller.user);

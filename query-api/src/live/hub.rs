@@ -26,6 +26,16 @@ pub(super) enum End {
     Epoch,
 }
 
+/// What became of a socket that asked for a seat.
+pub(super) enum Seated {
+    /// It has one, and hears from there when it is to end.
+    At(Seat, oneshot::Receiver<End>),
+    /// Its person's roles must be loaded, or are too old.
+    Unknown,
+    /// Its person has as many sockets open as one may have.
+    Full,
+}
+
 /// The next thing that a socket in catch-up does.
 pub(super) enum Step {
     /// Sends these, and asks again after `up_to`.
@@ -62,6 +72,7 @@ pub(super) struct Hub {
     queue: usize,
     page: usize,
     places: usize,
+    sockets_each: usize,
 }
 
 /// A place in the hub; leaving it frees what was kept for the socket.
@@ -81,7 +92,13 @@ impl Hub {
             of_person: HashMap::new(),
             next_id: 0,
         };
-        Self { state: Mutex::new(state), queue: settings.queue, page: settings.page, places: settings.places }
+        Self {
+            state: Mutex::new(state),
+            queue: settings.queue,
+            page: settings.page,
+            places: settings.places,
+            sockets_each: settings.sockets_each,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -152,10 +169,15 @@ impl Hub {
         self: &Arc<Self>,
         caller: Caller,
         roles: Option<&Loaded<(NotebookId, Role)>>,
-    ) -> Option<(Seat, oneshot::Receiver<End>)> {
+    ) -> Seated {
         let mut state = self.state();
+        if state.of_person.get(&caller.user).is_some_and(|open| open.len() >= self.sockets_each) {
+            return Seated::Full;
+        }
         if !state.known.knows_person(caller.user) {
-            let roles = roles.filter(|roles| state.ring.after(roles.as_of).is_some())?;
+            let Some(roles) = roles.filter(|roles| state.ring.after(roles.as_of).is_some()) else {
+                return Seated::Unknown;
+            };
             state.known.admit(caller.user, roles);
             state.replay(roles.as_of);
         }
@@ -164,7 +186,7 @@ impl Hub {
         let (end, ended) = oneshot::channel();
         state.sockets.insert(id, Socket { caller, queue: None, after: 0, end: Some(end) });
         state.of_person.entry(caller.user).or_default().insert(id);
-        Some((Seat { hub: Arc::clone(self), id, user: caller.user }, ended))
+        Seated::At(Seat { hub: Arc::clone(self), id, user: caller.user }, ended)
     }
 
     /// Who is connected.

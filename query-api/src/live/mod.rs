@@ -14,6 +14,7 @@ mod feed;
 mod frames;
 mod hub;
 mod load;
+mod options;
 mod ring;
 mod tickets;
 mod topics;
@@ -29,6 +30,7 @@ use shared::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
 use shared::event::RoomEvent;
 use shared::lifecycle::Shutdown;
+use shared::open_files;
 use shared::seal::{Keyring, SealError};
 use shared::visibility::Placed;
 use sqlx::PgPool;
@@ -41,6 +43,8 @@ use crate::watermark::Watermark;
 use access::Change;
 use hub::Hub;
 
+pub use options::Options;
+
 /// How often rows are loaded again when the feed ran away from them meanwhile.
 const LOADS: usize = 5;
 
@@ -49,6 +53,12 @@ const LOADS: usize = 5;
 pub struct Settings {
     /// Origins other than our own host whose pages may open sockets, such as `https://app.example.org`.
     pub origins: Vec<String>,
+    /// Sockets open at once in this process; who comes then is asked to come again.
+    pub sockets: usize,
+    /// Of those, how many may be open before their hello has told who they are.
+    pub strangers: usize,
+    /// Sockets of one person in this process.
+    pub sockets_each: usize,
     /// How often a socket hears `progress`, and is asked whether anybody is there.
     pub heartbeat: Duration,
     /// How long a client may take to say hello.
@@ -95,6 +105,9 @@ pub struct Live {
     settings: Arc<Settings>,
     hub: Arc<Hub>,
     catch_ups: Arc<Semaphore>,
+    /// Room for sockets, and for those of whom nobody knows yet whose they are.
+    room: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     open: TaskTracker,
 }
 
@@ -102,6 +115,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             origins: Vec::new(),
+            sockets: 10_000,
+            strangers: 1_000,
+            sockets_each: 100,
             heartbeat: Duration::from_secs(15),
             hello_within: Duration::from_secs(10),
             ring_events: 8192,
@@ -126,6 +142,8 @@ impl Live {
             shutdown: parts.shutdown,
             hub: Arc::new(Hub::new(&settings)),
             catch_ups: Arc::new(Semaphore::new(settings.catch_ups)),
+            room: Arc::new(Semaphore::new(settings.sockets.min(open_files::for_peers() / 2))),
+            strangers: Arc::new(Semaphore::new(settings.strangers)),
             settings: Arc::new(settings),
             open: TaskTracker::new(),
         };

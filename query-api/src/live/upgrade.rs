@@ -1,11 +1,14 @@
 //! The door: from an HTTP request to a socket, with everything that is refused before there is one.
 
+use std::sync::Arc;
+
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use shared::problem::Problem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::frames::{FRAME_BYTES, PROTOCOL};
 use super::{Live, connection, tickets};
@@ -45,6 +48,7 @@ pub(super) async fn open(
     if live.hub.position().0.is_empty() || live.shutdown.is_cancelled() {
         return Err(Problem::unavailable("live-not-ready", "There is nothing to read yet. Try again.", 1));
     }
+    let place = Place::take(&live, ticket.is_none())?;
     let caller = match ticket {
         Some(ticket) => Some(tickets::redeem(&live, &ticket).await?),
         None => None,
@@ -56,8 +60,35 @@ pub(super) async fn open(
         .max_frame_size(FRAME_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
         let open = live.open.clone();
-        open.track_future(connection::serve(live, socket, caller))
+        open.track_future(connection::serve(live, socket, caller, place))
     }))
+}
+
+/// What a socket takes up while it is open.
+pub(super) struct Place {
+    _room: OwnedSemaphorePermit,
+    /// Until it is known whose it is.
+    stranger: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// A ticket tells who comes before there is a socket, so it is let in however many strangers there are.
+    fn take(live: &Live, stranger: bool) -> Result<Self, Problem> {
+        let take = |places: &Arc<Semaphore>| {
+            Arc::clone(places).try_acquire_owned().map_err(|_| {
+                let detail = "As many sockets are open as this server takes. Try again, or read over REST.";
+                Problem::unavailable("too-many-sockets", detail, 10)
+            })
+        };
+        let room = take(&live.room)?;
+        let stranger = if stranger { Some(take(&live.strangers)?) } else { None };
+        Ok(Self { _room: room, stranger })
+    }
+
+    /// It is known now whose the socket is.
+    pub(super) fn known(&mut self) {
+        self.stranger = None;
+    }
 }
 
 /// Addresses end up in logs and histories, so a token has no place there.

@@ -41,6 +41,8 @@ pub(super) enum Farewell {
     FrameTooLarge,
     /// Topics of the hello were refused.
     Topics(&'static str),
+    /// Its person has too many open.
+    TooManySockets,
     /// The database is away.
     Unavailable,
 }
@@ -179,6 +181,7 @@ impl Farewell {
             Self::BadFrame => "bad-frame",
             Self::FrameTooLarge => "frame-too-large",
             Self::Topics(code) => code,
+            Self::TooManySockets => "too-many-sockets",
             Self::Unavailable => "unavailable",
         }
     }
@@ -189,6 +192,8 @@ impl Farewell {
         match self {
             Self::Shutdown | Self::EpochChanged => Some(spread()),
             Self::Unavailable => Some(1_000 + spread()),
+            // By then one that nobody answers on may have been noticed.
+            Self::TooManySockets => Some(60_000 + spread()),
             Self::TokenExpired | Self::HelloTimeout => Some(0),
             Self::SessionEnded
             | Self::Unauthorized(_)
@@ -208,6 +213,7 @@ impl Farewell {
             | Self::TokenExpired
             | Self::HelloTimeout
             | Self::Unauthorized(_)
+            | Self::TooManySockets
             | Self::Topics(_) => close_code::POLICY,
         }
     }

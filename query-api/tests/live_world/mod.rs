@@ -223,6 +223,15 @@ impl World {
         timeout(DEADLINE, knocking).await.expect("the feed comes to the position in time");
     }
 
+    /// What to add to the address to come with a ticket.
+    pub(crate) async fn ticket(&self, token: &str) -> String {
+        let answer = self.post("/api/v1/live/tickets", token).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        let ticket: Value = serde_json::from_str(body).expect("JSON");
+        format!("?ticket={}", ticket["ticket"].as_str().expect("a ticket"))
+    }
+
     pub(crate) async fn post(&self, path: &str, token: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");

@@ -16,6 +16,8 @@ use crate::problem::Problem;
 
 /// The largest body that is read, in bytes.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
+/// How long a body may take to come, whole.
+const BODY_WITHIN: Duration = Duration::from_mins(1);
 /// How much more is let go by, and for how long, so that a client which still sends hears why it was refused: closing
 /// on it would destroy the answer on its way.
 const LET_GO: (usize, Duration) = (64 * 1024 * 1024, Duration::from_secs(2));
@@ -46,7 +48,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "Send the body as JSON, with the header Content-Type: application/json.",
             ));
         }
-        read(&collect(request.into_body()).await?).map(Self)
+        let body = tokio::time::timeout(BODY_WITHIN, collect(request.into_body()));
+        read(&body.await.map_err(|_| too_slow())??).map(Self)
     }
 }
 
@@ -113,6 +116,11 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+fn too_slow() -> Problem {
+    let detail = "The body did not come within a minute. Send it again, over a better line.";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
 }
 
 async fn let_go(mut body: Body) {

@@ -1,6 +1,8 @@
-//! Serving a port: hyper's HTTP/1 with timeouts, since a silent connection must not be kept for ever.
+//! Serving a port: hyper's HTTP/1 with timeouts, since a silent connection must not be kept for ever, and no more
+//! connections than there are file descriptors for, since accepting one without would fail again and again.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,46 +13,118 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::tls::Tls;
 use crate::lifecycle::Shutdown;
+use crate::open_files;
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests under way may still take when the process stops.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long to wait when a connection cannot be accepted: trying again at once would fail again at once.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says that connections have to wait.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// What one port takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections served at once; more wait to be accepted. A `WebSocket` no longer counts once it is open.
+    pub connections: usize,
+    /// How long a peer may take nothing of what is sent to it. Then it is gone.
+    pub deaf: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Half of all file descriptors: sockets have the other half.
+        Self { connections: open_files::for_peers() / 2, deaf: Duration::from_mins(2) }
+    }
+}
+
 /// Serves until `shutdown`, then lets what is under way finish. With `tls`, nothing else is spoken.
 pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, shutdown: Shutdown) {
+    serve_within(Limits::default(), listener, tls, router, shutdown).await;
+}
+
+/// [`serve`] with limits of one's own.
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    shutdown: Shutdown,
+) {
     let connections = TaskTracker::new();
-    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, peer)) => {
-                // An answer is one small write; waiting to fill a packet only delays it. A failure here is a closed
-                // connection.
-                _ = stream.set_nodelay(true);
-                let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
-                _ = connections.spawn(async move {
-                    match tls {
-                        None => converse(stream, peer, router, shutdown).await,
-                        Some(tls) => greet(&tls, stream, peer, router, shutdown).await,
-                    }
-                });
+    let mut room = Room::new(limits.connections);
+    while let Some((accepted, place)) = shutdown.run_until_cancelled(room.accept(&listener)).await {
+        let Ok((stream, peer)) = accepted else { continue };
+        tune(&stream, limits.deaf);
+        let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
+        _ = connections.spawn(async move {
+            match tls {
+                None => converse(stream, peer, router, shutdown).await,
+                Some(tls) => greet(&tls, stream, peer, router, shutdown).await,
             }
-            Err(cause) => {
-                // Out of file descriptors, or the peer has gone: neither is a reason to stop listening.
-                tracing::warn!(%cause, "A connection could not be accepted");
-                tokio::task::yield_now().await;
-            }
-        }
+            drop(place);
+        });
     }
     drop(listener);
     connections.close();
     if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
         tracing::warn!("Some requests did not finish in time");
     }
+}
+
+/// Room for connections.
+struct Room {
+    places: Arc<Semaphore>,
+    complained: Option<Instant>,
+}
+
+impl Room {
+    fn new(connections: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(connections)), complained: None }
+    }
+
+    /// The next connection, when there is room for it, with its place.
+    async fn accept(
+        &mut self,
+        listener: &TcpListener,
+    ) -> (std::io::Result<(TcpStream, SocketAddr)>, OwnedSemaphorePermit) {
+        if self.places.available_permits() == 0 {
+            self.complain("As many connections are open as this process takes; others wait");
+        }
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
+        let accepted = listener.accept().await;
+        if let Err(cause) = &accepted {
+            // Out of file descriptors, or the peer has gone: neither is a reason to stop listening.
+            self.complain(&format!("A connection could not be accepted: {cause}"));
+            sleep_until(Instant::now() + PAUSE).await;
+        }
+        (accepted, place)
+    }
+
+    fn complain(&mut self, what: &str) {
+        if self.complained.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
+            self.complained = Some(Instant::now());
+            tracing::warn!("{what}");
+        }
+    }
+}
+
+/// A failure here is a closed connection, which its first use will find out.
+fn tune(stream: &TcpStream, deaf: Duration) {
+    // An answer is one small write; waiting to fill a packet only delays it.
+    _ = stream.set_nodelay(true);
+    let deaf = u32::try_from(deaf.as_millis()).unwrap_or(u32::MAX);
+    _ = rustix::net::sockopt::set_tcp_user_timeout(stream, deaf);
 }
 
 async fn greet(tls: &Tls, stream: TcpStream, peer: SocketAddr, router: Router, shutdown: Shutdown) {
