@@ -332,3 +332,31 @@ async fn a_watermark_message_is_taken_before_the_poll_and_a_false_epoch_is_not()
     publish(&world.epoch).await;
     assert_eq!(ada.next().await["event"]["position"], 1);
 }
+
+#[tokio::test]
+async fn another_history_ends_open_sockets_and_is_told_to_those_who_come_from_the_one_before() {
+    let mut world = World::start(Settings::default()).await;
+    let mut ada = world.live(ADA).await;
+    world.append(&[preferences(ADA, 1)]).await;
+    assert_eq!(ada.next().await["event"]["position"], 1);
+    let before = std::mem::replace(&mut world.epoch, "0000beef".to_owned());
+    let begin = "insert into es.epoch (epoch, agreed_position, reason) values ($1, 0, 'a copy was restored')";
+    sqlx::query(begin).bind(&world.epoch).execute(&world.owner).await.expect("an epoch");
+    assert_eq!(ada.bye().await, "epoch-changed");
+
+    // What was read in the history before counts for nothing, and so does what the tables hold of it.
+    let mut ada = world.hello(ADA, json!({"resume": {"epoch": before, "after": 1}})).await;
+    let welcome = ada.next().await;
+    assert_eq!((&welcome["epoch"], &welcome["position"]), (&json!("0000beef"), &json!(0)));
+    assert_eq!(ada.next().await, json!({"type": "reset", "reason": "epoch"}));
+    assert_eq!(ada.next().await, json!({"type": "live", "position": 0}));
+
+    // The projector takes the new history up, with other tables.
+    let taken = "with emptied as (delete from feed) update checkpoint set epoch = $1, position = 0";
+    sqlx::query(taken).bind(&world.epoch).execute(&world.owner).await.expect("one row");
+    world.fold(1).await;
+    world.append(&[preferences(ADA, 2)]).await;
+    for position in [1, 2] {
+        assert_eq!(ada.next().await["event"]["position"], position);
+    }
+}
