@@ -4,6 +4,8 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use shared::config::Stores;
 
+use crate::running;
+
 #[derive(clap::Args)]
 pub(crate) struct Migrate {
     #[command(flatten)]
@@ -15,7 +17,7 @@ impl Migrate {
         let url = self.stores.database_url.as_ref().context(
             "Name the database, as its owner: DATABASE_URL or --database-url. (daybook up migrates a database of its own by itself.)",
         )?;
-        std::fs::create_dir_all(&self.stores.data)?;
+        running::folder(&self.stores.data)?;
         shared::migrate::migrate(url.expose_secret(), &self.stores.master_key()?).await?;
         tracing::info!("The database has the form of this release");
         Ok(())

@@ -25,11 +25,7 @@ pub(crate) struct Hold(#[expect(dead_code, reason = "the lock is held as long as
 
 /// Takes the data folder, which is made if it is not there, or says who has it.
 pub(crate) fn hold(data: &Path) -> anyhow::Result<Hold> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .with_context(|| format!("{} cannot be made", data.display()))?;
+    folder(data)?;
     let file =
         OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(data.join("lock"))?;
     match file.try_lock() {
@@ -47,6 +43,13 @@ pub(crate) fn hold(data: &Path) -> anyhow::Result<Hold> {
             Err(error).with_context(|| format!("{} cannot be locked", data.display()))
         }
     }
+}
+
+/// Makes the data folder. Others may pass through it, as Postgres may have to run as another user, but what it holds is each
+/// for its owner alone.
+pub(crate) fn folder(data: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(data);
+    made.with_context(|| format!("{} cannot be made", data.display()))
 }
 
 /// Leaves word of how to reach this process.

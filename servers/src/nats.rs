@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
@@ -46,7 +47,10 @@ impl Nats {
 
     /// As [`Nats::start`], with folders that are to go when the server does.
     pub(crate) async fn start_removing(options: Options, remove: Vec<PathBuf>) -> Result<Self> {
-        fs::create_dir_all(&options.store)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&options.store)
             .with_context(|| format!("cannot make the folder {}", options.store.display()))?;
         let store = options.store.canonicalize().context("cannot resolve the folder of NATS")?;
         let program = programs::nats_server()?;

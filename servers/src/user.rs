@@ -47,12 +47,22 @@ impl User {
         before.iter().map(OsString::from).chain([program.into()]).collect()
     }
 
-    /// Makes `folder` the user's own.
+    /// Makes `folder` the user's own. Fails when the user could not reach it all the same.
     pub(crate) fn give(self, folder: &Path) -> Result<()> {
-        if matches!(self, Self::System) {
-            let status = Command::new("chown").arg("-R").arg("postgres:").arg(folder).status()?;
-            ensure!(status.success(), "cannot give {} to the user postgres", folder.display());
+        if !matches!(self, Self::System) {
+            return Ok(());
         }
+        let status = Command::new("chown").arg("-R").arg("postgres:").arg(folder).status()?;
+        ensure!(status.success(), "cannot give {} to the user postgres", folder.display());
+        let reach = self.command("test".into());
+        let reached = Command::new(&reach[0]).args(&reach[1..]).arg("-w").arg(folder).status()?;
+        ensure!(
+            reached.success(),
+            "Postgres refuses to run as root, and the user postgres, as whom it runs instead, cannot reach {}: take \
+             a data folder that every user can reach (--data or DAYBOOK_DATA), such as /var/lib/daybook, or run this \
+             as another user",
+            folder.display()
+        );
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod items;
 mod operator;
 mod program;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -61,6 +62,25 @@ async fn what_was_answered_is_there_after_kill_nine() {
     let daybook = Program::start(data.path()).await;
     assert_eq!(daybook.get(&read, &token).await["title"], CANARY);
     assert!(daybook.stop().success(), "SIGTERM is a clean end");
+}
+
+#[tokio::test]
+async fn what_the_data_folder_holds_is_for_its_owner_alone() {
+    let parent = folder();
+    let data = parent.path().join("data");
+    let daybook = Program::start(&data).await;
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o711, "a Postgres that runs as another user passes through");
+    let mut held = Vec::new();
+    for entry in std::fs::read_dir(&data).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+        held.push(path.file_name().expect("a name").to_owned());
+    }
+    assert!(
+        ["master.key", "postgres", "nats", "running.json"].iter().all(|name| held.contains(&name.into()))
+    );
+    assert!(daybook.stop().success());
 }
 
 #[tokio::test]

@@ -18,11 +18,16 @@ pub(crate) struct Program {
     url: String,
     pub(crate) database_url: String,
     client: reqwest::Client,
+    log: tempfile::NamedTempFile,
 }
 
 impl Drop for Program {
-    /// A test that fails must not leave it running.
+    /// A test that fails must not leave it running, and shows what it said.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log.path()).unwrap_or_default();
+            eprintln!("{} said:\n{log}", program().display());
+        }
         // Ended already is as good.
         _ = self.child.kill();
         _ = self.child.wait();
@@ -41,13 +46,13 @@ impl Program {
     pub(crate) async fn start(data: &Path) -> Self {
         // A killed one could not take its word back.
         _ = std::fs::remove_file(data.join("running.json"));
-        let log = std::fs::File::create(data.join("up.log")).expect("a file in the data folder");
+        let log = tempfile::NamedTempFile::new().expect("a file");
         let child = Command::new(program())
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(log.reopen().expect("it is there"))
             .spawn()
             .expect("it runs");
         let word = until(|| async { std::fs::read(data.join("running.json")).ok() }).await;
@@ -58,6 +63,7 @@ impl Program {
             url: text("url"),
             database_url: text("database_url"),
             client: reqwest::Client::new(),
+            log,
         };
         until(|| daybook.is_ready()).await;
         daybook
