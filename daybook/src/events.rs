@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
 use shared::config::Stores;
 use shared::postgres::{DatabaseRole, pool};
 use shared::seal::Keyring;
@@ -28,10 +27,7 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let url = match &self.stores.database_url {
-            Some(url) => url.expose_secret().to_owned(),
-            None => running::read(&self.stores.data)?.database_url,
-        };
+        let url = running::database(&self.stores)?;
         let pool = pool(&url, DatabaseRole::Query, None, 2)?;
         let keyring = Keyring::new(self.stores.master_key()?, pool.clone());
         let mut position = self.after;

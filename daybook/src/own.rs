@@ -26,8 +26,8 @@ pub(crate) struct Servers {
 impl Servers {
     /// Uses the servers that were named, and starts those that were not.
     pub(crate) async fn start(stores: &Stores) -> anyhow::Result<Self> {
-        let (database_url, postgres) = match &stores.database_url {
-            Some(url) => (url.expose_secret().to_owned(), None),
+        let (database_url, postgres) = match stores.database()? {
+            Some(url) => (url, None),
             None => own_postgres(&stores.data).await.map(|(url, server)| (url, Some(server)))?,
         };
         let (nats_url, nats) = match &stores.nats_url {

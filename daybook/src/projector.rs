@@ -4,7 +4,6 @@ use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, ensure};
 use clap::Subcommand;
-use secrecy::ExposeSecret;
 use shared::config::Stores;
 use shared::postgres::{DatabaseRole, pool};
 use shared::{read_schema, stored};
@@ -74,10 +73,7 @@ impl Projector {
 }
 
 fn connect(stores: &Stores) -> anyhow::Result<PgPool> {
-    let url = match &stores.database_url {
-        Some(url) => url.expose_secret().to_owned(),
-        None => running::read(&stores.data)?.database_url,
-    };
+    let url = running::database(stores)?;
     Ok(pool(&url, DatabaseRole::Projector, Some(read_schema::name()), 1)?)
 }
 

@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use shared::config::Stores;
 
 /// How to reach a `daybook up`: kept in the data folder, readable by its owner only.
 #[derive(Serialize, Deserialize)]
@@ -52,9 +53,19 @@ pub(crate) fn folder(data: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("{} cannot be made", data.display()))
 }
 
+/// Every address is no address to go to, but this machine's own is one of them.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => address.ip(),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 /// Leaves word of how to reach this process.
 pub(crate) fn write(data: &Path, address: SocketAddr, database_url: &str) -> anyhow::Result<String> {
-    let url = format!("http://{address}");
+    let url = format!("http://{}", reachable(address));
     let running =
         Running { url: url.clone(), database_url: database_url.to_owned(), pid: std::process::id() };
     let path = data.join("running.json");
@@ -70,13 +81,21 @@ pub(crate) fn read(data: &Path) -> anyhow::Result<Running> {
     let path = data.join("running.json");
     let text = match std::fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "Nothing seems to run on {}: there is no {}. Start it with ./dev up.",
+            "Nothing seems to run on {}: there is no {}. Start it with `daybook up`, or ./dev up in a clone.",
             data.display(),
             path.display()
         ),
         read => read.with_context(|| format!("{} cannot be read", path.display()))?,
     };
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// The address of the named database, or of that of the `daybook up` that runs on the data folder.
+pub(crate) fn database(stores: &Stores) -> anyhow::Result<String> {
+    match stores.database()? {
+        Some(url) => Ok(url),
+        None => Ok(read(&stores.data)?.database_url),
+    }
 }
 
 /// Takes the word back.

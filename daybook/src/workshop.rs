@@ -1,7 +1,6 @@
 //! What `daybook rebuild` and `daybook check` work with.
 
 use projector::{Status, Workshop};
-use secrecy::ExposeSecret;
 use shared::config::Stores;
 use shared::postgres::{DatabaseRole, options, pool, reach};
 use shared::read_schema;
@@ -12,10 +11,7 @@ use crate::running;
 
 /// Over the named database, or that of the `daybook up` that runs on the data folder.
 pub(crate) async fn open(stores: &Stores) -> anyhow::Result<Workshop> {
-    let url = match &stores.database_url {
-        Some(url) => url.expose_secret().to_owned(),
-        None => running::read(&stores.data)?.database_url,
-    };
+    let url = running::database(stores)?;
     let keys = pool(&url, DatabaseRole::Projector, None, 2)?;
     reach(&keys, DatabaseRole::Projector).await?;
     Ok(Workshop {

@@ -221,7 +221,7 @@ async fn succeeds(request: &RequestBuilder) -> Value {
 #[tokio::test]
 async fn without_postgres_requests_are_refused_and_with_it_back_all_goes_on() {
     // One that keeps what it acknowledged, whatever ends it.
-    let folder = tempfile::Builder::new().prefix("daybook-services-").tempdir().expect("a new folder");
+    let folder = testing::folder("daybook-services-", &std::env::temp_dir()).expect("a new folder");
     let options = Options {
         data: folder.path().join("postgres"),
         durability: Durability::Durable,

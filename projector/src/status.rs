@@ -60,7 +60,10 @@ impl Status {
             ));
         }
         let Self { position, head, .. } = self;
-        (!self.is_ready()).then(|| format!("The read tables are being built: {position} of {head} events."))
+        (!self.is_ready()).then(|| match head {
+            0 => "The read tables are being made.".to_owned(),
+            _ => format!("The read tables are being built: {position} of {head} events."),
+        })
     }
 
     /// Whether the tables may be shown: caught up once, and not standing still.

@@ -128,6 +128,16 @@ fn with_database(server: &str, name: &str) -> String {
     format!("{address}/{name}?{options}")
 }
 
+/// A folder in `place` that is gone with what is returned. Others may pass through it: as root without user namespaces,
+/// the Postgres in a folder below runs as another user.
+pub fn folder(prefix: &str, place: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o711))
+        .tempdir_in(place)
+        .context("cannot make a temporary folder")
+}
+
 fn temporary_folder() -> Result<tempfile::TempDir> {
     tempfile::Builder::new()
         .prefix("daybook-test-")

@@ -4,9 +4,11 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 use crate::clock::random;
@@ -36,6 +38,11 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// The address of a database of one's own, if one was named.
+    pub fn database(&self) -> anyhow::Result<Option<String>> {
+        self.database_url.as_ref().map(address).transpose()
+    }
+
     /// The master key: as given, or from its file, which is made when there is none.
     pub fn master_key(&self) -> anyhow::Result<MasterKey> {
         master_key(self.master_key.as_ref(), &self.data, make_key)
@@ -75,6 +82,11 @@ pub struct Service<const PORT: u16> {
 }
 
 impl<const PORT: u16> Service<PORT> {
+    /// The address of the database.
+    pub fn database(&self) -> anyhow::Result<String> {
+        address(&self.database_url)
+    }
+
     /// The master key: as given, or from its file. A service makes none: the database has been made with one.
     pub fn master_key(&self) -> anyhow::Result<MasterKey> {
         master_key(self.master_key.as_ref(), &self.data, |path| {
@@ -89,6 +101,18 @@ impl<const PORT: u16> Service<PORT> {
     pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
         let files = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         files.map(|(certificate, key)| Tls::load(certificate, key)).transpose()
+    }
+}
+
+/// What is no address is told so without being repeated: it may hold a password. So it is not for clap to tell.
+fn address(url: &SecretString) -> anyhow::Result<String> {
+    let url = url.expose_secret();
+    match PgConnectOptions::from_str(url) {
+        Ok(_) => Ok(url.to_owned()),
+        Err(cause) => bail!(
+            "DATABASE_URL is no address as in postgres://user:password@host/database; what a password has beside letters \
+             and digits is written as in %2F ({cause})"
+        ),
     }
 }
 
@@ -134,6 +158,16 @@ fn make_key(path: &Path) -> anyhow::Result<SecretString> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_is_no_address_of_a_database_is_not_repeated() {
+        let good = "postgres://ada:ab%2Fcd@localhost:5432/daybook?host=/run/postgresql";
+        assert_eq!(address(&good.into()).ok().as_deref(), Some(good));
+        for wrong in ["postgres://ada:secret/cd+ef==@localhost/daybook", "secret", "localhost/secret"] {
+            let said = address(&wrong.into()).expect_err(wrong).to_string();
+            assert!(said.contains("DATABASE_URL") && !said.contains("secret"), "{said}");
+        }
+    }
 
     fn stores(data: PathBuf, key: Option<&str>) -> Stores {
         Stores { database_url: None, nats_url: None, data, master_key: key.map(Into::into), throwaway: false }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, bail};
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::seal::MasterKey;
@@ -16,7 +17,10 @@ const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
 
 /// Applies what is missing, as the database's owner.
 pub async fn migrate(owner_url: &str, master: &MasterKey) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect(owner_url).await.context("The database cannot be reached")?;
+    let options: PgConnectOptions = owner_url.parse()?;
+    let connected = PgConnection::connect_with(&options).await;
+    let mut connection =
+        connected.with_context(|| format!("The database cannot be reached at {}", options.get_host()))?;
     sqlx::query!("select pg_advisory_lock($1)", MIGRATION_LOCK).execute(&mut connection).await?;
     MIGRATIONS
         .run(&mut connection)

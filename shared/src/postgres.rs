@@ -64,7 +64,11 @@ pub async fn reach(pool: &PgPool, role: DatabaseRole) -> anyhow::Result<()> {
             "The login of DATABASE_URL is not {name} and may not become it. Use another, or let it, as the database's \
              owner: grant {name} to its-name"
         ),
-        _ => anyhow::Error::new(error).context("The database of DATABASE_URL cannot be reached"),
+        _ => {
+            let host = pool.connect_options().get_host().to_owned();
+            anyhow::Error::new(error)
+                .context(format!("The database of DATABASE_URL cannot be reached at {host}"))
+        }
     })
 }
 

@@ -60,7 +60,7 @@ impl Process {
         let master = service.master_key()?;
         let tls = service.tls()?;
         let listener = config::listen(service.listen).await?;
-        let database_url = service.database_url.expose_secret().to_owned();
+        let database_url = service.database()?;
         check(&database_url, role, service.throwaway).await?;
         let nats = match &service.nats_url {
             Some(url) => Some(jetstream::connect(url.expose_secret(), name).await?),

@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
+use servers::testing;
 use servers::until::until;
 use shared::seal::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
@@ -82,7 +83,7 @@ impl Figure {
 
 /// Measures on durable servers of its own.
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Figure>> {
-    let folder = tempfile::tempdir_in(&plan.folder).context("cannot make a folder for the servers")?;
+    let folder = testing::folder("daybook-bench-", &plan.folder)?;
     let data = folder.path().join("postgres");
     let options = Options { data, durability: Durability::Durable, settings: Vec::new() };
     let postgres = Postgres::start(options).await?;

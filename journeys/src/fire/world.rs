@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use reqwest::Client;
 use servers::nats::{self, Nats};
 use servers::postgres::{self, Durability, Postgres};
+use servers::testing;
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -40,7 +41,7 @@ pub(super) struct Addresses {
 impl World {
     /// Starts all of it over an empty database.
     pub(super) async fn start() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("daybook-fire-").tempdir()?;
+        let folder = testing::folder("daybook-fire-", &std::env::temp_dir())?;
         let data = folder.path().join("postgres");
         let durability = Durability::Durable;
         let postgres = Postgres::start(postgres::Options { data, durability, settings: Vec::new() }).await?;

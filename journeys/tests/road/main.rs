@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use program::{Program, program, until};
 use serde_json::{Value, json};
+use servers::testing;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -20,7 +21,7 @@ const NOTE: &str = "0193a5f0-0000-7000-8000-000000000002";
 const CANARY: &str = "Canary7f3a";
 
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("daybook-road-").tempdir().expect("a new folder")
+    testing::folder("daybook-road-", &std::env::temp_dir()).expect("a new folder")
 }
 
 /// Ada, who has a notebook and a note with the canary in its title.
