@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Client;
 use serde_json::Value;
+use servers::leash::send;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
@@ -82,8 +83,7 @@ impl Service {
     /// SIGTERM, and how it ended.
     pub async fn stop(mut self) -> Result<ExitStatus> {
         let id = self.child.id().context("it has ended already")?;
-        let kill = Command::new("kill").arg(id.to_string()).status().await?;
-        ensure!(kill.success(), "kill -TERM {id}: {kill}");
+        send("TERM", &id.to_string())?;
         Ok(timeout(LIMIT, self.child.wait()).await.context("it does not end in time")??)
     }
 }

@@ -131,8 +131,9 @@ impl Leash {
     }
 }
 
-/// `kill` is built into every `sh`, whereas the program of that name is an optional package.
-fn send(signal: &str, target: &str) -> Result<()> {
+/// Sends a signal, such as `TERM`, to a process, or with `-` before its number to its group. `kill` is built into every
+/// `sh`, whereas the program of that name is an optional package.
+pub fn send(signal: &str, target: &str) -> Result<()> {
     let status = Command::new("sh")
         .args(["-c", r#"kill -s "$1" -- "$2" 2>/dev/null"#, "sh", signal, target])
         .status()

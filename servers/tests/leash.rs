@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use servers::leash::send;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::{interval, timeout};
@@ -38,10 +39,7 @@ async fn kill_9_of_the_parent_leaves_no_server_and_no_folder() {
     assert!(server.exists() && data.exists());
 
     // The whole group, as `sleep` would hold on to our output.
-    let group = format!("-{}", parent.id().unwrap());
-    let killed =
-        Command::new("sh").args(["-c", r#"kill -s KILL -- "$1""#, "sh", &group]).status().await.unwrap();
-    assert!(killed.success());
+    send("KILL", &format!("-{}", parent.id().unwrap())).unwrap();
     parent.wait().await.unwrap();
     wait(|| !server.exists()).await;
     wait(|| !socket.exists() && !data.exists()).await;

@@ -1,9 +1,9 @@
 //! Postgres as it is started here: reachable, restartable, and honest about foreign data.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
+use servers::leash::send;
 use servers::postgres::{Durability, Options, Postgres};
 use servers::until::until;
 use sqlx::{Connection, PgConnection};
@@ -43,11 +43,6 @@ async fn data_outlives_a_kill_and_a_restart() {
     assert!(!Path::new(&socket).exists() && folder.path().join("new/postgres").exists());
 }
 
-fn signal(name: &str, pid: &str) {
-    let sent = Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "sh", name, pid]).status();
-    assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to {pid}");
-}
-
 #[tokio::test]
 async fn what_a_killed_server_leaves_behind_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,7 +51,7 @@ async fn what_a_killed_server_leaves_behind_is_waited_for() {
     let backend: i32 =
         sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
     // Frozen, it does not notice that the server is gone, and keeps its memory.
-    signal("STOP", &backend.to_string());
+    send("STOP", &backend.to_string()).unwrap();
     postgres.kill9().await.unwrap();
     let log = folder.path().join("server.log");
     let refused_twice = async || {
@@ -65,7 +60,7 @@ async fn what_a_killed_server_leaves_behind_is_waited_for() {
     };
     let thaw = async {
         until(Duration::from_secs(30), "two attempts", refused_twice).await.unwrap();
-        signal("CONT", &backend.to_string());
+        send("CONT", &backend.to_string()).unwrap();
     };
     let (restarted, ()) = tokio::join!(postgres.restart(), thaw);
     restarted.unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use servers::leash::send;
 use tokio::time::{Instant, interval};
 
 /// How long anything here may take.
@@ -77,8 +78,7 @@ impl Program {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let kill = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
-        assert!(kill.success());
+        send("TERM", &self.child.id().to_string()).expect("it runs");
         self.child.wait().expect("it was ours")
     }
 
