@@ -18,6 +18,7 @@ pub(crate) enum User {
 }
 
 impl User {
+    const SYSTEM: [&str; 4] = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"];
     const MAP: [&str; 4] = ["unshare", "--user", "--map-user=1000", "--map-group=1000"];
 
     /// Whatever works here.
@@ -28,11 +29,11 @@ impl User {
         if succeeds(&[&Self::MAP[..], &["true"]].concat()) {
             return Ok(Self::Mapped);
         }
-        if succeeds(&["id", "-u", "postgres"]) {
+        if succeeds(&[&Self::SYSTEM[..], &["true"]].concat()) {
             return Ok(Self::System);
         }
         bail!(
-            "Postgres refuses to run as root, `unshare --user` does not work here, and there is no user postgres; \
+            "Postgres refuses to run as root, `unshare --user` does not work here, and nothing can be run as the user postgres; \
              run this as another user"
         )
     }
@@ -42,7 +43,7 @@ impl User {
         let before: &[&str] = match self {
             Self::Same => &[],
             Self::Mapped => &Self::MAP,
-            Self::System => &["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"],
+            Self::System => &Self::SYSTEM,
         };
         before.iter().map(OsString::from).chain([program.into()]).collect()
     }

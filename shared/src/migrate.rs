@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
+use crate::postgres::place;
 use crate::seal::MasterKey;
 use crate::server_keys::ServerKeys;
 
@@ -20,7 +21,7 @@ pub async fn migrate(owner_url: &str, master: &MasterKey) -> anyhow::Result<()> 
     let options: PgConnectOptions = owner_url.parse()?;
     let connected = PgConnection::connect_with(&options).await;
     let mut connection =
-        connected.with_context(|| format!("The database cannot be reached at {}", options.get_host()))?;
+        connected.with_context(|| format!("The database cannot be reached at {}", place(&options)))?;
     sqlx::query!("select pg_advisory_lock($1)", MIGRATION_LOCK).execute(&mut connection).await?;
     MIGRATIONS
         .run(&mut connection)

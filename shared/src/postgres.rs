@@ -65,11 +65,16 @@ pub async fn reach(pool: &PgPool, role: DatabaseRole) -> anyhow::Result<()> {
              owner: grant {name} to its-name"
         ),
         _ => {
-            let host = pool.connect_options().get_host().to_owned();
+            let place = place(&pool.connect_options());
             anyhow::Error::new(error)
-                .context(format!("The database of DATABASE_URL cannot be reached at {host}"))
+                .context(format!("The database of DATABASE_URL cannot be reached at {place}"))
         }
     })
+}
+
+/// Where a server is looked for: its host, or the folder of its socket.
+pub(crate) fn place(options: &PgConnectOptions) -> String {
+    options.get_socket().map_or_else(|| options.get_host().to_owned(), |folder| folder.display().to_string())
 }
 
 /// What is wrong with the database, for whoever asks whether a process is ready.

@@ -90,5 +90,5 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body-too-slow"), "{answer}");
     let given = begun.elapsed();
-    assert!((60..70).contains(&given.as_secs()), "it was given {given:?}");
+    assert!((60..80).contains(&given.as_secs()), "it was given {given:?}");
 }

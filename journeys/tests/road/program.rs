@@ -56,16 +56,12 @@ impl Program {
             .stderr(log.reopen().expect("it is there"))
             .spawn()
             .expect("it runs");
+        let (url, database_url, client) = (String::new(), String::new(), reqwest::Client::new());
+        let mut daybook = Self { child, url, database_url, client, log };
         let word = until(|| async { std::fs::read(data.join("running.json")).ok() }).await;
         let word: Value = serde_json::from_slice(&word).expect("JSON");
         let text = |name: &str| word[name].as_str().expect("a text").to_owned();
-        let daybook = Self {
-            child,
-            url: text("url"),
-            database_url: text("database_url"),
-            client: reqwest::Client::new(),
-            log,
-        };
+        (daybook.url, daybook.database_url) = (text("url"), text("database_url"));
         until(|| daybook.is_ready()).await;
         daybook
     }

@@ -55,7 +55,7 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// Sockets open at once in this process; who comes then is asked to come again.
     pub sockets: usize,
-    /// Of those, how many may be open before their hello has told who they are.
+    /// Of those, how many may be open before their hello has told who they are; half of all at most.
     pub strangers: usize,
     /// Sockets of one person in this process.
     pub sockets_each: usize,
@@ -133,6 +133,13 @@ impl Default for Settings {
 impl Live {
     /// Starts the feed, which runs until shutdown. Sockets are refused until there is something to read.
     pub fn start(parts: Parts, settings: Settings) -> Self {
+        let room = settings.sockets.min(open_files::for_peers() / 2);
+        if room < settings.sockets {
+            tracing::warn!(
+                room,
+                "Fewer sockets than were asked for, as the process may have so few files open"
+            );
+        }
         let live = Self {
             pool: parts.pool,
             keyring: parts.keyring,
@@ -142,8 +149,8 @@ impl Live {
             shutdown: parts.shutdown,
             hub: Arc::new(Hub::new(&settings)),
             catch_ups: Arc::new(Semaphore::new(settings.catch_ups)),
-            room: Arc::new(Semaphore::new(settings.sockets.min(open_files::for_peers() / 2))),
-            strangers: Arc::new(Semaphore::new(settings.strangers)),
+            room: Arc::new(Semaphore::new(room)),
+            strangers: Arc::new(Semaphore::new(settings.strangers.min((room / 2).max(1)))),
             settings: Arc::new(settings),
             open: TaskTracker::new(),
         };

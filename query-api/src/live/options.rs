@@ -1,6 +1,6 @@
 //! What an operator may set of the gateway.
 
-use axum::http::Uri;
+use axum::http::uri::Authority;
 
 use super::Settings;
 
@@ -9,37 +9,50 @@ use super::Settings;
 pub struct Options {
     /// Other sites whose pages may open sockets here, such as `https://app.example.org`; several with commas between.
     /// Pages of Daybook's own address always may.
-    #[arg(long, env = "DAYBOOK_ORIGINS", value_delimiter = ',', value_parser = origin)]
-    origins: Vec<String>,
+    #[arg(long, env = "DAYBOOK_ORIGINS", default_value = "", hide_default_value = true, value_parser = origins)]
+    origins: Origins,
     /// The most sockets open at once. At most half as many as the process may have files open (`ulimit -n`).
     #[arg(long, env = "DAYBOOK_SOCKETS", default_value_t = Settings::default().sockets)]
     sockets: usize,
 }
 
+/// As clap takes them, which would make a list of a plain `Vec`.
+#[derive(Clone, Debug)]
+struct Origins(Vec<String>);
+
 impl Options {
     /// Everything else as it is by default.
     pub fn settings(&self) -> Settings {
-        Settings { origins: self.origins.clone(), sockets: self.sockets, ..Settings::default() }
+        Settings { origins: self.origins.0.clone(), sockets: self.sockets, ..Settings::default() }
     }
+}
+
+fn origins(text: &str) -> Result<Origins, String> {
+    let named = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+    named.map(origin).collect::<Result<_, _>>().map(Origins)
 }
 
 /// An origin as browsers send it (RFC 6454, section 6.2): in lower case, without the port that goes without saying.
 fn origin(text: &str) -> Result<String, String> {
-    let wrong = || "write it as in https://app.example.org or http://localhost:3000, with no path".to_owned();
-    let uri: Uri = text.trim().parse().map_err(|_| wrong())?;
-    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(wrong()) };
+    let wrong =
+        || format!("{text} is to be as in https://app.example.org or http://localhost:3000, with no path");
+    let text = text.to_ascii_lowercase();
+    let (scheme, authority) = text.split_once("://").ok_or_else(wrong)?;
     let default = match scheme {
-        "http" => 80,
-        "https" => 443,
+        "http" => ":80",
+        "https" => ":443",
         _ => return Err(wrong()),
     };
-    let userless = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    if !userless || uri.path() != "/" || uri.query().is_some() || text.trim().ends_with('/') {
+    let authority: Authority = authority.parse().map_err(|_| wrong())?;
+    let host = authority.host();
+    let port = authority.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    // Neither a user, nor a port that is no number, nor a wildcard, which nothing would match.
+    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte));
+    if !plain || authority.as_str() != format!("{host}{port}") {
         return Err(wrong());
     }
-    let port = uri.port_u16().filter(|port| *port != default);
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    Ok(format!("{scheme}://{}{port}", host.to_ascii_lowercase()))
+    let port = if port == default { "" } else { &port };
+    Ok(format!("{scheme}://{host}{port}"))
 }
 
 #[cfg(test)]
@@ -51,7 +64,7 @@ mod tests {
         for (given, taken) in [
             ("https://app.example.org", "https://app.example.org"),
             ("HTTPS://App.Example.org:443", "https://app.example.org"),
-            (" http://localhost:3000", "http://localhost:3000"),
+            ("http://localhost:3000", "http://localhost:3000"),
             ("http://[::1]:80", "http://[::1]"),
             ("https://app.example.org:80", "https://app.example.org:80"),
         ] {
@@ -70,9 +83,22 @@ mod tests {
             "https://app.example.org/",
             "https://app.example.org/app",
             "https://app.example.org?x",
+            "https://app.example.org#x",
             "https://user@app.example.org",
+            "https://app.example.org:8o80",
+            "https://app.example.org:99999",
+            "https://app.example.org:",
+            "https://*.example.org",
         ] {
             assert!(origin(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn several_stand_between_commas_and_none_is_none() {
+        let taken = |text| origins(text).map(|origins| origins.0);
+        assert_eq!(taken(""), Ok(Vec::new()));
+        assert_eq!(taken("http://a, https://b,"), Ok(vec!["http://a".to_owned(), "https://b".to_owned()]));
+        assert!(taken("http://a,b").is_err());
     }
 }

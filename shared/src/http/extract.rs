@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::problem::Problem;
 
@@ -48,8 +49,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "Send the body as JSON, with the header Content-Type: application/json.",
             ));
         }
-        let body = tokio::time::timeout(BODY_WITHIN, collect(request.into_body()));
-        read(&body.await.map_err(|_| too_slow())??).map(Self)
+        read(&collect(request.into_body()).await?).map(Self)
     }
 }
 
@@ -101,12 +101,19 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 /// The whole body, if it is not too large.
 async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
+    let deadline = Instant::now() + BODY_WITHIN;
+    loop {
+        let Ok(frame) = timeout_at(deadline, body.frame()).await else {
+            drop(timeout(LET_GO.1, let_go(body)).await);
+            let detail = "The body did not come within a minute. Send it again, over a better line.";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail));
+        };
+        let Some(frame) = frame else { return Ok(bytes) };
         let frame = frame
             .map_err(|_| Problem::bad_request("unreadable-body", "The body ended before it was whole."))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > BODY_LIMIT {
-            drop(tokio::time::timeout(LET_GO.1, let_go(body)).await);
+            drop(timeout(LET_GO.1, let_go(body)).await);
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body-too-large",
@@ -115,12 +122,6 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes)
-}
-
-fn too_slow() -> Problem {
-    let detail = "The body did not come within a minute. Send it again, over a better line.";
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
 }
 
 async fn let_go(mut body: Body) {

@@ -1,6 +1,7 @@
 //! Serving a port: hyper's HTTP/1 with timeouts, since a silent connection must not be kept for ever, and no more
 //! connections than there are file descriptors for, since accepting one without would fail again and again.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,12 +86,14 @@ pub async fn serve_within(
 /// Room for connections.
 struct Room {
     places: Arc<Semaphore>,
-    complained: Option<Instant>,
+    /// When the log was last told of either.
+    full: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 impl Room {
     fn new(connections: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(connections)), complained: None }
+        Self { places: Arc::new(Semaphore::new(connections)), full: None, failed: None }
     }
 
     /// The next connection, when there is room for it, with its place.
@@ -99,23 +102,28 @@ impl Room {
         listener: &TcpListener,
     ) -> (std::io::Result<(TcpStream, SocketAddr)>, OwnedSemaphorePermit) {
         if self.places.available_permits() == 0 {
-            self.complain("As many connections are open as this process takes; others wait");
+            complain(
+                &mut self.full,
+                "As many connections are open as this process takes; others have to wait",
+            );
         }
         let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
         let accepted = listener.accept().await;
-        if let Err(cause) = &accepted {
-            // Out of file descriptors, or the peer has gone: neither is a reason to stop listening.
-            self.complain(&format!("A connection could not be accepted: {cause}"));
+        if let Err(cause) = &accepted
+            && !matches!(cause.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+        {
+            // Out of file descriptors, which is no reason to stop listening.
+            complain(&mut self.failed, &format!("A connection could not be accepted: {cause}"));
             sleep_until(Instant::now() + PAUSE).await;
         }
         (accepted, place)
     }
+}
 
-    fn complain(&mut self, what: &str) {
-        if self.complained.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
-            self.complained = Some(Instant::now());
-            tracing::warn!("{what}");
-        }
+fn complain(last: &mut Option<Instant>, what: &str) {
+    if last.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
+        *last = Some(Instant::now());
+        tracing::warn!("{what}");
     }
 }
 
