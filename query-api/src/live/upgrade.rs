@@ -123,7 +123,8 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> 
     if own || allowed.iter().any(|allowed| allowed == origin) {
         return Ok(());
     }
-    let detail = "Pages of this origin may not open sockets here; the operator can allow it.";
+    let detail =
+        "Pages of this origin may not open sockets here; the operator can allow it with DAYBOOK_ORIGINS.";
     Err(Problem::new(StatusCode::FORBIDDEN, "origin-refused", detail))
 }
 
