@@ -10,8 +10,6 @@ use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +21,7 @@ use crate::id::{SessionId, UserId};
 use crate::lifecycle::Shutdown;
 use crate::problem::Problem;
 use crate::server_keys::ServerKeys;
+use crate::signature;
 
 /// How long an access token is good for.
 pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::minutes(15);
@@ -81,9 +80,8 @@ pub struct Verifier {
 impl Issuer {
     /// Signs with the server's key.
     pub fn new(keys: &ServerKeys, clock: Clock) -> Self {
-        let signing = keys.signing();
-        let der = signing.to_pkcs8_der().expect("an Ed25519 key always has a PKCS #8 form");
-        Self { key: Arc::new(EncodingKey::from_ed_der(der.as_bytes())), kid: key_id(&signing), clock }
+        let (key, _, public) = signature::keys(keys.signing());
+        Self { key: Arc::new(key), kid: key_id(&public), clock }
     }
 
     /// A token for a session, and when it ends.
@@ -113,8 +111,8 @@ impl Issuer {
 impl Verifier {
     /// Verifies against the server's key. Starts to follow ended sessions on `pool` until `shutdown`.
     pub fn start(keys: &ServerKeys, clock: Clock, pool: PgPool, shutdown: Shutdown) -> Self {
-        let signing = keys.signing();
-        let public = URL_SAFE_NO_PAD.encode(signing.verifying_key().as_bytes());
+        let (_, key, public) = signature::keys(keys.signing());
+        let x = URL_SAFE_NO_PAD.encode(public);
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
@@ -123,12 +121,10 @@ impl Verifier {
         // The end is compared with our own clock, which tests can set.
         validation.validate_exp = false;
         let verifier = Self {
-            key: Arc::new(
-                DecodingKey::from_ed_components(&public).expect("our own public key is well formed"),
-            ),
+            key: Arc::new(key),
             validation: Arc::new(validation),
             jwks: Arc::new(
-                json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key_id(&signing), "x": public}]}),
+                json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key_id(&public), "x": x}]}),
             ),
             ended: Arc::default(),
             clock,
@@ -181,8 +177,8 @@ fn wrong_token() -> Problem {
 }
 
 /// RFC 7638 wants the thumbprint of the canonical key; any stable name serves, and this is shorter.
-fn key_id(signing: &SigningKey) -> String {
-    let digest = Sha256::digest(signing.verifying_key().as_bytes());
+fn key_id(public: &[u8; 32]) -> String {
+    let digest = Sha256::digest(public);
     URL_SAFE_NO_PAD.encode(&digest[..9])
 }
 

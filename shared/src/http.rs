@@ -1,5 +1,6 @@
 //! HTTP manners, in one place: reading requests, refusing them, and what each process adds around its routes once.
 
+mod docs;
 mod extract;
 mod serve;
 mod surround;

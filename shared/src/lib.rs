@@ -21,6 +21,7 @@ pub mod read_schema;
 pub mod seal;
 pub mod server_keys;
 pub mod service;
+mod signature;
 pub mod stored;
 pub mod telemetry;
 pub mod text;

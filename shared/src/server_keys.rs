@@ -1,6 +1,5 @@
 //! The server's own keys: made once, kept wrapped in `es.key` beside the holders' keys.
 
-use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sqlx::{PgConnection, PgExecutor};
@@ -67,9 +66,9 @@ impl ServerKeys {
         Self { tokens: key(1), claims: key(2), refresh: key(3), cursors: key(4) }
     }
 
-    /// The key that signs access tokens.
-    pub fn signing(&self) -> SigningKey {
-        SigningKey::from_bytes(self.tokens.expose())
+    /// The private key that signs access tokens.
+    pub(crate) fn signing(&self) -> &[u8; 32] {
+        self.tokens.expose()
     }
 
     /// What stands in `es.claim` for a name: equal for names that differ in case only, and of no use to a thief.

@@ -14,10 +14,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 use utoipa::openapi::OpenApi;
-use utoipa_swagger_ui::SwaggerUi;
 
 use super::extract::BODY_LIMIT;
-use super::trace;
+use super::{docs, trace};
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +37,7 @@ pub fn surround(api: Router, openapi: OpenApi, health: impl Health) -> Router {
     api.route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", ready)
         .route("/metrics", get(|| async { metrics.render() }))
-        .merge(SwaggerUi::new("/docs").url("/api/openapi.json", openapi))
+        .merge(docs::routes(openapi))
         .fallback(|| async {
             Problem::not_found("not-found", "There is nothing at this address; /docs lists what there is.")
         })
