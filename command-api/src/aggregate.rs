@@ -1,7 +1,7 @@
 //! What a room's aggregate is to the door: pure decisions over cqrs-es aggregates.
 
 use axum::http::StatusCode;
-use shared::event::RoomEvent;
+use shared::event::AggregateEvent;
 use shared::problem::{FieldError, Problem};
 
 use crate::app::{Admitted, Work};
@@ -25,7 +25,7 @@ pub fn problem(refusal: &impl Refusal) -> Problem {
 
 /// An aggregate that the door can execute commands on.
 pub trait Decide:
-    cqrs_es::Aggregate<Services = (), Event: RoomEvent, Error: Refusal, Command: Clone + Send + Sync>
+    cqrs_es::Aggregate<Services = (), Event: AggregateEvent, Error: Refusal, Command: Clone + Send + Sync>
     + Clone
     + Sync
     + 'static
@@ -52,7 +52,7 @@ pub trait Decide:
 macro_rules! aggregate {
     ($aggregate:ty, $event:ty, $command:ty, $error:ty) => {
         impl cqrs_es::Aggregate for $aggregate {
-            const TYPE: &'static str = <$event as shared::event::RoomEvent>::AGGREGATE;
+            const TYPE: &'static str = <$event as shared::event::AggregateEvent>::AGGREGATE;
             type Command = $command;
             type Event = $event;
             type Error = $error;

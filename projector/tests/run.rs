@@ -29,7 +29,7 @@ async fn stream(world: &World, client: &Client) -> (Context, EpochId) {
 }
 
 async fn publish(context: &Context, epoch: &EpochId, event: &Recorded) {
-    let subject = jetstream::subject(epoch, &event.room, &event.event_type);
+    let subject = jetstream::subject(epoch, &event.aggregate.kind, &event.event_type);
     context.send_publish(subject, jetstream::message(event)).await.unwrap().await.unwrap();
 }
 

@@ -30,7 +30,7 @@ async fn a_client_is_welcomed_and_hears_in_order_what_is_its_own() {
     world.append(&[note(NOTE, LAB), notebook(BOB, SAFE), retitled(NOTE, LAB), renamed(SAFE)]).await;
     let first = ada.next().await;
     assert_eq!(first["event"]["type"], "NotebookCreated");
-    assert_eq!(first["event"]["room"], "notebooks");
+    assert_eq!(first["event"]["aggregate"]["type"], "notebook");
     assert_eq!(first["event"]["data"]["name"], "Lab");
     for position in [2, 4] {
         assert_eq!(ada.next().await["event"]["position"], position);

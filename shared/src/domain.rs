@@ -1,4 +1,4 @@
-//! The language of every room, and the one list of all events.
+//! The language of every module, and the one list of all events.
 
 pub mod blocks;
 pub mod notebooks;
@@ -9,7 +9,7 @@ pub mod users;
 
 use serde_json::Value;
 
-use crate::event::RoomEvent;
+use crate::event::AggregateEvent;
 use blocks::BlockEvent;
 use notebooks::NotebookEvent;
 use notes::NoteEvent;
@@ -17,7 +17,7 @@ use sessions::SessionEvent;
 use tasks::TaskEvent;
 use users::UserEvent;
 
-/// Any event of any room: the contents page. A new room adds a line here, and the compiler names the other places.
+/// Any event of any module: the contents page. A new module adds a line here, and the compiler names the other places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// users
@@ -100,20 +100,6 @@ impl Event {
             Err(ParseError::UnknownType(event_type.to_owned()))
         }
     }
-}
-
-/// The room of an aggregate type, as subjects and [`crate::event::Recorded`] name it; `None` for a type of a newer release.
-pub fn room_of(aggregate_type: &str) -> Option<&'static str> {
-    [
-        (UserEvent::AGGREGATE, UserEvent::ROOM),
-        (SessionEvent::AGGREGATE, SessionEvent::ROOM),
-        (NotebookEvent::AGGREGATE, NotebookEvent::ROOM),
-        (NoteEvent::AGGREGATE, NoteEvent::ROOM),
-        (BlockEvent::AGGREGATE, BlockEvent::ROOM),
-        (TaskEvent::AGGREGATE, TaskEvent::ROOM),
-    ]
-    .into_iter()
-    .find_map(|(aggregate, room)| (aggregate == aggregate_type).then_some(room))
 }
 
 #[cfg(test)]

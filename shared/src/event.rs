@@ -15,8 +15,6 @@ pub struct Recorded {
     pub id: Uuid,
     /// When it was committed; never goes backwards along positions.
     pub at: DateTime<Utc>,
-    /// The room that the event belongs to, such as `notes`.
-    pub room: String,
     /// The thing that changed.
     pub aggregate: AggregateRef,
     /// What happened, such as `NoteRetitled`.
@@ -36,6 +34,9 @@ pub struct Recorded {
 /// Which thing an event is about, and its version after the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AggregateRef {
+    /// What kind of thing it is, such as `note`.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// The id of the thing.
     pub id: String,
     /// Its sequence: 1 for its first event.
@@ -62,11 +63,9 @@ pub struct Opened {
     pub event: Option<crate::domain::Event>,
 }
 
-/// What every room's event type says of itself.
-pub trait RoomEvent: DomainEvent {
-    /// The room: a plural noun, the same in routes, subjects, files.
-    const ROOM: &'static str;
-    /// The aggregate within the room: the singular.
+/// What the event enum of each aggregate type says of itself.
+pub trait AggregateEvent: DomainEvent {
+    /// The aggregate type: a singular noun, the same in stored events, subjects and on the wire.
     const AGGREGATE: &'static str;
 
     /// Whether the data is sealed. What says that something ended stays clear: it must outlive the key.
@@ -75,7 +74,7 @@ pub trait RoomEvent: DomainEvent {
     /// Whether this is one of our event types.
     fn knows(event_type: &str) -> bool;
 
-    /// This room's event out of the list of all; `None` for another room's.
+    /// This aggregate's event out of the list of all; `None` for another's.
     fn pick(event: crate::domain::Event) -> Option<Self>;
 
     /// The same, to look at.
@@ -114,8 +113,8 @@ pub trait RoomEvent: DomainEvent {
 
 /// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`.
 #[macro_export]
-macro_rules! room_event {
-    ($event:ty, variant: $variant:ident, room: $room:literal, aggregate: $aggregate:literal$(, tells_all: $tells_all:ident)?) => {
+macro_rules! aggregate_event {
+    ($event:ty, variant: $variant:ident, aggregate: $aggregate:literal$(, tells_all: $tells_all:ident)?) => {
         impl cqrs_es::DomainEvent for $event {
             fn event_type(&self) -> String {
                 self.as_ref().to_owned()
@@ -126,8 +125,7 @@ macro_rules! room_event {
             }
         }
 
-        impl $crate::event::RoomEvent for $event {
-            const ROOM: &'static str = $room;
+        impl $crate::event::AggregateEvent for $event {
             const AGGREGATE: &'static str = $aggregate;
 
             fn is_sealed(&self) -> bool {

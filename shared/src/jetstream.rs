@@ -70,13 +70,8 @@ pub fn stream_name(epoch: &EpochId) -> String {
 }
 
 /// The subject of an event. No ids in it: the server keeps every subject of a stream in memory.
-pub fn subject(epoch: &EpochId, room: &str, event_type: &str) -> String {
-    format!("daybook.{epoch}.event.{room}.{event_type}")
-}
-
-/// All subjects of a room's events.
-pub fn room_subjects(epoch: &EpochId, room: &str) -> String {
-    format!("daybook.{epoch}.event.{room}.*")
+pub fn subject(epoch: &EpochId, aggregate_type: &str, event_type: &str) -> String {
+    format!("daybook.{epoch}.event.{aggregate_type}.{event_type}")
 }
 
 /// All subjects of an epoch's events.
@@ -168,7 +163,7 @@ mod tests {
     fn names_carry_the_epoch() {
         let epoch = EpochId::try_from("0123abcd".to_owned()).unwrap();
         assert_eq!(stream_name(&epoch), "DAYBOOK_0123abcd");
-        assert_eq!(subject(&epoch, "notes", "NoteRetitled"), "daybook.0123abcd.event.notes.NoteRetitled");
+        assert_eq!(subject(&epoch, "note", "NoteRetitled"), "daybook.0123abcd.event.note.NoteRetitled");
         assert_eq!(all_subjects(&epoch), "daybook.0123abcd.event.>");
     }
 

@@ -5,7 +5,6 @@ use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::domain::room_of;
 use crate::event::{AggregateRef, Meta, Recorded};
 
 /// A row of `es.event`, for `query_as!`.
@@ -33,14 +32,12 @@ impl From<Stored> for Recorded {
             position: row.position,
             id: row.event_id,
             at: row.recorded_at,
-            // A type of a newer release has no room here; its events stop the projector by their name anyway.
-            room: room_of(&row.aggregate_type).unwrap_or(&row.aggregate_type).to_owned(),
             meta: Meta {
                 actor: row.actor.unwrap_or_default(),
                 correlation: row.correlation.unwrap_or_default(),
                 causation: row.causation.unwrap_or_default(),
             },
-            aggregate: AggregateRef { id: row.aggregate_id, version: row.sequence },
+            aggregate: AggregateRef { kind: row.aggregate_type, id: row.aggregate_id, version: row.sequence },
             event_type: row.event_type,
             event_version: row.event_version,
             data: row.payload,

@@ -13,7 +13,7 @@ use crate::domain::blocks::BlockEvent;
 use crate::domain::notebooks::NotebookEvent;
 use crate::domain::notes::NoteEvent;
 use crate::domain::tasks::TaskEvent;
-use crate::event::{Opened, Recorded, RoomEvent};
+use crate::event::{AggregateEvent, Opened, Recorded};
 use crate::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 
 /// Who may do what at present, as far as somebody keeps it: in memory for sockets, joined rows for history.
@@ -170,16 +170,16 @@ impl Resource {
         }
     }
 
-    /// By room and id, which stay readable when the content is erased.
+    /// By aggregate type and id, which stay readable when the content is erased.
     pub fn of(recorded: &Recorded) -> Self {
         let id = &recorded.aggregate.id;
         let notebook = || id.parse().map(Self::Notebook).ok();
         let note = || id.parse().map(Self::Note).ok();
-        let found = match recorded.room.as_str() {
-            NotebookEvent::ROOM => notebook(),
-            NoteEvent::ROOM => note(),
-            BlockEvent::ROOM => id.parse().map(Item::Block).map(Self::Item).ok(),
-            TaskEvent::ROOM => id.parse().map(Item::Task).map(Self::Item).ok(),
+        let found = match recorded.aggregate.kind.as_str() {
+            NotebookEvent::AGGREGATE => notebook(),
+            NoteEvent::AGGREGATE => note(),
+            BlockEvent::AGGREGATE => id.parse().map(Item::Block).map(Self::Item).ok(),
+            TaskEvent::AGGREGATE => id.parse().map(Item::Task).map(Self::Item).ok(),
             _ => None,
         };
         // What we do not know is shown to nobody but the persons it names.
@@ -286,15 +286,14 @@ mod tests {
         }
     }
 
-    fn opened(room: &str, id: Uuid, event_type: &str, data: Value, scopes: &[Scope]) -> Opened {
+    fn opened(aggregate: &str, id: Uuid, event_type: &str, data: Value, scopes: &[Scope]) -> Opened {
         let event = (data != Value::Null)
             .then(|| Event::parse(event_type, data.clone()).expect("an event of this release"));
         let recorded = Recorded {
             position: 1,
             id: Uuid::from_u128(77),
             at: DateTime::UNIX_EPOCH,
-            room: room.to_owned(),
-            aggregate: AggregateRef { id: id.to_string(), version: 1 },
+            aggregate: AggregateRef { kind: aggregate.to_owned(), id: id.to_string(), version: 1 },
             event_type: event_type.to_owned(),
             event_version: "1.0".to_owned(),
             data,
@@ -306,19 +305,19 @@ mod tests {
 
     fn retitled_in(notebook: NotebookId) -> Opened {
         let scopes = [Scope::Note(NOTE), Scope::Notebook(notebook)];
-        opened("notes", NOTE.0, "NoteRetitled", json!({"title": "Plans"}), &scopes)
+        opened("note", NOTE.0, "NoteRetitled", json!({"title": "Plans"}), &scopes)
     }
 
     fn moved(from: NotebookId, to: NotebookId) -> Opened {
         let scopes = [Scope::Note(NOTE), Scope::Notebook(from), Scope::Notebook(to)];
-        opened("notes", NOTE.0, "NoteMoved", json!({"from": from, "to": to}), &scopes)
+        opened("note", NOTE.0, "NoteMoved", json!({"from": from, "to": to}), &scopes)
     }
 
     #[test]
     fn a_member_sees_the_notebook_and_its_notes_and_a_stranger_neither() {
         let now = Now::default().member(ADA, LAB).placed(NOTE, LAB);
         let scopes = [Scope::Notebook(LAB)];
-        let renamed = opened("notebooks", LAB.0, "NotebookRenamed", json!({"name": "Lab"}), &scopes);
+        let renamed = opened("notebook", LAB.0, "NotebookRenamed", json!({"name": "Lab"}), &scopes);
         for event in [renamed, retitled_in(LAB)] {
             assert!(now.shows(ADA, &event));
             assert!(!now.shows(BOB, &event));
@@ -328,14 +327,14 @@ mod tests {
     #[test]
     fn a_person_s_own_events_are_seen_by_that_person_only() {
         let data = json!({"user_id": ADA, "device": null, "address": null});
-        let session = opened("users", Uuid::from_u128(5), "SessionOpened", data, &[Scope::User(ADA)]);
+        let session = opened("user", Uuid::from_u128(5), "SessionOpened", data, &[Scope::User(ADA)]);
         assert!(Now::default().shows(ADA, &session));
         assert!(!Now::default().member(BOB, LAB).shows(BOB, &session));
     }
 
     #[test]
     fn an_account_s_event_without_a_person_in_its_scopes_is_seen_by_nobody() {
-        let ended = opened("users", ADA.0, "SessionEnded", json!({"user_id": ADA}), &[]);
+        let ended = opened("user", ADA.0, "SessionEnded", json!({"user_id": ADA}), &[]);
         assert!(!Now::default().shows(ADA, &ended));
     }
 
@@ -390,13 +389,13 @@ mod tests {
     #[test]
     fn an_erased_move_still_tells_both_ends_and_nobody_else() {
         let scopes = [Scope::Note(NOTE), Scope::Notebook(LAB), Scope::Notebook(SAFE)];
-        let erased = opened("notes", NOTE.0, "NoteMoved", Value::Null, &scopes);
+        let erased = opened("note", NOTE.0, "NoteMoved", Value::Null, &scopes);
         assert!(Now::default().member(BOB, LAB).shows(BOB, &erased));
         assert!(!Now::default().member(BOB, THIRD).shows(BOB, &erased));
     }
 
     fn block(event_type: &str, data: Value, scopes: &[Scope]) -> Opened {
-        opened("blocks", BLOCK.0, event_type, data, scopes)
+        opened("block", BLOCK.0, event_type, data, scopes)
     }
 
     fn edited_in(note: NoteId, notebook: NotebookId) -> Opened {
@@ -438,15 +437,15 @@ mod tests {
     #[test]
     fn a_task_of_nobody_s_note_is_its_owner_s_only() {
         let added = json!({"note_id": null, "owner": ADA, "title": "Call", "completed": false});
-        let task = opened("tasks", BLOCK.0, "TaskAdded", added, &[Scope::User(ADA)]);
+        let task = opened("task", BLOCK.0, "TaskAdded", added, &[Scope::User(ADA)]);
         assert!(Now::default().shows(ADA, &task));
         assert!(!Now::default().member(BOB, LAB).shows(BOB, &task));
     }
 
     #[test]
-    fn a_room_or_scope_of_a_newer_release_is_shown_to_nobody_else() {
+    fn an_aggregate_type_or_scope_of_a_newer_release_is_shown_to_nobody_else() {
         let mut song = retitled_in(LAB);
-        song.recorded.room = "songs".to_owned();
+        song.recorded.aggregate.kind = "song".to_owned();
         song.recorded.scopes.push("choir:1".to_owned());
         let now = Now::default().member(ADA, LAB).placed(NOTE, LAB);
         assert!(!now.shows(ADA, &song));

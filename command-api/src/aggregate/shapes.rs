@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::domain::Event;
-use shared::event::RoomEvent;
+use shared::event::AggregateEvent;
 
 use super::Decide;
 use crate::blocks::Block;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
-use shared::event::{AggregateRef, Meta, Recorded, RoomEvent};
+use shared::event::{AggregateEvent, AggregateRef, Meta, Recorded};
 use shared::problem::Problem;
 use shared::seal::{Mark, mark};
 
@@ -68,8 +68,12 @@ impl App {
         );
         let mut streams: HashMap<String, Vec<Recorded>> = HashMap::new();
         for row in rows.fetch_all(&self.pool).await? {
-            let aggregate = AggregateRef { id: row.aggregate_id.clone(), version: row.sequence };
-            let event = bare::<A>(aggregate, row.event_type, row.event_version, row.payload);
+            let aggregate = AggregateRef {
+                kind: A::TYPE.to_owned(),
+                id: row.aggregate_id.clone(),
+                version: row.sequence,
+            };
+            let event = bare(aggregate, row.event_type, row.event_version, row.payload);
             streams.entry(row.aggregate_id).or_default().push(event);
         }
         let mut all = HashMap::with_capacity(streams.len());
@@ -85,7 +89,7 @@ impl App {
             PostgresEventRepository::new(self.pool.clone()).with_tables("es.event", "es.snapshot");
         let stored = repository.get_events::<A>(id).await.map_err(unreadable)?;
         let begun = Loaded { state: A::default(), sequence: 0, erased: false, snapshot: 0 };
-        self.fold(begun, stored.into_iter().map(recorded::<A>).collect()).await
+        self.fold(begun, stored.into_iter().map(recorded).collect()).await
     }
 
     /// The aggregate from a snapshot on; or why that is of no use.
@@ -122,8 +126,8 @@ impl App {
         );
         let rows = rows.fetch_all(&self.pool).await?;
         let form = |(sequence, event_type, event_version, data)| {
-            let aggregate = AggregateRef { id: id.to_owned(), version: sequence };
-            bare::<A>(aggregate, event_type, event_version, data)
+            let aggregate = AggregateRef { kind: A::TYPE.to_owned(), id: id.to_owned(), version: sequence };
+            bare(aggregate, event_type, event_version, data)
         };
         Ok(rows
             .into_iter()
@@ -149,14 +153,14 @@ impl App {
     }
 }
 
-fn recorded<A: Decide>(event: SerializedEvent) -> Recorded {
+fn recorded(event: SerializedEvent) -> Recorded {
     let version = i64::try_from(event.sequence).unwrap_or(i64::MAX);
-    let aggregate = AggregateRef { id: event.aggregate_id, version };
-    bare::<A>(aggregate, event.event_type, event.event_version, event.payload)
+    let aggregate = AggregateRef { kind: event.aggregate_type, id: event.aggregate_id, version };
+    bare(aggregate, event.event_type, event.event_version, event.payload)
 }
 
 /// The form that the keyring opens. What cqrs-es does not carry (position, time) no aggregate reads.
-fn bare<A: Decide>(
+fn bare(
     aggregate: AggregateRef,
     event_type: String,
     event_version: String,
@@ -166,7 +170,6 @@ fn bare<A: Decide>(
         position: 0,
         id: uuid::Uuid::nil(),
         at: chrono::DateTime::UNIX_EPOCH,
-        room: A::Event::ROOM.to_owned(),
         aggregate,
         event_type,
         event_version,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use shared::event::RoomEvent;
+use shared::event::AggregateEvent;
 use shared::problem::Problem;
 use shared::seal::{DataKey, Mark, about, mark};
 
@@ -133,7 +133,7 @@ impl Written {
 }
 
 impl Fact {
-    fn new<E: RoomEvent>(event: &E) -> Self {
+    fn new<E: AggregateEvent>(event: &E) -> Self {
         Self {
             event_type: event.event_type(),
             version: event.event_version(),

@@ -55,7 +55,7 @@ impl Publisher {
 
     async fn send(&mut self, event: &Recorded) -> Result<(), RelayError> {
         self.acknowledged(WINDOW - 1).await?;
-        let subject = jetstream::subject(&self.epoch, &event.room, &event.event_type);
+        let subject = jetstream::subject(&self.epoch, &event.aggregate.kind, &event.event_type);
         let acknowledgement = self.context.send_publish(subject, jetstream::message(event)).await?;
         self.under_way.push_back((event.position, acknowledgement));
         self.sent = event.position;

@@ -7,7 +7,7 @@ use command_api::app::{App, Ask};
 use futures::StreamExt;
 use shared::domain::blocks::BlockEvent;
 use shared::domain::tasks::TaskEvent;
-use shared::event::{Recorded, RoomEvent};
+use shared::event::{AggregateEvent, Recorded};
 use shared::id::UserId;
 use shared::leadership::{Office, lead};
 use shared::lifecycle::Shutdown;
@@ -119,7 +119,8 @@ async fn changed(appended: &mut watch::Receiver<i64>) {
 /// follow each other, as they might want one place; different notes are seen to at once. Gives what was refused.
 async fn react(handles: &Handles, events: &[Recorded], pass_over: bool) -> Result<Vec<Refusal>, Stopped> {
     let ours = |event: &&Recorded| {
-        [BlockEvent::ROOM, TaskEvent::ROOM].contains(&event.room.as_str()) && !is_policy(&event.meta.actor)
+        [BlockEvent::AGGREGATE, TaskEvent::AGGREGATE].contains(&event.aggregate.kind.as_str())
+            && !is_policy(&event.meta.actor)
     };
     let last: BTreeMap<(&str, &str), &Recorded> = events
         .iter()

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use shared::event::{Opened, Recorded, RoomEvent};
+use shared::event::{AggregateEvent, Opened, Recorded};
 
 use super::{Entry, Projection, RowKey};
 use crate::quarantine::Quarantine;

@@ -40,7 +40,7 @@ mod users;
 
 use std::fmt::Debug;
 
-use shared::event::{Opened, Recorded, RoomEvent};
+use shared::event::{AggregateEvent, Opened, Recorded};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -78,7 +78,7 @@ pub trait Projection {
     /// The version of the fold.
     const VERSION: u32;
     /// The events that are folded.
-    type Event: RoomEvent;
+    type Event: AggregateEvent;
     /// What tells rows apart.
     type Key: RowKey;
     /// A row.

@@ -28,7 +28,7 @@ use axum::extract::FromRef;
 use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
-use shared::event::RoomEvent;
+use shared::event::AggregateEvent;
 use shared::lifecycle::Shutdown;
 use shared::open_files;
 use shared::seal::{Keyring, SealError};
@@ -199,7 +199,7 @@ impl Live {
             return Ok(Vec::new());
         }
         let mut stored = shared::stored::after(&self.pool, reached, position - reached).await?;
-        stored.retain(|event| event.room == NotebookEvent::ROOM);
+        stored.retain(|event| event.aggregate.kind == NotebookEvent::AGGREGATE);
         let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
             SealError::Database(error) => error,
             other @ (SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. }) => {

@@ -47,4 +47,4 @@ impl NotebookEvent {
     }
 }
 
-crate::room_event!(NotebookEvent, variant: Notebook, room: "notebooks", aggregate: "notebook");
+crate::aggregate_event!(NotebookEvent, variant: Notebook, aggregate: "notebook");

@@ -46,4 +46,4 @@ impl NoteEvent {
     }
 }
 
-crate::room_event!(NoteEvent, variant: Note, room: "notes", aggregate: "note");
+crate::aggregate_event!(NoteEvent, variant: Note, aggregate: "note");

@@ -1,4 +1,4 @@
-//! Sessions: a person's logins. A part of the room users, an aggregate of its own, so that logging in disturbs nobody.
+//! Sessions: a person's logins. A part of the module users, an aggregate of its own, so that logging in disturbs nobody.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,4 +41,4 @@ impl SessionEvent {
     }
 }
 
-crate::room_event!(SessionEvent, variant: Session, room: "users", aggregate: "session");
+crate::aggregate_event!(SessionEvent, variant: Session, aggregate: "session");

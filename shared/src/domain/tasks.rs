@@ -270,7 +270,7 @@ impl TaskEvent {
     }
 }
 
-crate::room_event!(TaskEvent, variant: Task, room: "tasks", aggregate: "task", tells_all: tells_all);
+crate::aggregate_event!(TaskEvent, variant: Task, aggregate: "task", tells_all: tells_all);
 
 #[cfg(test)]
 mod tests {

@@ -52,4 +52,4 @@ impl UserEvent {
     }
 }
 
-crate::room_event!(UserEvent, variant: User, room: "users", aggregate: "user");
+crate::aggregate_event!(UserEvent, variant: User, aggregate: "user");

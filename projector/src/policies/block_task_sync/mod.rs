@@ -10,7 +10,7 @@ use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
 use shared::domain::blocks::{BlockText, Content, Depth, RichText};
 use shared::domain::tasks::Details;
-use shared::event::{Opened, RoomEvent};
+use shared::event::{AggregateEvent, Opened};
 use shared::id::{NoteId, UserId};
 use shared::problem::Problem;
 use shared::seal::Keyring;

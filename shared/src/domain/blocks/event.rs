@@ -109,4 +109,4 @@ impl BlockEvent {
     }
 }
 
-crate::room_event!(BlockEvent, variant: Block, room: "blocks", aggregate: "block", tells_all: tells_all);
+crate::aggregate_event!(BlockEvent, variant: Block, aggregate: "block", tells_all: tells_all);
