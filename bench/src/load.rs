@@ -13,8 +13,8 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use servers::postgres::{Durability, Options, Postgres};
 use shared::clock::Clock;
+use shared::encryption::{DataKey, MasterKey, about};
 use shared::lifecycle::Shutdown;
-use shared::seal::{DataKey, MasterKey, about};
 use sqlx::PgPool;
 
 /// Events in one append, which takes 1,000 at most.
@@ -44,7 +44,7 @@ pub(crate) struct Way {
 struct Subject {
     app: App,
     id: String,
-    holder: String,
+    key_owner: String,
     key: DataKey,
     wrapped: Option<Vec<u8>>,
     sequence: i64,
@@ -91,9 +91,9 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
 impl Subject {
     fn new(app: App, master: &MasterKey) -> Self {
         let id = Clock::System.new_id().to_string();
-        let holder = format!("note:{id}");
-        let (key, wrapped) = master.make(&holder);
-        Self { app, id, holder, key, wrapped: Some(wrapped), sequence: 0 }
+        let key_owner = format!("note:{id}");
+        let (key, wrapped) = master.make(&key_owner);
+        Self { app, id, key_owner, key, wrapped: Some(wrapped), sequence: 0 }
     }
 
     async fn ways(&mut self, plan: &Plan, owner: &PgPool) -> Result<Vec<Way>> {
@@ -136,7 +136,7 @@ impl Subject {
             let mut append = Append::new(idempotency_key(), &self.id, last);
             append.events = (self.sequence + 1..=last).map(|sequence| self.event(sequence)).collect();
             if let Some(wrapped) = self.wrapped.take() {
-                append.side.push(SideRow::KeyMade { holder: self.holder.clone(), wrapped });
+                append.side.push(SideRow::KeyMade { key_owner: self.key_owner.clone(), wrapped });
             }
             let outcome = self.app.log.append(append).await.context("our log gave no outcome")?;
             ensure!(matches!(outcome, Outcome::Appended { .. }), "our log refused: {outcome:?}");
@@ -160,7 +160,7 @@ impl Subject {
             sequence,
             event_type: event_type.into(),
             event_version: "1.0".into(),
-            payload: self.key.seal(&self.holder, &about(event_type, &self.id, sequence), &data),
+            payload: self.key.encrypt(&self.key_owner, &about(event_type, &self.id, sequence), &data),
             metadata: to_raw_value(&meta).expect("a JSON value always serializes"),
             scopes: vec![format!("note:{}", self.id), format!("notebook:{}", self.id)],
         }

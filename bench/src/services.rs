@@ -5,11 +5,11 @@ use command_api::users::Registration;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::encryption::MasterKey;
 use shared::http::serve;
 use shared::id::{SessionId, UserId};
 use shared::jetstream::Client as Nats;
 use shared::lifecycle::Shutdown;
-use shared::seal::MasterKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
@@ -50,7 +50,7 @@ impl Services {
             database_url: url.to_owned(),
             nats: nats.cloned(),
             master: master.clone(),
-            door: commands.app.clone(),
+            command_path: commands.app.clone(),
         };
         let mut projector = projector::service::start(setup, &shutdown)?;
         projector.status.wait_for(projector::Status::is_ready).await?;

@@ -1,10 +1,10 @@
-//! What a room's aggregate is to the door: pure decisions over cqrs-es aggregates.
+//! What a module's aggregate is to the command path: pure decisions over cqrs-es aggregates.
 
 use axum::http::StatusCode;
 use shared::event::AggregateEvent;
 use shared::problem::{FieldError, Problem};
 
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// A refusal by a rule: its status and its stable code. The message is the error's own words.
 pub trait Refusal: std::error::Error {
@@ -17,13 +17,13 @@ pub trait Refusal: std::error::Error {
     }
 }
 
-/// Turns a room's refusal into the answer.
+/// Turns a module's refusal into the answer.
 pub fn problem(refusal: &impl Refusal) -> Problem {
     let (status, slug) = refusal.refuse();
     Problem { errors: refusal.fields(), ..Problem::new(status, slug, refusal.to_string()) }
 }
 
-/// An aggregate that the door can execute commands on.
+/// An aggregate that the command path can execute commands on.
 pub trait Decide:
     cqrs_es::Aggregate<Services = (), Event: AggregateEvent, Error: Refusal, Command: Clone + Send + Sync>
     + Clone
@@ -32,19 +32,19 @@ pub trait Decide:
 {
     /// The version of the state's form, as snapshots keep it. Raise it with every change of the fields, or of what
     /// events make of them: snapshots of another version are ignored, and made anew.
-    const SHAPE: i32;
+    const SNAPSHOT_VERSION: i32;
 
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 
     /// Whether the caller may ask this, and what is recorded besides the events. It also fills in what a command
-    /// leaves to the door, such as the rank of a place.
-    fn admit(
+    /// leaves to the command path, such as the rank of a place.
+    fn authorize(
         &self,
-        work: &mut Work<'_>,
+        work: &mut UnitOfWork<'_>,
         id: &str,
         commands: &mut [Self::Command],
-    ) -> impl Future<Output = Result<Admitted, Problem>> + Send;
+    ) -> impl Future<Output = Result<Authorized, Problem>> + Send;
 }
 
 /// Implements cqrs-es' trait over [`Decide`] and an inherent `fn evolve(&mut self, event)`.
@@ -78,4 +78,4 @@ macro_rules! aggregate {
 }
 
 #[cfg(test)]
-mod shapes;
+mod snapshot_versions;

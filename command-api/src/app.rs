@@ -1,18 +1,18 @@
-//! The only door to the log: load, check access, decide, append, answer.
+//! The only command path to the log: load, check access, decide, append, answer.
 
 mod cache;
 mod execute;
 mod load;
 mod record;
 mod snapshots;
-mod work;
+mod unit_of_work;
 
 use std::sync::Arc;
 
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
+use shared::encryption::Keyring;
 use shared::epoch::EpochId;
-use shared::seal::Keyring;
 use shared::server_keys::ServerKeys;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -22,11 +22,11 @@ use crate::sessions::{Passwords, Throttle};
 
 pub use cache::Cache;
 pub(crate) use execute::id_taken;
-pub use execute::{Accepted, Answer, Ask, Decision};
+pub use execute::{Accepted, Answer, CommandMeta, Decision};
 pub use load::Loaded;
 pub use record::Home;
 pub use snapshots::Snapshots;
-pub use work::{Admitted, Rows, Work};
+pub use unit_of_work::{Authorized, Rows, UnitOfWork};
 
 /// Everything the command API works with; cheap to clone.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub struct Parts {
     pub log: Log,
     /// Connections as `daybook_command`.
     pub pool: PgPool,
-    /// Seals and opens.
+    /// Encrypts and opens.
     pub keyring: Keyring,
     /// The server's own keys.
     pub keys: ServerKeys,

@@ -1,9 +1,9 @@
-//! The command API: decides what may happen, and records it. One door (`app`), one log (`log`), one relay (`relay`).
+//! The command API: decides what may happen, and records it. One command path (`app`), one log (`log`), one relay (`relay`).
 
 pub mod aggregate;
 pub mod app;
 pub mod blocks;
-pub mod door;
+pub mod context;
 pub mod log;
 pub mod notebooks;
 pub mod notes;

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use pair::{Answer, Ask, Pair, Tokens, id, new_id};
+use pair::{Answer, Pair, TestRequest, Tokens, id, new_id};
 
 /// Each with a person of its own, all at once.
 const TASKS: usize = 20;
@@ -28,7 +28,7 @@ async fn a_hundred_requests_with_one_key_make_one_note() {
     let ada = pair.person("ada").await;
     let notebook = pair.notebook(&ada, "Lab").await;
     let body = json!({"notebook_id": notebook, "title": "Plans"});
-    let asked = (0..100).map(|n| pair.ask(n % 2, Ask::post("/notes", &body).by(&ada).key("one")));
+    let asked = (0..100).map(|n| pair.send(n % 2, TestRequest::post("/notes", &body).by(&ada).key("one")));
     let answers: Vec<Answer> = join_all(asked).await;
     let first = &answers[0];
     assert_eq!(first.status, 201, "{first:?}");
@@ -52,18 +52,21 @@ async fn a_repeated_create_gets_the_answer_of_then() {
     let ada = pair.person("ada").await;
     let (notebook, note) = (pair.notebook(&ada, "Lab").await, new_id());
     let body = json!({"id": note, "notebook_id": notebook, "title": "Plans"});
-    let first = pair.ask(0, Ask::post("/notes", &body).by(&ada).key("k")).await;
+    let first = pair.send(0, TestRequest::post("/notes", &body).by(&ada).key("k")).await;
     assert_eq!((first.status, id(&first.body)), (201, note.clone()), "{first:?}");
     let title = json!({"title": "Later"});
-    assert_eq!(pair.ask(1, Ask::patch(&format!("/notes/{note}"), &title).by(&ada)).await.status, 200);
+    assert_eq!(
+        pair.send(1, TestRequest::patch(&format!("/notes/{note}"), &title).by(&ada)).await.status,
+        200
+    );
     let events = pair.events().await;
     let other = json!({"id": note, "notebook_id": notebook, "title": "Dreams"});
     for instance in [0, 1] {
-        assert_eq!(pair.ask(instance, Ask::post("/notes", &body).by(&ada).key("k")).await, first);
-        let reused = pair.ask(instance, Ask::post("/notes", &other).by(&ada).key("k")).await;
+        assert_eq!(pair.send(instance, TestRequest::post("/notes", &body).by(&ada).key("k")).await, first);
+        let reused = pair.send(instance, TestRequest::post("/notes", &other).by(&ada).key("k")).await;
         reused.is_refused(422, "idempotency-key-reused");
-        pair.ask(instance, Ask::post("/notes", &body).by(&ada)).await.is_refused(409, "note-exists");
-        let fresh_key = pair.ask(instance, Ask::post("/notes", &body).by(&ada).key("new")).await;
+        pair.send(instance, TestRequest::post("/notes", &body).by(&ada)).await.is_refused(409, "note-exists");
+        let fresh_key = pair.send(instance, TestRequest::post("/notes", &body).by(&ada).key("new")).await;
         fresh_key.is_refused(409, "note-exists");
     }
     assert_eq!(pair.events().await, events);
@@ -97,29 +100,35 @@ async fn other_peoples_ids_open_nothing() {
     let (lab, den) = (pair.notebook(&ada, "Lab").await, pair.notebook(&eve, "Den").await);
     let (note, own) = (pair.note(&ada, &lab).await, pair.note(&eve, &den).await);
     let events = pair.events().await;
-    let refused = async |request: Ask, status: u16, slug: &str| {
+    let refused = async |request: TestRequest, status: u16, slug: &str| {
         for instance in [0, 1, 0] {
-            pair.ask(instance, request.clone().by(&eve)).await.is_refused(status, slug);
+            pair.send(instance, request.clone().by(&eve)).await.is_refused(status, slug);
         }
     };
     let note_in = |notebook: &str| json!({"notebook_id": notebook, "title": "Hers"});
     let mut taken_note = note_in(&den);
     taken_note["id"] = json!(note);
     let taken_notebook = json!({"id": lab, "name": "Hers"});
-    refused(Ask::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})), 404, "note-missing").await;
-    refused(Ask::patch(&format!("/notes/{note}"), &json!({"notebook_id": den})), 404, "note-missing").await;
-    refused(Ask::post("/notes", &taken_note), 409, "id-taken").await;
-    refused(Ask::patch(&format!("/notebooks/{lab}"), &json!({"name": "Hers"})), 404, "notebook-missing")
+    refused(TestRequest::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})), 404, "note-missing")
         .await;
-    refused(Ask::post("/notebooks", &taken_notebook), 409, "id-taken").await;
+    refused(TestRequest::patch(&format!("/notes/{note}"), &json!({"notebook_id": den})), 404, "note-missing")
+        .await;
+    refused(TestRequest::post("/notes", &taken_note), 409, "id-taken").await;
+    refused(
+        TestRequest::patch(&format!("/notebooks/{lab}"), &json!({"name": "Hers"})),
+        404,
+        "notebook-missing",
+    )
+    .await;
+    refused(TestRequest::post("/notebooks", &taken_notebook), 409, "id-taken").await;
     // A notebook of others and one that never was are told apart by nothing.
     for unseen in [&lab, &new_id()] {
-        refused(Ask::post("/notes", &note_in(unseen)), 422, "invalid").await;
-        let moved = Ask::patch(&format!("/notes/{own}"), &json!({"notebook_id": unseen}));
+        refused(TestRequest::post("/notes", &note_in(unseen)), 422, "invalid").await;
+        let moved = TestRequest::patch(&format!("/notes/{own}"), &json!({"notebook_id": unseen}));
         refused(moved, 422, "invalid").await;
     }
     // A version tells a stranger nothing either.
-    let versioned = Ask::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})).if_match(7);
+    let versioned = TestRequest::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})).if_match(7);
     refused(versioned, 404, "note-missing").await;
     assert_eq!(pair.events().await, events);
     pair.stop().await;
@@ -131,8 +140,9 @@ async fn a_refresh_token_turns_once_and_an_old_one_ends_the_session() {
     let first = pair.person("ada").await;
     let other = pair.login(1, "ada").await;
     let turn = async |instance: usize, token: &Tokens| {
-        let answer =
-            pair.ask(instance, Ask::post("/auth/refresh", &json!({"refresh_token": token.refresh}))).await;
+        let answer = pair
+            .send(instance, TestRequest::post("/auth/refresh", &json!({"refresh_token": token.refresh})))
+            .await;
         if answer.status == 200 { Ok(Tokens::from(&answer.body)) } else { Err(answer) }
     };
     let second = turn(0, &first).await.expect("the first token is good");
@@ -143,7 +153,7 @@ async fn a_refresh_token_turns_once_and_an_old_one_ends_the_session() {
     }
     let third = turn(1, &second).await.expect("the second token is good");
     let alive = async |instance: usize, token: &Tokens| {
-        pair.ask(instance, Ask::patch("/me", &json!({"first_name": "Ada"})).by(token)).await
+        pair.send(instance, TestRequest::patch("/me", &json!({"first_name": "Ada"})).by(token)).await
     };
     for (instance, tokens) in [(0, &first), (1, &second), (0, &third), (1, &third)] {
         assert_eq!(alive(instance, tokens).await.status, 200);

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use shared::config::Stores;
 
-use crate::{output, progress, workshop};
+use crate::{output, progress, shadow_build};
 
 #[derive(clap::Args)]
 pub(crate) struct Check {
@@ -13,8 +13,8 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let workshop = workshop::open(&self.stores).await?;
-        let report = progress::shown("Checking", &workshop.status, workshop.check()).await?;
+        let shadow_build = shadow_build::open(&self.stores).await?;
+        let report = progress::shown("Checking", &shadow_build.status, shadow_build.check()).await?;
         for difference in &report.first {
             output::line(&difference.to_string());
         }

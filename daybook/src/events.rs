@@ -1,10 +1,10 @@
-//! `daybook events`: prints the log, unsealed, an event a line; one that cannot be read as it is, with a complaint.
+//! `daybook events`: prints the log, decrypted, an event a line; one that cannot be read as it is, with a complaint.
 
 use std::time::Duration;
 
 use shared::config::Stores;
+use shared::encryption::Keyring;
 use shared::postgres::{DatabaseRole, pool};
-use shared::seal::Keyring;
 
 use crate::{output, running};
 
@@ -33,7 +33,7 @@ impl Events {
         let mut position = self.after;
         let mut ticks = tokio::time::interval(POLL);
         loop {
-            let stored = shared::stored::after(&pool, position, PAGE).await?;
+            let stored = shared::event_log::after(&pool, position, PAGE).await?;
             if stored.is_empty() {
                 if !self.follow {
                     return Ok(());

@@ -13,9 +13,9 @@ mod progress;
 mod projector;
 mod rebuild;
 mod running;
+mod shadow_build;
 mod up;
 mod watch;
-mod workshop;
 
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ enum Command {
     Watch(watch::Watch),
     /// Turn a folder of Markdown files into notebooks and notes. Run again, it adds only what is not there yet.
     Import(import::Import),
-    /// Print the event log, unsealed. For the operator: it shows everything.
+    /// Print the event log, decrypted. For the operator: it shows everything.
     Events(events::Events),
     /// Events to leave out of the read tables, and rows that could not be kept up.
     Projector(projector::Projector),

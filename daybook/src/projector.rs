@@ -1,4 +1,4 @@
-//! `daybook projector`: what the projector has set aside, which events it shall leave out, what its policies were refused.
+//! `daybook projector`: what the projector has quarantined, which events it shall leave out, what its policies were refused.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Subcommand;
 use shared::config::Stores;
 use shared::postgres::{DatabaseRole, pool};
-use shared::{read_schema, stored};
+use shared::{event_log, read_schema};
 use sqlx::PgPool;
 
 use crate::{output, running};
@@ -96,8 +96,8 @@ fn name_of<'a>(id: &str, accounts: &'a str) -> Option<&'a str> {
 /// Records the decision; says what to do next.
 async fn skip(pool: &PgPool, position: i64, why: &str, by: &str) -> anyhow::Result<String> {
     ensure!(!why.trim().is_empty(), "Say why with --why: somebody will ask in ten years.");
-    let Some(event) = stored::at(pool, position).await? else {
-        let head = stored::head(pool).await?;
+    let Some(event) = event_log::at(pool, position).await? else {
+        let head = event_log::head(pool).await?;
         anyhow::bail!("There is no event at position {position}: the log goes from 1 to {head}.");
     };
     let new = sqlx::query!(
@@ -131,7 +131,7 @@ async fn passed(pool: &PgPool, position: i64) -> anyhow::Result<Option<bool>> {
     Ok(unless_unbuilt(passed.fetch_one(pool).await)?)
 }
 
-/// A line for each row that is set aside.
+/// A line for each row that is quarantined.
 async fn quarantined(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let rows = sqlx::query!(
         r#"select q.table_name, q.key, q.position, q.why as "why!",
@@ -145,7 +145,7 @@ async fn quarantined(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let rows = unless_unbuilt(rows.fetch_all(pool).await)?
         .context("The read tables of this release are not built. Is it the release that runs?")?;
     if rows.is_empty() {
-        return Ok(vec!["Nothing is set aside.".to_owned()]);
+        return Ok(vec!["Nothing is quarantined.".to_owned()]);
     }
     let lines = rows.iter().map(|row| {
         format!(
@@ -186,8 +186,8 @@ fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use servers::testing::{TestDatabase, database};
+    use shared::encryption::MasterKey;
     use shared::migrate;
-    use shared::seal::MasterKey;
     use sqlx::Executor;
 
     use super::*;
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_set_aside_is_listed_with_what_waits() {
+    async fn what_quarantined_is_listed_with_what_waits() {
         let (pool, _owner, _database) = world().await;
-        assert_eq!(quarantined(&pool).await.expect("read"), ["Nothing is set aside."]);
-        let aside = "insert into quarantine (table_name, key, position, why, scopes) values
+        assert_eq!(quarantined(&pool).await.expect("read"), ["Nothing is quarantined."]);
+        let rows = "insert into quarantine (table_name, key, position, why, scopes) values
                      ('notes', 'n', 1, 'it panicked', '{}'), ('notes', 'n', 2, null, '{}'),
                      ('notebook_members', 'b/*', 1, 'forged', '{}'), ('notebook_members', 'b/u', 3, null, '{}'),
                      ('notebook_members', 'c/u', 3, null, '{}')";
-        pool.execute(aside).await.expect("rows");
+        pool.execute(rows).await.expect("rows");
         let wanted = [
             "notebook_members b/*: since position 1, 1 later events waiting: forged",
             "notes n: since position 1, 1 later events waiting: it panicked",

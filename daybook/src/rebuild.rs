@@ -2,7 +2,7 @@
 
 use shared::config::Stores;
 
-use crate::{output, progress, workshop};
+use crate::{output, progress, shadow_build};
 
 #[derive(clap::Args)]
 pub(crate) struct Rebuild {
@@ -12,8 +12,8 @@ pub(crate) struct Rebuild {
 
 impl Rebuild {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let workshop = workshop::open(&self.stores).await?;
-        let position = progress::shown("Rebuilding", &workshop.status, workshop.rebuild()).await?;
+        let shadow_build = shadow_build::open(&self.stores).await?;
+        let position = progress::shown("Rebuilding", &shadow_build.status, shadow_build.rebuild()).await?;
         output::line(&format!("The read tables were built anew, up to position {position}."));
         Ok(())
     }

@@ -7,10 +7,10 @@ use command_api::users::Registration;
 use projector::Status;
 use shared::clock::Clock;
 use shared::config::{self, Stores};
-use shared::http::{Health, serve, surround};
+use shared::encryption::MasterKey;
+use shared::http::{Health, middleware, serve};
 use shared::lifecycle::{Shutdown, on_signal};
 use shared::postgres::complaint;
-use shared::seal::MasterKey;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ impl Up {
                 database_url: url.clone(),
                 nats: Some(nats.clone()),
                 master: master.clone(),
-                door: commands.app.clone(),
+                command_path: commands.app.clone(),
             },
             &shutdown,
         )?;
@@ -89,7 +89,7 @@ impl Up {
         let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status.clone() };
         let address = listener.local_addr()?;
         say_where(&running::write(&self.stores.data, address, url)?);
-        serve(listener, None, surround(routes, document, ready), shutdown).await;
+        serve(listener, None, middleware(routes, document, ready), shutdown).await;
         queries.live.closed().await;
         projector.stopped().await;
         commands.stop().await;

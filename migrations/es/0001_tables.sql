@@ -23,7 +23,7 @@ create table es.event (
   recorded_at timestamptz not null,
   constraint event_stream unique (aggregate_id, aggregate_type, sequence)
 );
--- Payloads are sealed, so trying to compress them is wasted work.
+-- Payloads are encrypted, so trying to compress them is wasted work.
 alter table es.event alter column payload set storage external;
 
 -- The answer to every command of the last 30 days, so that one sent again takes effect once.
@@ -57,9 +57,9 @@ create table es.place (
   constraint place_rank unique (container, rank)
 );
 
--- The keys payloads are sealed under, wrapped by the master key. Destroying one erases what it sealed.
+-- The keys payloads are encrypted under, wrapped by the master key. Destroying one erases what it encrypted.
 create table es.key (
-  holder text collate "C" primary key,
+  key_owner text collate "C" primary key,
   wrapped bytea not null,
   made_at timestamptz not null
 );
@@ -127,14 +127,14 @@ create table es.refusal (
   primary key (policy, position)
 );
 
--- A shortcut for loading an aggregate, free to vanish: its state after the event of that sequence, sealed as that event
--- is. Ignored, and replaced, when the shape is not this release's or it does not open with the event of that sequence.
+-- A shortcut for loading an aggregate, free to vanish: its state after the event of that sequence, encrypted as that event
+-- is. Ignored, and replaced, when the snapshot version is not this release's or it does not open with the event of that sequence.
 create table es.snapshot (
   aggregate_type text collate "C" not null,
   aggregate_id text collate "C" not null,
   sequence bigint not null,
-  shape int not null,
-  sealed bytea not null,
+  snapshot_version int not null,
+  encrypted bytea not null,
   primary key (aggregate_type, aggregate_id)
 );
-alter table es.snapshot alter column sealed set storage external;
+alter table es.snapshot alter column encrypted set storage external;

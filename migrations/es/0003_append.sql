@@ -3,7 +3,7 @@ create type es.answer as (
   cmd int,                -- which command, from 1; 0: all that have no row of their own
   outcome text,           -- appended (cmd 0 only), seen, conflict, claimed, placed; the first of seen..placed that holds
   last bigint,            -- appended: the head before the batch; seen: the position of then
-  kind text,              -- conflict: aggregate type (key, for a holder's); claimed: kind; placed: container
+  kind text,              -- conflict: aggregate type (key, for a key_owner's); claimed: kind; placed: container
   id text,                -- conflict: aggregate id; placed: rank; seen: the id answered then
   sequence bigint,        -- conflict: the actual sequence; seen: the version answered then
   fingerprint bytea,      -- seen: of the command of then
@@ -33,8 +33,8 @@ create function es.append(
   f_cmd int[], f_container text[], f_item text[],
   p_cmd int[], p_container text[], p_rank text[], p_item text[], p_after text[], p_before text[],
   -- Keys destroyed, then made.
-  d_cmd int[], d_holder text[],
-  k_cmd int[], k_holder text[], k_wrapped bytea[],
+  d_cmd int[], d_key_owner text[],
+  k_cmd int[], k_key_owner text[], k_wrapped bytea[],
   -- Rows of accounts: [{"cmd", "op", ...}], op in credential, session, session_end; bytea as \x hex.
   sides jsonb
 ) returns setof es.answer
@@ -54,7 +54,7 @@ declare
   answers es.answer[] := '{}';
   found_ es.answer[];
 begin
-  -- A statement of its own: the next one's snapshot then holds what the previous holder committed.
+  -- A statement of its own: the next one's snapshot then holds what the previous key owner committed.
   perform 1 from es.head for update;
   select e.position, e.recorded_at into base, latest from es.event e order by e.position desc limit 1;
   base := coalesce(base, 0);
@@ -117,13 +117,13 @@ begin
   end if;
 
   if cardinality(k_cmd) > 0 then
-    select array_agg(row(w.cmd, 'conflict', null, 'key', w.holder, 0, null, null)::es.answer) into found_
+    select array_agg(row(w.cmd, 'conflict', null, 'key', w.key_owner, 0, null, null)::es.answer) into found_
       from (
-        select distinct on (k.cmd) k.cmd, k.holder
-          from unnest(k_cmd, k_holder) with ordinality k(cmd, holder, nth)
-         where k.cmd <> all (out_) and exists (select from es.key h where h.holder = k.holder)
-           and not exists (select from unnest(d_cmd, d_holder) d(cmd, holder)
-                            where d.cmd = k.cmd and d.holder = k.holder)
+        select distinct on (k.cmd) k.cmd, k.key_owner
+          from unnest(k_cmd, k_key_owner) with ordinality k(cmd, key_owner, nth)
+         where k.cmd <> all (out_) and exists (select from es.key h where h.key_owner = k.key_owner)
+           and not exists (select from unnest(d_cmd, d_key_owner) d(cmd, key_owner)
+                            where d.cmd = k.cmd and d.key_owner = k.key_owner)
          order by k.cmd, k.nth
       ) w;
     if found_ is not null then
@@ -214,12 +214,12 @@ begin
     perform es.append_places(f_cmd, f_container, f_item, p_cmd, p_container, p_rank, p_item, out_);
   end if;
   if cardinality(d_cmd) > 0 then
-    delete from es.key h using unnest(d_cmd, d_holder) d(cmd, holder)
-     where h.holder = d.holder and d.cmd <> all (out_);
+    delete from es.key h using unnest(d_cmd, d_key_owner) d(cmd, key_owner)
+     where h.key_owner = d.key_owner and d.cmd <> all (out_);
   end if;
   if cardinality(k_cmd) > 0 then
-    insert into es.key (holder, wrapped, made_at)
-      select k.holder, k.wrapped, now_at from unnest(k_cmd, k_holder, k_wrapped) k(cmd, holder, wrapped)
+    insert into es.key (key_owner, wrapped, made_at)
+      select k.key_owner, k.wrapped, now_at from unnest(k_cmd, k_key_owner, k_wrapped) k(cmd, key_owner, wrapped)
        where k.cmd <> all (out_);
   end if;
   if sides <> '[]' then

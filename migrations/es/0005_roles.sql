@@ -20,7 +20,7 @@ begin
       null; -- the same ("tuple concurrently updated" is an internal error)
     end;
   end loop;
-  -- Policies run beside the projector and ask through the door: for that it may become the command role, but has none of
+  -- Policies run beside the projector and ask through the command path: for that it may become the command role, but has none of
   -- its rights unasked.
   begin
     alter role daybook_projector noinherit;
@@ -43,7 +43,7 @@ revoke select on es.refusal from daybook_command;
 grant execute on function es.append, es.rotate_session, es.keep_house to daybook_command;
 grant insert (epoch, agreed_position, reason, timeline, system_identifier) on es.epoch to daybook_command;
 -- Snapshots decide nothing, so the role that makes them writes them itself.
-grant insert, delete, update (sequence, shape, sealed) on es.snapshot to daybook_command;
+grant insert, delete, update (sequence, snapshot_version, encrypted) on es.snapshot to daybook_command;
 
 grant select on es.event, es.key, es.epoch, es.skip, es.policy to daybook_projector;
 grant insert on es.skip to daybook_projector;

@@ -1,7 +1,7 @@
 -- Read schemas take each other's place, and go. Renaming locks no table, so no reader waits for it; dropping does. So
 -- what is to go is renamed first, and whoever comes by drops its tables one by one when nobody reads them any more.
 
--- Puts a read schema aside that nobody has used for so long; false if there is none. Nobody finds it under its old name
+-- Retires a read schema that nobody has used for so long; false if there is none. Nobody finds it under its old name
 -- from then on, so whoever wants that one gets a complete new one and never half an old one.
 create function es.retire_read_schema(wanted text, unused interval default '0') returns boolean
 language plpgsql security definer set search_path = pg_catalog, es, pg_temp as $$
@@ -21,7 +21,7 @@ begin
   return true;
 end $$;
 
--- Puts one read schema in the place of another, which is put aside. The caller holds the checkpoints of both.
+-- Puts one read schema in the place of another, which is retired. The caller holds the checkpoints of both.
 create function es.swap_read_schema(live text, side text) returns void
 language plpgsql security definer set search_path = pg_catalog, es, pg_temp as $$
 begin

@@ -1,4 +1,4 @@
--- How far the tables beside this one have come. One row: rooms never disagree about the time.
+-- How far the tables beside this one have come. One row: modules never disagree about the time.
 create table checkpoint (
   one boolean primary key default true constraint checkpoint_is_one check (one),
   position bigint not null,

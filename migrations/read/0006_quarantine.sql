@@ -11,8 +11,8 @@ create table quarantine (
   scopes text[] not null,
   primary key (table_name, key, position)
 );
--- A row is set aside once. The projector reads this with every batch, so it holds only what is at fault.
+-- A row is quarantined once. The projector reads this with every batch, so it holds only what is at fault.
 create unique index quarantine_faults on quarantine (table_name, key) where why is not null;
--- The gateway asks for what was set aside between two positions, lists for what concerns the caller.
+-- The gateway asks for what was quarantined between two positions, lists for what concerns the caller.
 create index quarantine_position on quarantine (position);
 create index quarantine_scopes on quarantine using gin (scopes);

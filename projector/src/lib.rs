@@ -8,11 +8,11 @@ pub mod quarantine;
 mod rebuild;
 mod run;
 pub mod service;
+mod shadow_build;
 mod standing;
 mod status;
 mod tables;
-mod workshop;
 
 pub use run::{Handles, run};
+pub use shadow_build::{ShadowBuild, ShadowBuildError};
 pub use status::{Fault, Status};
-pub use workshop::{Workshop, WorkshopError};

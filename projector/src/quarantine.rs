@@ -1,6 +1,6 @@
-//! Rows set aside: one whose fold failed, and the later events that wait for it.
+//! Rows quarantined: one whose fold failed, and the later events that wait for it.
 //!
-//! A row at fault stays as it was before the event that failed, and everything else goes on. What was set aside is never
+//! A row at fault stays as it was before the event that failed, and everything else goes on. What was quarantined is never
 //! folded in afterwards: when the cause is mended (a release whose fold takes the event, or the event is skipped) the
 //! tables are built anew, and the row with them. docs/quarantine.md tells it to operators.
 
@@ -14,16 +14,16 @@ use tokio::sync::watch;
 use crate::projections::RowKey;
 use crate::status::Status;
 
-/// What is set aside, as a batch finds and leaves it.
+/// What is quarantined, as a batch finds and leaves it.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     at_fault: HashMap<String, HashSet<String>>,
-    new: Vec<SetAside>,
+    new: Vec<Quarantined>,
 }
 
 /// An event that was not folded into a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
+pub struct Quarantined {
     /// The row's table.
     pub table: &'static str,
     /// The row's key as text; see [`RowKey::text`].
@@ -37,7 +37,7 @@ pub struct SetAside {
 }
 
 impl Quarantine {
-    /// Reads which rows are set aside; once for a batch, in its transaction.
+    /// Reads which rows are quarantined; once for a batch, in its transaction.
     pub async fn load(connection: &mut PgConnection) -> sqlx::Result<Self> {
         let rows = sqlx::query!("select table_name, key from quarantine where why is not null")
             .fetch_all(connection)
@@ -49,20 +49,21 @@ impl Quarantine {
         Ok(Self { at_fault, new: Vec::new() })
     }
 
-    /// Writes what this batch has set aside.
+    /// Writes what this batch has quarantined.
     pub async fn save(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         if self.new.is_empty() {
             return Ok(());
         }
-        let scopes = |aside: &SetAside| Value::from(aside.scopes.clone());
+        let scopes = |quarantined: &Quarantined| Value::from(quarantined.scopes.clone());
         sqlx::query!(
             "insert into quarantine (table_name, key, position, why, scopes)
              select t, k, p, w, array(select jsonb_array_elements_text(s))
                from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[]) n (t, k, p, w, s)",
-            &self.new.iter().map(|aside| aside.table).collect::<Vec<_>>() as &[&str],
-            &self.new.iter().map(|aside| aside.key.as_str()).collect::<Vec<_>>() as &[&str],
-            &self.new.iter().map(|aside| aside.position).collect::<Vec<_>>()[..],
-            &self.new.iter().map(|aside| aside.why.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+            &self.new.iter().map(|quarantined| quarantined.table).collect::<Vec<_>>() as &[&str],
+            &self.new.iter().map(|quarantined| quarantined.key.as_str()).collect::<Vec<_>>() as &[&str],
+            &self.new.iter().map(|quarantined| quarantined.position).collect::<Vec<_>>()[..],
+            &self.new.iter().map(|quarantined| quarantined.why.as_deref()).collect::<Vec<_>>()
+                as &[Option<&str>],
             &self.new.iter().map(scopes).collect::<Vec<_>>()[..]
         )
         .execute(connection)
@@ -78,7 +79,7 @@ impl Quarantine {
         })
     }
 
-    /// Sets a row aside from this event on; a row that is set aside already only has one more event waiting.
+    /// Quarantines a row from this event on; a row that is quarantined already only has one more event waiting.
     pub(crate) fn fault(&mut self, table: &'static str, key: String, event: &Recorded, why: &str) {
         let news = self.at_fault.entry(table.to_owned()).or_default().insert(key.clone());
         self.add(table, key, event, news.then(|| why.to_owned()));
@@ -89,21 +90,21 @@ impl Quarantine {
         self.add(table, key, event, None);
     }
 
-    /// What this batch has set aside.
-    pub fn set_aside(&self) -> &[SetAside] {
+    /// What this batch has quarantined.
+    pub fn quarantined(&self) -> &[Quarantined] {
         &self.new
     }
 
-    /// Rings: once for each row, when that it is set aside was committed.
+    /// Rings: once for each row, when that it is quarantined was committed.
     pub(crate) fn alarm(&self, status: &watch::Sender<Status>) {
-        for aside in &self.new {
-            if let Some(why) = &aside.why {
+        for quarantined in &self.new {
+            if let Some(why) = &quarantined.why {
                 tracing::error!(
-                    table = aside.table,
-                    key = aside.key,
-                    position = aside.position,
+                    table = quarantined.table,
+                    key = quarantined.key,
+                    position = quarantined.position,
                     why,
-                    "A row cannot be kept up and is set aside; all others go on. See docs/quarantine.md"
+                    "A row cannot be kept up and is quarantined; all others go on. See docs/quarantine.md"
                 );
             }
         }
@@ -113,16 +114,18 @@ impl Quarantine {
 
     fn add(&mut self, table: &'static str, key: String, event: &Recorded, why: Option<String>) {
         // One event may touch a row in two ways, and waits for it once.
-        let waits =
-            |aside: &SetAside| (aside.table, &aside.key, aside.position) == (table, &key, event.position);
-        if !self.new.iter().rev().take_while(|aside| aside.position == event.position).any(waits) {
+        let waits = |quarantined: &Quarantined| {
+            (quarantined.table, &quarantined.key, quarantined.position) == (table, &key, event.position)
+        };
+        if !self.new.iter().rev().take_while(|quarantined| quarantined.position == event.position).any(waits)
+        {
             let scopes = event.scopes.clone();
-            self.new.push(SetAside { table, key, position: event.position, why, scopes });
+            self.new.push(Quarantined { table, key, position: event.position, why, scopes });
         }
     }
 }
 
-/// Shows how many rows are set aside; 0 in a process that does not lead. Said again and again, as metrics forget what was
+/// Shows how many rows are quarantined; 0 in a process that does not lead. Said again and again, as metrics forget what was
 /// said before they were first asked for.
 pub(crate) fn show(rows: usize) {
     let rows = u32::try_from(rows).unwrap_or(u32::MAX);

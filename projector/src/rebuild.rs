@@ -17,8 +17,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::engine::Engine;
 use crate::engine::checkpoint::Checkpoint;
+use crate::shadow_build::{ShadowBuild, ShadowBuildError};
 use crate::tables;
-use crate::workshop::{Workshop, WorkshopError};
 
 /// How long the projector may take to end its batch before we give up; run again, we go on from here.
 const LOCK: &str = "set local lock_timeout = '30s'";
@@ -27,10 +27,10 @@ const LAST_READERS: Duration = Duration::from_secs(1);
 /// How often we look whether they are done.
 const LOOK: Duration = Duration::from_millis(2);
 
-impl Workshop {
+impl ShadowBuild {
     /// Builds the live tables anew and swaps; gives the position at which it did. Stopped half-way, it goes on from
     /// there when called again.
-    pub async fn rebuild(&self) -> Result<i64, WorkshopError> {
+    pub async fn rebuild(&self) -> Result<i64, ShadowBuildError> {
         let session = self.enter().await?;
         let side = format!("{}_new", self.schema);
         let live_pool = self.pool(&self.schema);
@@ -57,7 +57,12 @@ impl Workshop {
         Ok(engine.position())
     }
 
-    async fn swap(&self, live_pool: &PgPool, side: &str, engine: &mut Engine) -> Result<(), WorkshopError> {
+    async fn swap(
+        &self,
+        live_pool: &PgPool,
+        side: &str,
+        engine: &mut Engine,
+    ) -> Result<(), ShadowBuildError> {
         let mut live = live_pool.begin().await?;
         live.execute(LOCK).await?;
         Checkpoint::lock(&mut live).await?;

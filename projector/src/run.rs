@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::Client;
+use shared::encryption::Keyring;
 use shared::epoch;
-use shared::leadership::{Office, lead};
+use shared::event_log;
+use shared::leadership::{LeaderRole, lead};
 use shared::lifecycle::Shutdown;
 use shared::read_schema;
-use shared::seal::Keyring;
-use shared::stored;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
@@ -54,12 +54,11 @@ pub async fn run(handles: Handles, status: watch::Sender<Status>, shutdown: Shut
         nats: handles.nats,
         status: status.clone(),
     };
-    let office = Office::Projector(&handles.schema);
+    let role = LeaderRole::Projector(&handles.schema);
     let leading = async {
         while !shutdown.is_cancelled() {
             let standing = shutdown.child_token();
-            lead(&handles.connect, office, &standing, |term| work(tools.clone(), term, standing.clone()))
-                .await;
+            lead(&handles.connect, role, &standing, |term| work(tools.clone(), term, standing.clone())).await;
             until_passable(&handles.pool, &status, &shutdown).await;
         }
     };
@@ -149,7 +148,7 @@ struct Seen {
 async fn look(pool: &PgPool) -> sqlx::Result<Seen> {
     Ok(Seen {
         checkpoint: Checkpoint::read(pool).await?,
-        head: stored::head(pool).await?,
+        head: event_log::head(pool).await?,
         epoch: epoch::current(pool).await?.map(|epoch| epoch.epoch),
     })
 }

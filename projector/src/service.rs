@@ -4,12 +4,12 @@ use axum::Router;
 use command_api::app::App;
 use command_api::users::Registration;
 use shared::clock::Clock;
+use shared::encryption::{Keyring, MasterKey};
 use shared::http::Health;
 use shared::jetstream::Client;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, complaint, options, pool};
 use shared::read_schema;
-use shared::seal::{Keyring, MasterKey};
 use shared::service::Process;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -28,8 +28,8 @@ pub struct Setup {
     pub nats: Option<Client>,
     /// Wraps all keys.
     pub master: MasterKey,
-    /// The door by which policies ask.
-    pub door: App,
+    /// The command path by which policies ask.
+    pub command_path: App,
 }
 
 /// A projector that runs.
@@ -52,7 +52,7 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
         nats: setup.nats,
     };
     let policies =
-        policies::Handles { app: setup.door, connect: handles.connect.clone(), pool: pool.clone() };
+        policies::Handles { app: setup.command_path, connect: handles.connect.clone(), pool: pool.clone() };
     let (sender, status) = watch::channel(Status::default());
     let tasks = [
         tokio::spawn(crate::run(handles, sender, shutdown.clone())),
@@ -73,8 +73,8 @@ impl Running {
 
 /// Runs the projector as a process of its own, until that is told to stop.
 pub async fn run(process: Process) -> anyhow::Result<()> {
-    // Its own door: nobody comes in by it but the policies. Without NATS it relays nothing; who does looks at the log.
-    let door = command_api::service::Setup {
+    // Its own command path: nobody comes in by it but the policies. Without NATS it relays nothing; who does looks at the log.
+    let command_path = command_api::service::Setup {
         database_url: process.database_url.clone(),
         nats: None,
         master: process.master.clone(),
@@ -82,19 +82,19 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         registration: Registration::Closed,
         throwaway: process.throwaway,
     };
-    let door = command_api::service::start(door, &process.shutdown).await?;
+    let command_path = command_api::service::start(command_path, &process.shutdown).await?;
     let setup = Setup {
         database_url: process.database_url.clone(),
         nats: process.nats.clone(),
         master: process.master.clone(),
-        door: door.app.clone(),
+        command_path: command_path.app.clone(),
     };
     let running = start(setup, &process.shutdown)?;
     let ready = Ready { pool: running.pool.clone(), status: running.status.clone() };
     // It has no API of its own; it only says how it is.
     process.serve(Router::new(), ready).await;
     running.stopped().await;
-    door.stop().await;
+    command_path.stop().await;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub struct Status {
     pub leading: bool,
     /// Why the projector stands still, in words for the operator.
     pub fault: Option<Fault>,
-    /// Rows that are set aside, and not kept up until the tables are built anew. All others are.
+    /// Rows that are quarantined, and not kept up until the tables are built anew. All others are.
     pub quarantined: usize,
 }
 

@@ -13,12 +13,12 @@ const LOCK: &str = "set local lock_timeout = '50ms'";
 /// How often a table that is still read is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Puts a schema aside, to be dropped by [`drop_gone`]; `false` if there is none.
+/// Retires a schema, to be dropped by [`drop_gone`]; `false` if there is none.
 pub(crate) async fn retire(executor: impl PgExecutor<'_>, schema: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"select es.retire_read_schema($1) as "retired!""#, schema).fetch_one(executor).await
 }
 
-/// Puts aside the schemas that no projector has used for a day, but `ours`.
+/// Retires the schemas that no projector has used for a day, but `ours`.
 pub(crate) async fn retire_unused(pool: &PgPool, ours: &str) -> sqlx::Result<()> {
     let others = sqlx::query_scalar!("select name from es.read_schema where name <> $1", ours);
     for schema in others.fetch_all(pool).await? {
@@ -31,13 +31,13 @@ pub(crate) async fn retire_unused(pool: &PgPool, ours: &str) -> sqlx::Result<()>
     Ok(())
 }
 
-/// Puts `side` in the place of `live`, which is put aside.
+/// Puts `side` in the place of `live`, which is retired.
 pub(crate) async fn swap(connection: &mut PgConnection, live: &str, side: &str) -> sqlx::Result<()> {
     sqlx::query!("select es.swap_read_schema($1, $2)", live, side).execute(connection).await?;
     Ok(())
 }
 
-/// Drops what was put aside, as far as nobody reads it within `patience`; the rest goes another time.
+/// Drops what was retired, as far as nobody reads it within `patience`; the rest goes another time.
 pub(crate) async fn drop_gone(pool: &PgPool, patience: Duration) {
     let deadline = Instant::now() + patience;
     let mut ticks = interval(AGAIN);

@@ -7,7 +7,7 @@ mod world;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use projector::WorkshopError;
+use projector::ShadowBuildError;
 use projector::check::{Report, What};
 use projector::engine::BATCH;
 use serde_json::json;
@@ -42,7 +42,7 @@ fn named(report: &Report) -> Vec<String> {
 #[tokio::test]
 async fn tables_that_are_as_they_should_be_pass_and_nothing_is_left() {
     let world = built(a_bit_of_all(20)).await;
-    let report = world.workshop(LIVE).check().await.unwrap();
+    let report = world.shadow_build(LIVE).check().await.unwrap();
     assert_eq!((report.position, report.different, report.first.len()), (world.head(), 0, 0));
     // 3 persons, 3 sessions, 2 notebooks with a member each, 20 notes, and each event under two scopes.
     assert_eq!(report.rows, 3 + 3 + 2 + 2 + 20 + 2 + 2 + 2 * world.head());
@@ -73,11 +73,11 @@ async fn check_names_a_column_a_missing_row_and_a_row_too_many_and_rebuild_mends
         ),
     ] {
         write(&world, &sql).await;
-        let report = world.workshop(LIVE).check().await.unwrap();
+        let report = world.shadow_build(LIVE).check().await.unwrap();
         assert_eq!((report.different, named(&report)), (1, vec![wanted]));
-        assert_eq!(world.workshop(LIVE).rebuild().await.unwrap(), world.head());
+        assert_eq!(world.shadow_build(LIVE).rebuild().await.unwrap(), world.head());
         assert_eq!(world.tables(LIVE).await, right);
-        assert_eq!(world.workshop(LIVE).check().await.unwrap().different, 0);
+        assert_eq!(world.shadow_build(LIVE).check().await.unwrap().different, 0);
         assert_eq!(schemas(&world).await, [LIVE]);
     }
 }
@@ -86,7 +86,7 @@ async fn check_names_a_column_a_missing_row_and_a_row_too_many_and_rebuild_mends
 async fn more_differences_than_are_named_are_counted() {
     let world = built(a_bit_of_all(30)).await;
     write(&world, "update read_live.notes set version = 0").await;
-    let report = world.workshop(LIVE).check().await.unwrap();
+    let report = world.shadow_build(LIVE).check().await.unwrap();
     assert_eq!((report.different, report.first.len()), (30, 10));
     let column = What::Column { name: "version".to_owned(), is: json!(0), should_be: json!(3) };
     assert_eq!(report.first[0].what, column);
@@ -98,15 +98,15 @@ async fn a_skipped_event_is_skipped_here_too() {
     world.append(vec![note_created(1, 10, "Dreams"), note_retitled(1, "Plans")]).await;
     write(&world, "insert into es.skip (position, why, by) values (2, 'a test', 'ada')").await;
     world.engine(LIVE).await.catch_up().await.unwrap();
-    assert_eq!(world.workshop(LIVE).check().await.unwrap().different, 0);
-    world.workshop(LIVE).rebuild().await.unwrap();
+    assert_eq!(world.shadow_build(LIVE).check().await.unwrap().different, 0);
+    world.shadow_build(LIVE).rebuild().await.unwrap();
     assert_eq!(world.tables(LIVE).await["notes"][0]["title"], "Dreams");
 }
 
 #[tokio::test]
 async fn a_check_without_tables_says_so() {
     let world = World::new().await;
-    assert!(matches!(world.workshop(LIVE).check().await, Err(WorkshopError::Missing)));
+    assert!(matches!(world.shadow_build(LIVE).check().await, Err(ShadowBuildError::Missing)));
 }
 
 #[tokio::test]
@@ -114,14 +114,14 @@ async fn what_a_killed_check_left_is_cleaned_by_the_next() {
     let world = built(a_bit_of_all(3)).await;
     let mut stuck = world.owner.begin().await.unwrap();
     sqlx::query("select from read_live.checkpoint for update").execute(&mut *stuck).await.unwrap();
-    let workshop = world.workshop(LIVE);
-    let task = tokio::spawn(async move { workshop.check().await });
+    let shadow_build = world.shadow_build(LIVE);
+    let task = tokio::spawn(async move { shadow_build.check().await });
     world.until_waiting().await;
     task.abort();
     assert!(task.await.is_err_and(|error| error.is_cancelled()));
     stuck.rollback().await.unwrap();
     assert!(schemas(&world).await.contains(&"read_live_check".to_owned()));
-    until(async || !matches!(world.workshop(LIVE).check().await, Err(WorkshopError::Busy))).await;
+    until(async || !matches!(world.shadow_build(LIVE).check().await, Err(ShadowBuildError::Busy))).await;
     assert_eq!(schemas(&world).await, [LIVE]);
 }
 
@@ -131,17 +131,17 @@ async fn a_rebuild_that_was_killed_goes_on_and_a_second_one_says_that_there_is_a
     let all = 2 * BATCH;
     world.append((0..all).map(|n| note_retitled(1, &format!("Title {n}"))).collect()).await;
     world.engine(LIVE).await.catch_up().await.unwrap();
-    let workshop = world.workshop(LIVE);
+    let shadow_build = world.shadow_build(LIVE);
     // It stops at the gate after its first batch: the live row that it wants to lock is held.
     read_schema::ensure(&world.pool("read_live_new"), "read_live_new").await.unwrap();
     let mut half = world.engine("read_live_new").await;
     half.catch_up_to(i64::try_from(BATCH).unwrap()).await.unwrap();
     let mut gate = world.owner.begin().await.unwrap();
     sqlx::query("select from read_live.checkpoint for update").execute(&mut *gate).await.unwrap();
-    let first = tokio::spawn(async move { workshop.rebuild().await });
+    let first = tokio::spawn(async move { shadow_build.rebuild().await });
     world.until_waiting().await;
-    assert!(matches!(world.workshop(LIVE).rebuild().await, Err(WorkshopError::Busy)));
-    assert!(matches!(world.workshop(LIVE).check().await, Err(WorkshopError::Busy)));
+    assert!(matches!(world.shadow_build(LIVE).rebuild().await, Err(ShadowBuildError::Busy)));
+    assert!(matches!(world.shadow_build(LIVE).check().await, Err(ShadowBuildError::Busy)));
     first.abort();
     assert!(first.await.is_err_and(|error| error.is_cancelled()));
     gate.rollback().await.unwrap();
@@ -152,8 +152,8 @@ async fn a_rebuild_that_was_killed_goes_on_and_a_second_one_says_that_there_is_a
         &format!("insert into read_live_new.notebook_members values ('{mark}', '{mark}', 'owner', now())"),
     )
     .await;
-    until(async || !matches!(world.workshop(LIVE).rebuild().await, Err(WorkshopError::Busy))).await;
-    let report = world.workshop(LIVE).check().await.unwrap();
+    until(async || !matches!(world.shadow_build(LIVE).rebuild().await, Err(ShadowBuildError::Busy))).await;
+    let report = world.shadow_build(LIVE).check().await.unwrap();
     assert_eq!((report.position, report.different, &report.first[0].what), (world.head(), 1, &What::TooMany));
 }
 
@@ -165,7 +165,7 @@ async fn a_stopped_rebuild_of_a_history_that_parted_begins_again() {
     world.lose_after(agreed).await;
     world.begin_epoch(agreed).await;
     world.append((0..9).map(|_| note_retitled(1_000, "After the restore")).collect()).await;
-    world.workshop(LIVE).rebuild().await.unwrap();
+    world.shadow_build(LIVE).rebuild().await.unwrap();
     assert_eq!(world.tables(LIVE).await, world.expected().await);
 }
 
@@ -175,7 +175,7 @@ async fn an_event_skipped_since_a_rebuild_was_stopped_is_not_in_its_tables() {
     world.append(vec![note_created(1, 10, "Dreams"), note_retitled(1, "Plans")]).await;
     world.engine("read_live_new").await.catch_up().await.unwrap();
     write(&world, "insert into es.skip (position, why, by) values (2, 'a test', 'ada')").await;
-    world.workshop(LIVE).rebuild().await.unwrap();
+    world.shadow_build(LIVE).rebuild().await.unwrap();
     assert_eq!(world.tables(LIVE).await["notes"][0]["title"], "Dreams");
 }
 
@@ -219,8 +219,8 @@ async fn readers_and_the_projector_go_on_while_tables_are_swapped() {
         })
         .collect();
     for _ in 0..5 {
-        let workshop = world.workshop(schema);
-        let rebuild = tokio::spawn(async move { workshop.rebuild().await });
+        let shadow_build = world.shadow_build(schema);
+        let rebuild = tokio::spawn(async move { shadow_build.rebuild().await });
         while !rebuild.is_finished() {
             let next = world.head() + 1;
             world.append(vec![note_retitled(1, &next.to_string())]).await;
@@ -235,7 +235,7 @@ async fn readers_and_the_projector_go_on_while_tables_are_swapped() {
     for reader in readers {
         reader.await.unwrap();
     }
-    assert_eq!(world.workshop(schema).check().await.unwrap().different, 0);
+    assert_eq!(world.shadow_build(schema).check().await.unwrap().different, 0);
     assert_eq!(world.tables(schema).await, world.expected().await);
     running.stop().await;
 }

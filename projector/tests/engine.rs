@@ -139,7 +139,7 @@ async fn without_its_key_a_note_is_nowhere_and_all_else_is_there() {
     let mut world = World::new().await;
     world.append(vec![note_created(1, 10, "Canary"), note_created(2, 10, "Plans")]).await;
     world.append(vec![note_retitled(1, "Canary two")]).await;
-    sqlx::query("delete from es.key where holder = $1")
+    sqlx::query("delete from es.key where key_owner = $1")
         .bind(format!("note:{}", id(1)))
         .execute(&world.owner)
         .await

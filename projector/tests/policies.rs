@@ -7,7 +7,7 @@ mod world;
 use std::fmt::Display;
 
 use command_api::aggregate::Decide;
-use command_api::app::Ask;
+use command_api::app::CommandMeta;
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
@@ -30,10 +30,10 @@ const STRANGER: UserId = UserId(Uuid::from_u128(2));
 const NOTEBOOK: NotebookId = NotebookId(Uuid::from_u128(3));
 const NOTE: NoteId = NoteId(Uuid::from_u128(4));
 
-/// A log with a door to it, behind which policies may run.
+/// A log with a command path to it, behind which policies may run.
 struct House {
     world: World,
-    door: service::Running,
+    command_path: service::Running,
     shutdown: Shutdown,
 }
 
@@ -62,19 +62,19 @@ impl House {
             registration: Registration::Closed,
             throwaway: true,
         };
-        let house = Self { door: service::start(setup, &shutdown).await.unwrap(), world, shutdown };
+        let house = Self { command_path: service::start(setup, &shutdown).await.unwrap(), world, shutdown };
         let create = NotebookCommand::Create { owner: OWNER, name: "Lab".to_owned().try_into().unwrap() };
-        house.ask::<Notebook>(OWNER, NOTEBOOK, create).await;
+        house.execute::<Notebook>(OWNER, NOTEBOOK, create).await;
         let title = "Plans".to_owned().try_into().unwrap();
         let create = NoteCommand::Create { notebook_id: NOTEBOOK, title, blocks: Vec::new() };
-        house.ask::<Note>(OWNER, NOTE, create).await;
+        house.execute::<Note>(OWNER, NOTE, create).await;
         house
     }
 
     /// Has the owner's rights asked, and records what happens as `actor`'s: as it is with somebody who has lost theirs
     /// since. Gives the position.
-    async fn ask<A: Decide>(&self, actor: UserId, of: impl Display, command: A::Command) -> i64 {
-        let ask = Ask {
+    async fn execute<A: Decide>(&self, actor: UserId, of: impl Display, command: A::Command) -> i64 {
+        let meta = CommandMeta {
             caller: None,
             on_behalf_of: Some(OWNER),
             actor: actor.to_string(),
@@ -85,7 +85,7 @@ impl House {
             causation: "c".to_owned(),
             target: "t".to_owned(),
         };
-        let asked = self.door.app.execute::<A>(&ask, &of.to_string(), vec![command], &()).await;
+        let asked = self.command_path.app.execute::<A>(&meta, &of.to_string(), vec![command], &()).await;
         let accepted = serde_json::to_value(asked.unwrap()).unwrap();
         accepted["position"].as_i64().unwrap()
     }
@@ -98,12 +98,12 @@ impl House {
             block: Content::Task { checked: false, depth: Depth::LEAST, rich },
             spot: Spot::Wanted(Anchor::End),
         };
-        self.ask::<Block>(actor, block, block_added).await
+        self.execute::<Block>(actor, block, block_added).await
     }
 
     fn start(&self) -> Running {
         let handles = policies::Handles {
-            app: self.door.app.clone(),
+            app: self.command_path.app.clone(),
             connect: options(self.world.url(), DatabaseRole::Projector, None).unwrap(),
             pool: self.world.pool(read_schema::name()),
         };
@@ -174,5 +174,5 @@ async fn what_a_policy_is_refused_is_recorded_once_and_passed_over() {
     assert_eq!(house.refusals().await, [told]);
     running.stop().await;
     house.shutdown.cancel();
-    house.door.stop().await;
+    house.command_path.stop().await;
 }

@@ -1,4 +1,4 @@
-//! A row whose fold fails is set aside with its later events; everything else goes on as if nothing had happened.
+//! A row whose fold fails is quarantined with its later events; everything else goes on as if nothing had happened.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -79,8 +79,8 @@ async fn fragile(world: &World, schema: &str) -> Engine {
     world.engine(schema).await.with(FRAGILE)
 }
 
-/// Table, key, position and why of everything that is set aside.
-async fn aside(world: &World, schema: &str) -> Vec<(String, String, i64, Option<String>)> {
+/// Table, key, position and why of everything that is quarantined.
+async fn quarantined(world: &World, schema: &str) -> Vec<(String, String, i64, Option<String>)> {
     let statement =
         format!("select table_name, key, position, why from {schema}.quarantine order by 3, 1, 2");
     sqlx::query_as(&statement).fetch_all(&world.owner).await.unwrap()
@@ -107,7 +107,7 @@ async fn poisoned(world: &mut World) {
 }
 
 #[tokio::test]
-async fn a_fold_that_panics_sets_its_row_aside_and_no_other() {
+async fn a_fold_that_panics_quarantines_its_row_and_no_other() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     let mut engine = fragile(&world, LIVE).await;
@@ -117,14 +117,14 @@ async fn a_fold_that_panics_sets_its_row_aside_and_no_other() {
     assert_eq!(without(tables.clone(), &[id(1)]), without(world.expected().await, &[id(1)]));
     assert_eq!(title(&tables, 1), "Dreams");
 
-    let aside = aside(&world, LIVE).await;
+    let quarantined = quarantined(&world, LIVE).await;
     let why = Some("the fold panicked: a title that nobody bears".to_owned());
     let row = |position, why| ("notes".to_owned(), id(1).to_string(), position, why);
-    assert_eq!(aside, [row(3, why), row(4, None), row(world.head(), None)]);
+    assert_eq!(quarantined, [row(3, why), row(4, None), row(world.head(), None)]);
 }
 
 #[tokio::test]
-async fn wherever_batches_are_cut_the_same_is_set_aside() {
+async fn wherever_batches_are_cut_the_same_is_quarantined() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     world
@@ -136,10 +136,10 @@ async fn wherever_batches_are_cut_the_same_is_set_aside() {
     for size in [1, 2, 3, 5, log.len()] {
         let schema = format!("read_by_{size}");
         for batch in log.chunks(size) {
-            // A new engine for each: what is set aside is known from the tables alone.
+            // A new engine for each: what is quarantined is known from the tables alone.
             fragile(&world, &schema).await.apply(batch.to_vec()).await.unwrap();
         }
-        seen.push((world.tables(&schema).await, aside(&world, &schema).await));
+        seen.push((world.tables(&schema).await, quarantined(&world, &schema).await));
     }
     for one in &seen {
         assert_eq!(one, &seen[0]);
@@ -149,7 +149,7 @@ async fn wherever_batches_are_cut_the_same_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_crash_between_leaves_no_trace_of_what_was_set_aside() {
+async fn a_crash_between_leaves_no_trace_of_what_was_quarantined() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     world.engine(LIVE).await;
@@ -162,15 +162,15 @@ async fn a_crash_between_leaves_no_trace_of_what_was_set_aside() {
     task.abort();
     assert!(task.await.is_err_and(|error| error.is_cancelled()));
     gate.rollback().await.unwrap();
-    assert_eq!(aside(&world, LIVE).await, []);
+    assert_eq!(quarantined(&world, LIVE).await, []);
 
     fragile(&world, LIVE).await.catch_up().await.unwrap();
-    assert_eq!(aside(&world, LIVE).await.len(), 3);
+    assert_eq!(quarantined(&world, LIVE).await.len(), 3);
     assert_eq!(title(&world.tables(LIVE).await, 1), "Dreams");
 }
 
 #[tokio::test]
-async fn who_leads_knows_how_many_rows_are_set_aside() {
+async fn who_leads_knows_how_many_rows_are_quarantined() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     fragile(&world, LIVE).await.catch_up().await.unwrap();
@@ -182,14 +182,14 @@ async fn who_leads_knows_how_many_rows_are_set_aside() {
 }
 
 #[tokio::test]
-async fn a_note_that_does_not_open_is_set_aside() {
+async fn a_note_that_does_not_open_is_quarantined() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     world.put_payload(2, 1).await;
     world.engine(LIVE).await.catch_up().await.unwrap();
-    let aside = aside(&world, LIVE).await;
-    let why = "the data of the event at position 2 does not open with its holder's key".to_owned();
-    assert_eq!(aside, [("notes".to_owned(), id(2).to_string(), 2, Some(why))]);
+    let quarantined = quarantined(&world, LIVE).await;
+    let why = "the data of the event at position 2 does not open with its key_owner's key".to_owned();
+    assert_eq!(quarantined, [("notes".to_owned(), id(2).to_string(), 2, Some(why))]);
     let tables = world.tables(LIVE).await;
     assert_eq!((title(&tables, 1), title(&tables, 2)), (&json!("Plans"), &Value::Null));
     // That something happened is in clear.
@@ -197,7 +197,7 @@ async fn a_note_that_does_not_open_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_broken_copy_in_the_stream_sets_nothing_aside() {
+async fn a_broken_copy_in_the_stream_quarantines_nothing() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     let mut log = world.log().await;
@@ -208,7 +208,7 @@ async fn a_broken_copy_in_the_stream_sets_nothing_aside() {
         let copies = copies.iter().map(|event| Carried::Event(Box::new(event.clone()))).collect();
         engine.take(copies).await.unwrap();
     }
-    assert_eq!(aside(&world, LIVE).await, []);
+    assert_eq!(quarantined(&world, LIVE).await, []);
     assert_eq!(world.tables(LIVE).await, world.expected().await);
 }
 
@@ -226,7 +226,7 @@ async fn an_event_of_a_notebook_that_cannot_be_read_closes_it_for_everybody() {
     world.append(vec![fact("notebook", 11, "NotebookRenamed", json!({"name": "Laboratory"}))]).await;
     world.put_payload(2, 1).await;
     world.engine(LIVE).await.catch_up().await.unwrap();
-    let keys: Vec<_> = aside(&world, LIVE).await.into_iter().map(|row| (row.2, row.0, row.1)).collect();
+    let keys: Vec<_> = quarantined(&world, LIVE).await.into_iter().map(|row| (row.2, row.0, row.1)).collect();
     let row = |position, table: &str, key: String| (position, table.to_owned(), key);
     let expected = [
         row(2, "notebook_members", format!("{}/*", id(11))),
@@ -249,7 +249,7 @@ async fn a_skipped_event_is_left_out_when_the_tables_are_built_anew() {
         .await
         .unwrap();
     fragile(&world, "read_anew").await.catch_up().await.unwrap();
-    assert_eq!(aside(&world, "read_anew").await, []);
+    assert_eq!(quarantined(&world, "read_anew").await, []);
     assert_eq!(title(&world.tables("read_anew").await, 1), "Plans");
     assert_eq!(world.tables("read_anew").await, world.expected().await);
 }

@@ -23,7 +23,7 @@ const POSITION: HeaderName = HeaderName::from_static("position");
 pub(crate) struct Found<T> {
     position: i64,
     epoch: String,
-    /// What was asked for is set aside, or is part of it; see docs/quarantine.md.
+    /// What was asked for is quarantined, or is part of it; see docs/quarantine.md.
     pub(crate) withheld: bool,
     pub(crate) item: Option<T>,
 }

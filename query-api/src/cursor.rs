@@ -20,7 +20,7 @@ pub(crate) struct Limit(i64);
 
 /// Where a thing stands in its list: later times first, and of one time larger ids first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct CursorKey {
     pub(crate) at: DateTime<Utc>,
     pub(crate) id: Uuid,
 }
@@ -28,9 +28,9 @@ pub(crate) struct Place {
 /// What stands in a list.
 pub(crate) trait Listed {
     /// What a place in the list is told by.
-    type Place: Serialize + DeserializeOwned;
+    type Key: Serialize + DeserializeOwned;
     /// Where it stands.
-    fn place(&self) -> Self::Place;
+    fn cursor_key(&self) -> Self::Key;
 }
 
 /// A page of a list.
@@ -48,7 +48,7 @@ pub(crate) struct Page<T> {
 }
 
 /// One caller's way through one list; its cursors are of no use to another caller, in another list or for other filters.
-pub(crate) struct Paging<'a, P = Place> {
+pub(crate) struct Paging<'a, P = CursorKey> {
     keys: &'a ServerKeys,
     bound_to: String,
     limit: Limit,
@@ -80,7 +80,7 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
     }
 
     /// The page that the rows make.
-    pub(crate) fn answer<T: Listed<Place = P>>(
+    pub(crate) fn answer<T: Listed<Key = P>>(
         &self,
         rows: Vec<impl Into<Found<T>>>,
     ) -> Result<Answer<Page<T>>, Problem> {
@@ -91,12 +91,12 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
         let shown = usize::try_from(self.limit.0).unwrap_or(usize::MAX);
         let more = items.len() > shown;
         items.truncate(shown);
-        let next_cursor = items.last().filter(|_| more).map(|last| self.seal(&last.place()));
+        let next_cursor = items.last().filter(|_| more).map(|last| self.sign(&last.cursor_key()));
         Ok(Answer::new(position, Page { items, next_cursor, withheld }))
     }
 
-    fn seal(&self, place: &P) -> String {
-        let content = serde_json::to_vec(place).expect("a place is plain data");
+    fn sign(&self, key: &P) -> String {
+        let content = serde_json::to_vec(key).expect("a key is plain data");
         URL_SAFE_NO_PAD.encode([&self.mac(&content)[..], &content].concat())
     }
 
@@ -116,12 +116,12 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
 impl Paging<'_> {
     /// The time of the last thing of the page before.
     pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
-        self.after().map(|place| place.at)
+        self.after().map(|key| key.at)
     }
 
     /// The id of the last thing of the page before.
     pub(crate) fn id(&self) -> Option<Uuid> {
-        self.after().map(|place| place.id)
+        self.after().map(|key| key.id)
     }
 }
 

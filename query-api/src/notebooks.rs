@@ -15,10 +15,10 @@ use utoipa_axum::routes;
 use crate::after::{self, When};
 use crate::answer::{Answer, Found, failed};
 use crate::app::QueryApp;
-use crate::cursor::{Limit, Listed, Page, Paging, Place};
+use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
 use crate::watermark::After;
 
-/// The routes of the room.
+/// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
 }
@@ -107,10 +107,10 @@ struct Which {
 }
 
 impl Listed for Notebook {
-    type Place = Place;
+    type Key = CursorKey;
 
-    fn place(&self) -> Place {
-        Place { at: self.since, id: self.id.0 }
+    fn cursor_key(&self) -> CursorKey {
+        CursorKey { at: self.since, id: self.id.0 }
     }
 }
 

@@ -18,10 +18,10 @@ use crate::after::{self, When};
 use crate::answer::{Answer, File, Found, failed};
 use crate::app::QueryApp;
 use crate::blocks::Block;
-use crate::cursor::{Limit, Listed, Page, Paging, Place};
+use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
 use crate::watermark::After;
 
-/// The routes of the room.
+/// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(as_markdown))
 }
@@ -128,10 +128,10 @@ struct Which {
 }
 
 impl Listed for Note {
-    type Place = Place;
+    type Key = CursorKey;
 
-    fn place(&self) -> Place {
-        Place { at: self.created_at, id: self.id.0 }
+    fn cursor_key(&self) -> CursorKey {
+        CursorKey { at: self.created_at, id: self.id.0 }
     }
 }
 
@@ -147,7 +147,7 @@ async fn list(
     let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
     after::wait(&app.watermark, which.after.as_ref()).await?;
     // From each notebook its newest, and of those the newest: what it costs follows the notebooks that the caller
-    // sees, never the notes that others have. What is set aside is left out by `not in`, not by a join: hardly ever is
+    // sees, never the notes that others have. What is quarantined is left out by `not in`, not by a join: hardly ever is
     // there anything, and a join could cost the order of the index.
     let rows = sqlx::query_as!(
         Row,

@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use shared::auth::Verifier;
 use shared::clock::Clock;
+use shared::encryption::{Keyring, MasterKey};
 use shared::http::Health;
 use shared::jetstream::Client;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, complaint, pool};
 use shared::read_schema;
-use shared::seal::{Keyring, MasterKey};
 use shared::server_keys::ServerKeys;
 use shared::service::Process;
 use utoipa_axum::router::OpenApiRouter;

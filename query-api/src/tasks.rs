@@ -20,7 +20,7 @@ use crate::app::QueryApp;
 use crate::cursor::{Limit, Listed, Page, Paging};
 use crate::watermark::After;
 
-/// The routes of the room.
+/// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
 }
@@ -175,16 +175,16 @@ enum Sort {
 
 /// Where a task stands in its list: smaller keys first, and of one key larger ids first.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Standing {
+struct TaskCursorKey {
     key: i64,
     id: Uuid,
 }
 
 impl Listed for Task {
-    type Place = Standing;
+    type Key = TaskCursorKey;
 
-    fn place(&self) -> Standing {
-        Standing { key: self.sort_key, id: self.id.0 }
+    fn cursor_key(&self) -> TaskCursorKey {
+        TaskCursorKey { key: self.sort_key, id: self.id.0 }
     }
 }
 
@@ -242,7 +242,7 @@ async fn list(
 ) -> Result<Answer<Page<Task>>, Problem> {
     let filters = (&which.note_id, &which.notebook_id, &which.assignee, &which.completed);
     let filters = (filters, &which.due_before, &which.due_after, &which.priority, &which.q, &which.sort);
-    let paging = Paging::<Standing>::new(
+    let paging = Paging::<TaskCursorKey>::new(
         &app.keys,
         ("tasks", caller.user, &filters),
         which.limit,

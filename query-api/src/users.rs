@@ -16,7 +16,7 @@ use crate::after::{self, When, not_yet};
 use crate::answer::{Answer, Found, failed};
 use crate::app::QueryApp;
 
-/// The routes of the room.
+/// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
     OpenApiRouter::new().routes(routes!(me))
 }

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-/// How often the checkpoint is asked for; half a second is what all of the road may take without NATS.
+/// How often the checkpoint is asked for; half a second is what the whole pipeline may take without NATS.
 const POLL_EVERY: Duration = Duration::from_millis(150);
 
 /// Tables are built when they are at most this many events behind.

@@ -44,7 +44,7 @@ async fn there_are_so_many_sockets_and_a_closed_one_makes_room() {
     world.append(&[preferences(ADA, 1)]).await;
     assert_eq!(ada.next().await["event"]["position"], 1);
     drop(bob);
-    // A ticket is not used up by a door that was closed.
+    // A ticket is not used up by a connection that was refused.
     let mut bob = let_in(&world, &ticket).await;
     bob.send(&json!({"type": "hello"})).await;
     assert_eq!(bob.next().await["type"], "welcome");

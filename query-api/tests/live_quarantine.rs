@@ -1,4 +1,4 @@
-//! Live while rows are set aside: nobody is shown more than before, and what is not concerned goes on.
+//! Live while rows are quarantined: nobody is shown more than before, and what is not concerned goes on.
 
 #[expect(dead_code, reason = "it is for the gateway's other tests too")]
 mod live_world;
@@ -24,8 +24,8 @@ async fn world() -> World {
     world
 }
 
-/// Writes an event whose effect on a row is set aside.
-async fn append_aside(world: &World, event: &Value, table: &str, key: &str) -> i64 {
+/// Writes an event whose effect on a row is quarantined.
+async fn append_quarantined(world: &World, event: &Value, table: &str, key: &str) -> i64 {
     let position = world.append_unread(std::slice::from_ref(event)).await;
     sqlx::query(
         "insert into quarantine (table_name, key, position, why, scopes)
@@ -56,13 +56,13 @@ async fn fold_no_rows(world: &World, to: i64) {
 }
 
 #[tokio::test]
-async fn a_notebook_whose_memberships_are_set_aside_is_closed_at_once() {
+async fn a_notebook_whose_memberships_quarantined_is_closed_at_once() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
     // It may have taken access from somebody: nobody can tell.
     let unreadable = json!({"aggregate": "notebook", "id": LAB, "type": "NotebookRenamed", "data": {},
                             "scopes": [format!("notebook:{LAB}")]});
-    append_aside(&world, &unreadable, "notebook_members", &format!("{LAB}/*")).await;
+    append_quarantined(&world, &unreadable, "notebook_members", &format!("{LAB}/*")).await;
     let own = world.append(&[retitled(NOTE, LAB), preferences(ADA, 1)]).await;
     let elsewhere = world.append(&[retitled(OTHER, SAFE)]).await;
     world.reaches(elsewhere).await;
@@ -77,11 +77,11 @@ async fn a_notebook_whose_memberships_are_set_aside_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_note_that_is_set_aside_is_shown_to_nobody() {
+async fn a_note_that_quarantined_is_shown_to_nobody() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
-    let left = append_aside(&world, &moved(NOTE, LAB, SAFE), "notes", &NOTE.to_string()).await;
-    append_aside(&world, &retitled(NOTE, SAFE), "notes", &NOTE.to_string()).await;
+    let left = append_quarantined(&world, &moved(NOTE, LAB, SAFE), "notes", &NOTE.to_string()).await;
+    append_quarantined(&world, &retitled(NOTE, SAFE), "notes", &NOTE.to_string()).await;
     let last = world.append(&[retitled(OTHER, SAFE)]).await;
     world.reaches(last).await;
     // That it left the lab is for whoever sees the lab; the rest is for whoever sees where it is, which is not known.
@@ -93,7 +93,7 @@ async fn a_note_that_is_set_aside_is_shown_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_block_that_is_set_aside_is_shown_to_nobody_and_its_note_goes_on() {
+async fn a_block_that_quarantined_is_shown_to_nobody_and_its_note_goes_on() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
     let block = Uuid::from_u128(0xb10c);
@@ -111,9 +111,9 @@ async fn a_block_that_is_set_aside_is_shown_to_nobody_and_its_note_goes_on() {
     ]);
     let whole = json!({"block": text, "added_by": ADA, "added_at": "2026-01-31T12:00:00Z"});
     let left = about("BlockMoved", json!({"from": NOTE, "to": OTHER, "rank": "a0", "whole": whole}), ends);
-    let left = append_aside(&world, &left, "blocks", &block.to_string()).await;
+    let left = append_quarantined(&world, &left, "blocks", &block.to_string()).await;
     let edited = about("BlockEdited", json!({"note_id": OTHER, "block": text}), there());
-    append_aside(&world, &edited, "blocks", &block.to_string()).await;
+    append_quarantined(&world, &edited, "blocks", &block.to_string()).await;
     let here = world.append(&[retitled(NOTE, LAB)]).await;
     let there = world.append(&[retitled(OTHER, SAFE)]).await;
     world.reaches(there).await;
@@ -124,7 +124,7 @@ async fn a_block_that_is_set_aside_is_shown_to_nobody_and_its_note_goes_on() {
     assert_eq!(world.resume(BOB, 4).await.events().await.0, [there]);
 }
 
-/// Puts tables in the place of the read tables that hold the same, and nothing that is set aside.
+/// Puts tables in the place of the read tables that hold the same, and nothing that is quarantined.
 async fn rebuild(world: &World) {
     let live = read_schema::name();
     read_schema::ensure(&world.owner, "read_side").await.expect("a schema");
@@ -146,8 +146,8 @@ async fn rebuild(world: &World) {
 async fn what_a_rebuild_mends_is_seen_again_by_open_sockets() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
-    append_aside(&world, &renamed(LAB), "notebook_members", &format!("{LAB}/*")).await;
-    let closed = append_aside(&world, &retitled(OTHER, SAFE), "notes", &OTHER.to_string()).await;
+    append_quarantined(&world, &renamed(LAB), "notebook_members", &format!("{LAB}/*")).await;
+    let closed = append_quarantined(&world, &retitled(OTHER, SAFE), "notes", &OTHER.to_string()).await;
     world.reaches(closed).await;
     assert_eq!((ada.events_until_pong().await, bob.events_until_pong().await), (vec![], vec![]));
     rebuild(&world).await;

@@ -12,8 +12,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 use crate::clock::random;
+use crate::encryption::MasterKey;
 use crate::http::Tls;
-use crate::seal::MasterKey;
 use crate::telemetry::Logs;
 
 /// Where events and messages are kept.
@@ -28,7 +28,7 @@ pub struct Stores {
     /// Where our own servers keep their data, and the master key stands.
     #[arg(long, env = "DAYBOOK_DATA", default_value = ".daybook")]
     pub data: PathBuf,
-    /// The key that all content is sealed under: 64 hexadecimal digits. Without it, `master.key` in the data folder is
+    /// The key that all content is encrypted under: 64 hexadecimal digits. Without it, `master.key` in the data folder is
     /// read, and made at first start. Whoever loses it loses everything.
     #[arg(long, env = "DAYBOOK_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<SecretString>,
@@ -61,7 +61,7 @@ pub struct Service<const PORT: u16> {
     /// Where `master.key` stands.
     #[arg(long, env = "DAYBOOK_DATA", default_value = ".daybook")]
     pub data: PathBuf,
-    /// The key that all content is sealed under: 64 hexadecimal digits. Without it, `master.key` in the data folder.
+    /// The key that all content is encrypted under: 64 hexadecimal digits. Without it, `master.key` in the data folder.
     #[arg(long, env = "DAYBOOK_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<SecretString>,
     /// Accept a Postgres that may lose what it has acknowledged (fsync off). For databases that may be lost.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A stored event. In the log and in the stream its `data` is sealed; [`crate::seal::Keyring`] opens it.
+/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::encryption::Keyring`] opens it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Recorded {
     /// Place in the log: 1..N without a gap.
@@ -22,7 +22,7 @@ pub struct Recorded {
     pub event_type: String,
     /// The version of the form of `data`.
     pub event_version: String,
-    /// The facts; null when the key they were sealed under has been destroyed.
+    /// The facts; null when the key they were encrypted under has been destroyed.
     #[schema(value_type = Object)]
     pub data: Value,
     /// The containers it belonged to when it was decided, and the persons whom it concerns.
@@ -68,8 +68,8 @@ pub trait AggregateEvent: DomainEvent {
     /// The aggregate type: a singular noun, the same in stored events, subjects and on the wire.
     const AGGREGATE: &'static str;
 
-    /// Whether the data is sealed. What says that something ended stays clear: it must outlive the key.
-    fn is_sealed(&self) -> bool;
+    /// Whether the data is encrypted. What says that something ended stays clear: it must outlive the key.
+    fn is_encrypted(&self) -> bool;
 
     /// Whether this is one of our event types.
     fn knows(event_type: &str) -> bool;
@@ -128,7 +128,7 @@ macro_rules! aggregate_event {
         impl $crate::event::AggregateEvent for $event {
             const AGGREGATE: &'static str = $aggregate;
 
-            fn is_sealed(&self) -> bool {
+            fn is_encrypted(&self) -> bool {
                 !self.says_an_end()
             }
 

@@ -2,12 +2,12 @@
 
 mod docs;
 mod extract;
+mod middleware;
 mod serve;
-mod surround;
 mod tls;
 mod trace;
 
 pub use extract::{Json, Path, Query, present};
+pub use middleware::{Health, middleware};
 pub use serve::{Limits, serve, serve_within};
-pub use surround::{Health, surround};
 pub use tls::Tls;

@@ -102,7 +102,7 @@ pub fn with_retention(config: Config, epoch: &EpochId, retention: &Retention) ->
     }
 }
 
-/// The message of an event: the JSON of [`Recorded`], still sealed, accepted only right after the event before.
+/// The message of an event: the JSON of [`Recorded`], still encrypted, accepted only right after the event before.
 pub fn message(event: &Recorded) -> PublishMessage {
     let payload = serde_json::to_vec(event).expect("an event is plain data with string keys");
     PublishMessage::build()
@@ -112,7 +112,7 @@ pub fn message(event: &Recorded) -> PublishMessage {
         .expected_last_sequence(u64::try_from(event.position - 1).unwrap_or_default())
 }
 
-/// Reads a message's payload: an event, still sealed.
+/// Reads a message's payload: an event, still encrypted.
 pub fn recorded(payload: &[u8]) -> serde_json::Result<Recorded> {
     serde_json::from_slice(payload)
 }

@@ -23,21 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What there is one leader for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Office<'s> {
+pub enum LeaderRole<'s> {
     /// Publishes the log to the stream.
     Relay,
     /// Writes the read tables of the schema of this name: each release has its own, and a new one builds while the old
     /// one leads.
     Projector(&'s str),
     /// Builds tables beside those of the schema of this name, to take their place or to be compared with.
-    Workshop(&'s str),
+    ShadowBuild(&'s str),
     /// Runs the policies.
     Policies,
     /// Signs the log's checkpoints.
     Sealer,
 }
 
-impl Office<'_> {
+impl LeaderRole<'_> {
     /// The number of its advisory lock; locks belong to one database, so these clash with no other installation.
     pub fn lock(self) -> i64 {
         const FIRST: i64 = 0x6461_7962_6f6f_6b10;
@@ -46,22 +46,22 @@ impl Office<'_> {
             Self::Policies => FIRST + 2,
             Self::Sealer => FIRST + 3,
             Self::Projector(schema) => number("projector", schema),
-            Self::Workshop(schema) => number("workshop", schema),
+            Self::ShadowBuild(schema) => number("shadow_build", schema),
         }
     }
 }
 
-fn number(office: &str, schema: &str) -> i64 {
-    let digest: [u8; 32] = Sha256::digest(format!("{office}/{schema}")).into();
+fn number(role: &str, schema: &str) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(format!("{role}/{schema}")).into();
     let (first, _) = digest.split_first_chunk().expect("32 bytes are more than 8");
     i64::from_be_bytes(*first)
 }
 
 /// Takes an office for as long as the returned session is open; `None` if somebody holds it. For work that is done once:
 /// who wants to lead for ever takes [`lead`].
-pub async fn hold(options: &PgConnectOptions, office: Office<'_>) -> sqlx::Result<Option<PgConnection>> {
+pub async fn hold(options: &PgConnectOptions, role: LeaderRole<'_>) -> sqlx::Result<Option<PgConnection>> {
     let mut session = PgConnection::connect_with(options).await?;
-    let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, office.lock());
+    let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, role.lock());
     let locked = lock.fetch_one(&mut session).await?;
     Ok(locked.then_some(session))
 }
@@ -70,23 +70,23 @@ pub async fn hold(options: &PgConnectOptions, office: Office<'_>) -> sqlx::Resul
 ///
 /// `work` gets a token that is cancelled by `shutdown` (it should then end by itself) and when the lead is lost
 /// (it is then dropped at its next await). Work that ends by itself gives up the lead, and stands again.
-pub async fn lead<F, Work>(options: &PgConnectOptions, office: Office<'_>, shutdown: &Shutdown, mut work: F)
+pub async fn lead<F, Work>(options: &PgConnectOptions, role: LeaderRole<'_>, shutdown: &Shutdown, mut work: F)
 where
     F: FnMut(Shutdown) -> Work,
     Work: Future<Output = ()>,
 {
-    while let Some(session) = stand(options, office, shutdown).await {
+    while let Some(session) = stand(options, role, shutdown).await {
         let term = shutdown.child_token();
         let lost = Shutdown::new();
         // A task of its own: work that computes for long must not silence the beat.
         let over = Shutdown::new();
         let beating = tokio::spawn(beat(session, lost.clone(), over.clone()));
-        tracing::info!(?office, "Leading");
+        tracing::info!(?role, "Leading");
         tokio::select! {
-            () = work(term.clone()) => tracing::info!(?office, "No longer leading"),
+            () = work(term.clone()) => tracing::info!(?role, "No longer leading"),
             () = lost.cancelled() => {
                 term.cancel();
-                tracing::warn!(?office, "Lost the lead: the session that held it has ended");
+                tracing::warn!(?role, "Lost the lead: the session that held it has ended");
             }
         }
         over.cancel();
@@ -96,19 +96,19 @@ where
 }
 
 /// Tries each second until this session holds the lock; `None` at shutdown.
-async fn stand(options: &PgConnectOptions, office: Office<'_>, shutdown: &Shutdown) -> Option<PgConnection> {
+async fn stand(
+    options: &PgConnectOptions,
+    role: LeaderRole<'_>,
+    shutdown: &Shutdown,
+) -> Option<PgConnection> {
     let options = options.clone().options([("idle_session_timeout", SILENCE)]);
     let mut session = None;
     while !shutdown.is_cancelled() {
-        match try_once(&options, office, &mut session).await {
+        match try_once(&options, role, &mut session).await {
             Ok(true) => return session,
             Ok(false) => {}
             Err(error) => {
-                tracing::debug!(
-                    ?office,
-                    error = &error as &dyn std::error::Error,
-                    "Cannot stand for the lead"
-                );
+                tracing::debug!(?role, error = &error as &dyn std::error::Error, "Cannot stand for the lead");
                 session = None;
             }
         }
@@ -120,14 +120,14 @@ async fn stand(options: &PgConnectOptions, office: Office<'_>, shutdown: &Shutdo
 /// Tries, never waits for, the lock: a waiting session holds back vacuum in the whole database.
 async fn try_once(
     options: &PgConnectOptions,
-    office: Office<'_>,
+    role: LeaderRole<'_>,
     session: &mut Option<PgConnection>,
 ) -> sqlx::Result<bool> {
     if session.is_none() {
         *session = Some(patiently(PgConnection::connect_with(options)).await?);
     }
     let Some(session) = session else { return Ok(false) };
-    let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, office.lock());
+    let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, role.lock());
     patiently(lock.fetch_one(&mut *session)).await
 }
 
@@ -159,19 +159,19 @@ async fn pause(shutdown: &Shutdown) {
 
 #[cfg(test)]
 mod tests {
-    use super::Office;
+    use super::LeaderRole;
 
     #[test]
     fn each_schema_has_an_office_of_its_own() {
         let numbers = [
-            Office::Relay,
-            Office::Policies,
-            Office::Sealer,
-            Office::Projector("read_a"),
-            Office::Projector("read_b"),
-            Office::Workshop("read_a"),
+            LeaderRole::Relay,
+            LeaderRole::Policies,
+            LeaderRole::Sealer,
+            LeaderRole::Projector("read_a"),
+            LeaderRole::Projector("read_b"),
+            LeaderRole::ShadowBuild("read_a"),
         ]
-        .map(Office::lock);
+        .map(LeaderRole::lock);
         assert_eq!(std::collections::HashSet::from(numbers).len(), numbers.len());
     }
 }

@@ -1,12 +1,14 @@
-//! What every side of Daybook agrees on: the events, their one JSON shape, sealing, access, HTTP manners. It decides nothing.
+//! What every side of Daybook agrees on: the events, their one JSON shape, encryption, access, HTTP manners. It decides nothing.
 
 pub mod access;
 pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod encryption;
 pub mod epoch;
 pub mod event;
+pub mod event_log;
 pub mod http;
 pub mod id;
 pub mod jetstream;
@@ -18,11 +20,9 @@ pub mod postgres;
 pub mod problem;
 pub mod rank;
 pub mod read_schema;
-pub mod seal;
 pub mod server_keys;
 pub mod service;
 mod signature;
-pub mod stored;
 pub mod telemetry;
 pub mod text;
 pub mod upcasters;

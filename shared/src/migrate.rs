@@ -7,8 +7,8 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
+use crate::encryption::MasterKey;
 use crate::postgres::place;
-use crate::seal::MasterKey;
 use crate::server_keys::ServerKeys;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");

@@ -128,13 +128,13 @@ pub fn is_passing(code: &str) -> bool {
     ["08", "53", "57"].iter().any(|class| code.starts_with(class))
 }
 
-impl From<crate::seal::SealError> for Problem {
-    fn from(error: crate::seal::SealError) -> Self {
+impl From<crate::encryption::EncryptionError> for Problem {
+    fn from(error: crate::encryption::EncryptionError) -> Self {
         match error {
-            crate::seal::SealError::Database(error) => error.into(),
-            error @ (crate::seal::SealError::Wrapped(_)
-            | crate::seal::SealError::Forged(_)
-            | crate::seal::SealError::Unreadable { .. }) => Self::internal(error),
+            crate::encryption::EncryptionError::Database(error) => error.into(),
+            error @ (crate::encryption::EncryptionError::Wrapped(_)
+            | crate::encryption::EncryptionError::Forged(_)
+            | crate::encryption::EncryptionError::Unreadable { .. }) => Self::internal(error),
         }
     }
 }

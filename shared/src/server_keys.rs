@@ -1,14 +1,14 @@
-//! The server's own keys: made once, kept wrapped in `es.key` beside the holders' keys.
+//! The server's own keys: made once, kept wrapped in `es.key` beside the key owners' keys.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sqlx::{PgConnection, PgExecutor};
 
 use crate::clock::random;
-use crate::seal::{DataKey, MasterKey, SealError};
+use crate::encryption::{DataKey, EncryptionError, MasterKey};
 use crate::text::fold;
 
-/// Every key of the server by the name of its holder.
+/// Every key of the server by the name of its key owner.
 const NAMES: [&str; 4] = ["server:tokens", "server:claims", "server:refresh", "server:cursors"];
 
 /// What the server signs and folds with.
@@ -25,8 +25,8 @@ impl ServerKeys {
     pub async fn make(connection: &mut PgConnection, master: &MasterKey) -> sqlx::Result<()> {
         for name in NAMES {
             sqlx::query!(
-                "insert into es.key (holder, wrapped, made_at) values ($1, $2, clock_timestamp())
-                 on conflict (holder) do nothing",
+                "insert into es.key (key_owner, wrapped, made_at) values ($1, $2, clock_timestamp())
+                 on conflict (key_owner) do nothing",
                 name,
                 master.wrap(name, &random())
             )
@@ -37,16 +37,18 @@ impl ServerKeys {
     }
 
     /// Reads and unwraps the keys.
-    pub async fn load(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<Self, SealError> {
-        let rows =
-            sqlx::query!("select holder, wrapped from es.key where holder = any($1)", &NAMES as &[&str])
-                .fetch_all(executor)
-                .await?;
+    pub async fn load(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<Self, EncryptionError> {
+        let rows = sqlx::query!(
+            "select key_owner, wrapped from es.key where key_owner = any($1)",
+            &NAMES as &[&str]
+        )
+        .fetch_all(executor)
+        .await?;
         let key = |name: &str| {
             let row = rows
                 .iter()
-                .find(|row| row.holder == name)
-                .ok_or_else(|| SealError::Wrapped(name.to_owned()))?;
+                .find(|row| row.key_owner == name)
+                .ok_or_else(|| EncryptionError::Wrapped(name.to_owned()))?;
             master.unwrap(name, &row.wrapped)
         };
         let [tokens, claims, refresh, cursors] = NAMES;

@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{self, Service};
-use crate::http::{Health, Tls, serve, surround};
+use crate::encryption::MasterKey;
+use crate::http::{Health, Tls, middleware, serve};
 use crate::jetstream::{self, Client};
 use crate::lifecycle::{Shutdown, on_signal};
 use crate::migrate::ensure_current;
 use crate::postgres::{DatabaseRole, pool, reach, refuse_forgetful};
-use crate::seal::MasterKey;
 use crate::telemetry::Format;
 
 /// What a service works with that has a process to itself.
@@ -75,7 +75,7 @@ impl Process {
             let scheme = if self.tls.is_some() { "https" } else { "http" };
             tracing::info!(url = format!("{scheme}://{address}"), "Listening");
         }
-        serve(self.listener, self.tls, surround(api, whole_api(), health), self.shutdown).await;
+        serve(self.listener, self.tls, middleware(api, whole_api(), health), self.shutdown).await;
     }
 }
 

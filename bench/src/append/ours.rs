@@ -6,8 +6,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::clock::Clock;
+use shared::encryption::{DataKey, MasterKey, about};
 use shared::postgres::{DatabaseRole, options, refuse_forgetful};
-use shared::seal::{DataKey, MasterKey, about};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,7 @@ pub(super) struct OurWriter {
     actor: String,
     notebook: String,
     note: String,
-    holder: String,
+    key_owner: String,
     key: DataKey,
     wrapped: Vec<u8>,
     sequence: i64,
@@ -80,12 +80,12 @@ pub(super) struct OurWriter {
 impl OurWriter {
     fn new(log: Log, master: MasterKey) -> Self {
         let note = id();
-        let holder = format!("note:{note}");
-        let (key, wrapped) = master.make(&holder);
-        // Sealing adds a nonce, a tag, the holder's name, and a third for base64.
+        let key_owner = format!("note:{note}");
+        let (key, wrapped) = master.make(&key_owner);
+        // Encryption adds a nonce, a tag, the key owner's name, and a third for base64.
         let data = json!({ "type": EVENT, "title": "x".repeat(PAYLOAD * 3 / 4 - 125) });
         let (actor, notebook) = (id(), id());
-        Self { log, master, actor, notebook, note, holder, key, wrapped, sequence: 0, commands: 0, data }
+        Self { log, master, actor, notebook, note, key_owner, key, wrapped, sequence: 0, commands: 0, data }
     }
 
     async fn make_notebook(&mut self) -> Result<()> {
@@ -96,13 +96,13 @@ impl OurWriter {
 
     fn next_note(&mut self) {
         self.note = id();
-        self.holder = format!("note:{}", self.note);
-        (self.key, self.wrapped) = self.master.make(&self.holder);
+        self.key_owner = format!("note:{}", self.note);
+        (self.key, self.wrapped) = self.master.make(&self.key_owner);
         self.sequence = 0;
     }
 
     fn command(&self) -> Append {
-        let payload = self.key.seal(&self.holder, &about(EVENT, &self.note, self.sequence), &self.data);
+        let payload = self.key.encrypt(&self.key_owner, &about(EVENT, &self.note, self.sequence), &self.data);
         debug_assert!(payload.get().len().abs_diff(PAYLOAD) < 20, "{}", payload.get().len());
         let request = serde_json::to_vec(&self.data).expect("a JSON value always serializes");
         let mut append = Append::new(self.idempotency_key(&request), &self.note, self.sequence);
@@ -113,12 +113,12 @@ impl OurWriter {
             sequence: 1,
         });
         if self.sequence == 1 {
-            let (holder, wrapped) = (self.holder.clone(), self.wrapped.clone());
-            append.side.push(SideRow::KeyMade { holder, wrapped });
+            let (key_owner, wrapped) = (self.key_owner.clone(), self.wrapped.clone());
+            append.side.push(SideRow::KeyMade { key_owner, wrapped });
         }
         if self.commands.is_multiple_of(CLAIM_EVERY) {
             let value = Sha256::digest(self.note.as_bytes()).to_vec();
-            append.claims.push(Claim { kind: "handle", value, owner: self.holder.clone() });
+            append.claims.push(Claim { kind: "handle", value, owner: self.key_owner.clone() });
         }
         append
     }

@@ -6,9 +6,9 @@ mod readers;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use projector::Workshop;
+use projector::ShadowBuild;
+use shared::encryption::MasterKey;
 use shared::read_schema;
-use shared::seal::MasterKey;
 use sqlx::PgConnection;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,19 +39,24 @@ pub(crate) struct Beside {
 }
 
 /// Rebuilds the tables of this release while they are used.
-pub(super) async fn run(url: &str, master: &MasterKey, workshop: Workshop, readers: usize) -> Result<Beside> {
+pub(super) async fn run(
+    url: &str,
+    master: &MasterKey,
+    shadow_build: ShadowBuild,
+    readers: usize,
+) -> Result<Beside> {
     let services = Services::start(url, master, None).await?;
     let mut owner = sqlx::Connection::connect(url).await?;
     let at_work = Readers::start(&services, &mut owner, readers).await?;
     eprintln!("{readers} read, one writes, and the rebuild begins");
     let begun = Instant::now();
-    let position = workshop.rebuild().await?;
+    let position = shadow_build.rebuild().await?;
     let took = begun.elapsed();
     let swap = swapped_at(&mut owner).await?;
     sleep_until(swap + AROUND).await;
     let seen = at_work.stop().await?;
     services.stop().await;
-    let different = workshop.check().await?.different;
+    let different = shadow_build.check().await?.different;
     ensure!(different == 0, "{different} rows are not what the log makes of them");
     let around = (swap.checked_sub(AROUND).unwrap_or(swap), swap + AROUND);
     Ok(Beside {

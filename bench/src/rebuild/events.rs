@@ -1,10 +1,10 @@
-//! A log made of the events that there are, sealed as they would be: of a hundred, one person, two notebooks, thirty notes,
+//! A log made of the events that there are, encrypted as they would be: of a hundred, one person, two notebooks, thirty notes,
 //! and the rest changes of those notes.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::seal::{DataKey, MasterKey, about};
+use shared::encryption::{DataKey, MasterKey, about};
 use sqlx::PgConnection;
 
 /// Events that are made, and written, together: a person and what they do.
@@ -18,7 +18,7 @@ pub(super) async fn fill(owner: &mut PgConnection, master: &MasterKey, events: i
     let mut log = Log {
         master: master.clone(),
         events: Vec::new(),
-        holders: Vec::new(),
+        key_owners: Vec::new(),
         wrapped: Vec::new(),
         position: 0,
     };
@@ -34,7 +34,7 @@ pub(super) async fn fill(owner: &mut PgConnection, master: &MasterKey, events: i
 struct Log {
     master: MasterKey,
     events: Vec<Value>,
-    holders: Vec<String>,
+    key_owners: Vec<String>,
     wrapped: Vec<Vec<u8>>,
     position: i64,
 }
@@ -78,9 +78,9 @@ impl Log {
 
     fn thing(&mut self, kind: &'static str) -> Thing {
         let id = Clock::System.new_id().to_string();
-        let holder = format!("{kind}:{id}");
-        let (key, wrapped) = self.master.make(&holder);
-        self.holders.push(holder);
+        let key_owner = format!("{kind}:{id}");
+        let (key, wrapped) = self.master.make(&key_owner);
+        self.key_owners.push(key_owner);
         self.wrapped.push(wrapped);
         Thing { kind, id, key, sequence: 0 }
     }
@@ -88,9 +88,9 @@ impl Log {
     fn event(&mut self, thing: &mut Thing, event_type: &str, data: &Value, scopes: &[String]) {
         thing.sequence += 1;
         self.position += 1;
-        let holder = format!("{}:{}", thing.kind, thing.id);
-        let payload = thing.key.seal(&holder, &about(event_type, &thing.id, thing.sequence), data);
-        let mut all = vec![holder];
+        let key_owner = format!("{}:{}", thing.kind, thing.id);
+        let payload = thing.key.encrypt(&key_owner, &about(event_type, &thing.id, thing.sequence), data);
+        let mut all = vec![key_owner];
         all.extend_from_slice(scopes);
         self.events.push(json!({
             "position": self.position, "event_id": Clock::System.new_id(), "aggregate_type": thing.kind,
@@ -101,10 +101,10 @@ impl Log {
 
     async fn write(&mut self, owner: &mut PgConnection) -> Result<()> {
         sqlx::query(
-            "insert into es.key (holder, wrapped, made_at)
-             select holder, wrapped, now() from unnest($1::text[], $2::bytea[]) k (holder, wrapped)",
+            "insert into es.key (key_owner, wrapped, made_at)
+             select key_owner, wrapped, now() from unnest($1::text[], $2::bytea[]) k (key_owner, wrapped)",
         )
-        .bind(std::mem::take(&mut self.holders))
+        .bind(std::mem::take(&mut self.key_owners))
         .bind(std::mem::take(&mut self.wrapped))
         .execute(&mut *owner)
         .await?;

@@ -11,11 +11,11 @@ use projector::engine::checkpoint::Checkpoint;
 use projector::engine::{BATCH, Tools};
 use projector::projections::{Entry, project_all};
 use projector::quarantine::Quarantine;
-use projector::{Status, Workshop};
+use projector::{ShadowBuild, Status};
 use servers::postgres::{Durability, Options, Postgres};
+use shared::encryption::{Keyring, MasterKey};
 use shared::postgres::{DatabaseRole, options, pool};
-use shared::seal::{Keyring, MasterKey};
-use shared::{epoch, read_schema, stored};
+use shared::{epoch, event_log, read_schema};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -69,7 +69,7 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Measured> {
     for round in 1..=plan.rounds {
         // So that nobody writes out the pages that the other has changed.
         owner.execute("checkpoint").await?;
-        let ours = ours(plan, &workshop(&url, &master, &format!("read_ours_{round}"))?).await?;
+        let ours = ours(plan, &shadow_build(&url, &master, &format!("read_ours_{round}"))?).await?;
         owner.execute("checkpoint").await?;
         let rival = rival(plan, &tools(&url, &master, &format!("read_rival_{round}"))?).await?;
         eprintln!(
@@ -85,8 +85,8 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Measured> {
     owner.close().await?;
     let mut beside = None;
     if plan.readers > 0 {
-        let workshop = workshop(&url, &master, read_schema::name())?;
-        beside = Some(beside::run(&url, &master, workshop, plan.readers).await?);
+        let shadow_build = shadow_build(&url, &master, read_schema::name())?;
+        beside = Some(beside::run(&url, &master, shadow_build, plan.readers).await?);
     }
     Ok(Measured { pairs, beside })
 }
@@ -102,8 +102,8 @@ fn tools(url: &str, master: &MasterKey, schema: &str) -> Result<Tools> {
     })
 }
 
-fn workshop(url: &str, master: &MasterKey, schema: &str) -> Result<Workshop> {
-    Ok(Workshop {
+fn shadow_build(url: &str, master: &MasterKey, schema: &str) -> Result<ShadowBuild> {
+    Ok(ShadowBuild {
         connect: options(url, DatabaseRole::Projector, None)?,
         schema: schema.to_owned(),
         keyring: Keyring::new(master.clone(), pool(url, DatabaseRole::Projector, None, 2)?),
@@ -111,9 +111,9 @@ fn workshop(url: &str, master: &MasterKey, schema: &str) -> Result<Workshop> {
     })
 }
 
-async fn ours(plan: &Plan, workshop: &Workshop) -> Result<f64> {
+async fn ours(plan: &Plan, shadow_build: &ShadowBuild) -> Result<f64> {
     let begun = Instant::now();
-    let position = workshop.rebuild().await?;
+    let position = shadow_build.rebuild().await?;
     let rate = rate(plan.events, begun.elapsed());
     ensure!(position == plan.events, "ours came to {position} only");
     Ok(rate)
@@ -142,7 +142,7 @@ async fn page(
     last: i64,
 ) -> Result<Checkpoint> {
     let limit = i64::try_from(BATCH)?.min(last - at.position);
-    let batch = keyring.open(stored::after(pool, at.position, limit).await?).await?;
+    let batch = keyring.open(event_log::after(pool, at.position, limit).await?).await?;
     let next = Checkpoint { position: at.position + limit, epoch: epoch.to_owned() };
     let mut transaction = pool.begin().await?;
     ensure!(at.advance(&mut transaction, &next).await?, "somebody else moved the checkpoint");

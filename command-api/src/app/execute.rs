@@ -10,7 +10,7 @@ use shared::id::UserId;
 use shared::problem::Problem;
 
 use super::record::Recording;
-use super::{App, Work};
+use super::{App, UnitOfWork};
 use crate::aggregate::Decide;
 use crate::blocks::ITEM;
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 16;
 
 /// Who asks, and the manner of asking, besides the command itself.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct CommandMeta {
     /// The person, by a verified token.
     pub caller: Option<Caller>,
     /// The person in whose stead a policy asks, without a session.
@@ -95,7 +95,7 @@ pub struct Answer {
 /// What a command does. It may be asked again and again, each time with fresh work, until its append stands.
 pub trait Decision: Sync {
     /// Reads, checks and writes through `work`; what was written is recorded in one append.
-    fn decide(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Answer, Problem>> + Send;
+    fn decide(&self, work: &mut UnitOfWork<'_>) -> impl Future<Output = Result<Answer, Problem>> + Send;
 }
 
 /// Commands on one aggregate.
@@ -105,12 +105,12 @@ struct OnOne<'a, A: Decide> {
 }
 
 impl<A: Decide> Decision for OnOne<'_, A> {
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Answer, Problem> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let loaded = work.load_to_change::<A>(self.id).await?;
         let mut commands = self.commands.clone();
-        let admitted = loaded.state.admit(work, self.id, &mut commands).await?;
+        let authorized = loaded.state.authorize(work, self.id, &mut commands).await?;
         work.if_match(loaded.sequence)?;
-        let version = work.change(self.id, &loaded, commands, admitted)?;
+        let version = work.change(self.id, &loaded, commands, authorized)?;
         work.last_first();
         Ok(Answer { id: self.id.to_owned(), version })
     }
@@ -129,31 +129,31 @@ impl App {
     /// `content` is what the idempotency key is bound to, besides method and path: what the client sent, less secrets.
     pub async fn execute<A: Decide>(
         &self,
-        ask: &Ask,
+        meta: &CommandMeta,
         id: &str,
         commands: Vec<A::Command>,
         content: &impl Serialize,
     ) -> Result<Accepted, Problem> {
-        self.carry_out(ask, &OnOne::<A> { id, commands }, content).await
+        self.carry_out(meta, &OnOne::<A> { id, commands }, content).await
     }
 
     /// Decides and appends, until it is done, seen before, or refused for good.
     pub async fn carry_out(
         &self,
-        ask: &Ask,
+        meta: &CommandMeta,
         decision: &impl Decision,
         content: &impl Serialize,
     ) -> Result<Accepted, Problem> {
-        let fingerprint = fingerprint(&ask.target, content);
+        let fingerprint = fingerprint(&meta.target, content);
         let mut fresh = false;
         for _ in 0..ATTEMPTS {
-            match self.attempt(ask, decision, fingerprint, fresh).await {
+            match self.attempt(meta, decision, fingerprint, fresh).await {
                 Attempt::Done(accepted) => return Ok(self.in_epoch(accepted)),
                 Attempt::Again => (),
                 // Decided on memory alone: what it was based on may have moved. Look again before refusing.
                 Attempt::Refused { stale: true, .. } => fresh = true,
                 Attempt::Refused { problem, stale: false } => {
-                    return self.answer_of_then(ask, fingerprint, problem).await;
+                    return self.answer_of_then(meta, fingerprint, problem).await;
                 }
             }
         }
@@ -166,12 +166,12 @@ impl App {
 
     async fn attempt(
         &self,
-        ask: &Ask,
+        meta: &CommandMeta,
         decision: &impl Decision,
         fingerprint: [u8; 32],
         fresh: bool,
     ) -> Attempt {
-        let mut work = Work::new(self, ask, fresh);
+        let mut work = UnitOfWork::new(self, meta, fresh);
         let decided = match work.check_session().await {
             Ok(()) => decision.decide(&mut work).await,
             Err(problem) => Err(problem),
@@ -180,8 +180,8 @@ impl App {
             Ok(answer) => answer,
             Err(problem) => return Attempt::Refused { problem, stale: work.used_cache() },
         };
-        let key = self.key(ask, fingerprint);
-        let Recording { append, written, keys } = match self.recording(work, ask, key, &answer).await {
+        let key = self.key(meta, fingerprint);
+        let Recording { append, written, keys } = match self.recording(work, meta, key, &answer).await {
             Ok(recording) => recording,
             Err(problem) => return Attempt::Refused { problem, stale: false },
         };
@@ -189,8 +189,8 @@ impl App {
         let endings: Vec<_> = written.iter().map(|written| written.ending(&append)).collect();
         match self.log.append(append).await {
             Ok(Outcome::Appended { last, .. }) => {
-                for (holder, key) in keys {
-                    self.keyring.remember(holder, key).await;
+                for (key_owner, key) in keys {
+                    self.keyring.remember(key_owner, key).await;
                 }
                 for (written, ending) in written.into_iter().zip(endings) {
                     written.keep(self, ending);
@@ -222,11 +222,11 @@ impl App {
         Accepted { epoch: self.epoch.borrow().clone(), ..accepted }
     }
 
-    fn key(&self, ask: &Ask, fingerprint: [u8; 32]) -> IdempotencyKey {
+    fn key(&self, meta: &CommandMeta, fingerprint: [u8; 32]) -> IdempotencyKey {
         IdempotencyKey {
-            actor: ask.remembered.clone(),
-            key: ask.key.clone().unwrap_or_else(|| self.clock.new_id().to_string()),
-            ours: ask.key.is_none(),
+            actor: meta.remembered.clone(),
+            key: meta.key.clone().unwrap_or_else(|| self.clock.new_id().to_string()),
+            ours: meta.key.is_none(),
             fingerprint,
         }
     }
@@ -234,14 +234,14 @@ impl App {
     /// Before a keyed command is refused: it may have succeeded before, and then gets the answer of then.
     async fn answer_of_then(
         &self,
-        ask: &Ask,
+        meta: &CommandMeta,
         fingerprint: [u8; 32],
         problem: Problem,
     ) -> Result<Accepted, Problem> {
-        let Some(key) = &ask.key else { return Err(problem) };
+        let Some(key) = &meta.key else { return Err(problem) };
         let row = sqlx::query!(
             "select fingerprint, id, version, position from es.command where actor = $1 and key = $2",
-            ask.remembered,
+            meta.remembered,
             key
         )
         .fetch_optional(&self.pool)

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
+use shared::encryption::{Mark, mark};
 use shared::event::{AggregateEvent, AggregateRef, Meta, Recorded};
 use shared::problem::Problem;
-use shared::seal::{Mark, mark};
 
 use super::App;
 use super::snapshots::{Stored, Unusable};
@@ -98,15 +98,15 @@ impl App {
         id: &str,
         stored: &Stored,
     ) -> Result<Result<Read<A>, Unusable>, Problem> {
-        if stored.shape != A::SHAPE {
-            return Ok(Err(Unusable::Shape));
+        if stored.snapshot_version != A::SNAPSHOT_VERSION {
+            return Ok(Err(Unusable::Version));
         }
         let mut events = self.tail::<A>(id, stored.sequence).await?;
         if events.first().is_none_or(|last| last.aggregate.version != stored.sequence) {
             return Ok(Err(Unusable::Beyond));
         }
         let Some(last) = mark(&events.remove(0).data) else { return Ok(Err(Unusable::Forged)) };
-        let Some(key) = self.keyring.key(&last.holder).await? else { return Ok(Err(Unusable::Erased)) };
+        let Some(key) = self.keyring.key(&last.key_owner).await? else { return Ok(Err(Unusable::Erased)) };
         let state = match stored.open::<A>(id, &last, &key) {
             Ok(state) => state,
             Err(why) => return Ok(Err(why)),
@@ -115,7 +115,7 @@ impl App {
         self.fold(begun, events).await.map(Ok)
     }
 
-    /// The event of that sequence, and all after it, still sealed.
+    /// The event of that sequence, and all after it, still encrypted.
     async fn tail<A: Decide>(&self, id: &str, sequence: i64) -> Result<Vec<Recorded>, Problem> {
         let rows = sqlx::query!(
             "select sequence, event_type, event_version, payload from es.event

@@ -1,24 +1,24 @@
-//! From what was decided to what is appended: events are named, numbered and sealed.
+//! From what was decided to what is appended: events are named, numbered and encrypted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
+use shared::encryption::{DataKey, Mark, about, mark};
 use shared::event::AggregateEvent;
 use shared::problem::Problem;
-use shared::seal::{DataKey, Mark, about, mark};
 
 use super::execute::Answer;
-use super::{App, Ask, Loaded, Work};
+use super::{App, CommandMeta, Loaded, UnitOfWork};
 use crate::aggregate::Decide;
 use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
 
-/// Where events belong: under whose key they are sealed, and whom they concern.
+/// Where events belong: under whose key they are encrypted, and whom they concern.
 #[derive(Clone, Debug, Default)]
 pub struct Home {
     /// Such as `note:<id>`.
-    pub holder: String,
+    pub key_owner: String,
     /// The containers the events belong to, and the persons whom they concern.
     pub scopes: Vec<String>,
 }
@@ -26,8 +26,8 @@ pub struct Home {
 impl Home {
     /// The home of a thing that holds a key of its own and stands in nothing: `user:<id>`.
     pub fn of(kind: &str, id: &str) -> Self {
-        let holder = format!("{kind}:{id}");
-        Self { scopes: vec![holder.clone()], holder }
+        let key_owner = format!("{kind}:{id}");
+        Self { scopes: vec![key_owner.clone()], key_owner }
     }
 }
 
@@ -54,14 +54,14 @@ struct Fact {
     event_type: String,
     version: String,
     data: Value,
-    sealed: bool,
+    encrypted: bool,
 }
 
 /// What is sent to the log, and what is remembered once it stands.
 pub(super) struct Recording {
     pub(super) append: Append,
     pub(super) written: Vec<Written>,
-    /// Keys made for holders that had none.
+    /// Keys made for key owners that had none.
     pub(super) keys: Vec<(String, DataKey)>,
 }
 
@@ -138,7 +138,7 @@ impl Fact {
             event_type: event.event_type(),
             version: event.event_version(),
             data: event.data(),
-            sealed: event.is_sealed(),
+            encrypted: event.is_encrypted(),
         }
     }
 }
@@ -147,8 +147,8 @@ impl App {
     /// Puts what was decided into the form of the log.
     pub(super) async fn recording(
         &self,
-        work: Work<'_>,
-        ask: &Ask,
+        work: UnitOfWork<'_>,
+        meta: &CommandMeta,
         key: IdempotencyKey,
         answer: &Answer,
     ) -> Result<Recording, Problem> {
@@ -166,25 +166,32 @@ impl App {
         let mut keys = HashMap::new();
         let mut made = Vec::new();
         for one in changed {
-            let holder = &one.home.holder;
-            if !keys.contains_key(holder) {
-                let (key, is_new) = self.sealing_key(holder, &mut append.side).await?;
+            let key_owner = &one.home.key_owner;
+            if !keys.contains_key(key_owner) {
+                let (key, is_new) = self.encryption_key(key_owner, &mut append.side).await?;
                 if is_new {
-                    made.push((holder.clone(), key.clone()));
+                    made.push((key_owner.clone(), key.clone()));
                 }
-                keys.insert(holder.clone(), key);
+                keys.insert(key_owner.clone(), key);
             }
             let events = (one.before + 1..).zip(&one.facts);
-            append
-                .events
-                .extend(events.map(|(sequence, fact)| self.event(ask, one, sequence, fact, &keys[holder])));
+            append.events.extend(
+                events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys[key_owner])),
+            );
         }
         Ok(Recording { append, written, keys: made })
     }
 
-    fn event(&self, ask: &Ask, one: &Written, sequence: i64, fact: &Fact, key: &DataKey) -> NewEvent {
-        let payload = if fact.sealed {
-            key.seal(&one.home.holder, &about(&fact.event_type, &one.id, sequence), &fact.data)
+    fn event(
+        &self,
+        meta: &CommandMeta,
+        one: &Written,
+        sequence: i64,
+        fact: &Fact,
+        key: &DataKey,
+    ) -> NewEvent {
+        let payload = if fact.encrypted {
+            key.encrypt(&one.home.key_owner, &about(&fact.event_type, &one.id, sequence), &fact.data)
         } else {
             raw(&fact.data)
         };
@@ -196,18 +203,22 @@ impl App {
             event_version: fact.version.clone(),
             event_type: fact.event_type.clone(),
             payload,
-            metadata: raw(&metadata(ask)),
+            metadata: raw(&metadata(meta)),
             scopes: one.home.scopes.clone(),
         }
     }
 
-    /// The holder's key; made, with its row, for a holder that has none yet.
-    async fn sealing_key(&self, holder: &str, side: &mut Vec<SideRow>) -> Result<(DataKey, bool), Problem> {
-        if let Some(key) = self.keyring.key(holder).await? {
+    /// The key owner's key; made, with its row, for a key owner that has none yet.
+    async fn encryption_key(
+        &self,
+        key_owner: &str,
+        side: &mut Vec<SideRow>,
+    ) -> Result<(DataKey, bool), Problem> {
+        if let Some(key) = self.keyring.key(key_owner).await? {
             return Ok((key, false));
         }
-        let (key, wrapped) = self.keyring.master().make(holder);
-        side.push(SideRow::KeyMade { holder: holder.to_owned(), wrapped });
+        let (key, wrapped) = self.keyring.master().make(key_owner);
+        side.push(SideRow::KeyMade { key_owner: key_owner.to_owned(), wrapped });
         Ok((key, true))
     }
 }
@@ -216,10 +227,10 @@ fn raw(value: &Value) -> Box<RawValue> {
     to_raw_value(value).expect("a JSON value always serializes")
 }
 
-fn metadata(ask: &Ask) -> Value {
+fn metadata(meta: &CommandMeta) -> Value {
     let mut metadata =
-        json!({"actor": ask.actor, "correlation": ask.correlation, "causation": ask.causation});
-    if let Some(key) = &ask.key {
+        json!({"actor": meta.actor, "correlation": meta.correlation, "causation": meta.causation});
+    if let Some(key) = &meta.key {
         metadata["key"] = Value::String(key.clone());
     }
     metadata

@@ -1,15 +1,15 @@
 //! Snapshots: shortcuts for loading long aggregates, written beside the requests and free to vanish.
 //!
-//! A snapshot is an aggregate's state as JSON, sealed under the key of its last event: when that key is destroyed the
-//! snapshot is as unreadable as the events. It is tied to the aggregate, the sequence, the shape and the very event it
+//! A snapshot is an aggregate's state as JSON, encrypted under the key of its last event: when that key is destroyed the
+//! snapshot is as unreadable as the events. It is tied to the aggregate, the sequence, the snapshot version and the very event it
 //! was taken after, so one that was damaged, moved, or taken in a history that a restore undid does not open. Then the
 //! whole stream is read instead, and another snapshot takes its place. No snapshot makes a decision stale: what was
 //! decided on is named by its sequence in the append, wherever the state came from.
 
 use std::sync::Arc;
 
+use shared::encryption::{DataKey, Mark};
 use shared::problem::Problem;
-use shared::seal::{DataKey, Mark};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{App, Loaded};
@@ -31,20 +31,20 @@ pub struct Snapshots {
 /// A row of `es.snapshot`.
 pub(super) struct Stored {
     pub(super) sequence: i64,
-    pub(super) shape: i32,
-    pub(super) sealed: Vec<u8>,
+    pub(super) snapshot_version: i32,
+    pub(super) encrypted: Vec<u8>,
 }
 
 /// Why a snapshot is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unusable {
-    #[error("it is of another release's shape")]
-    Shape,
+    #[error("it is of another release's snapshot_version")]
+    Version,
     #[error("the log does not reach to its sequence")]
     Beyond,
     #[error("it was changed, or taken in another history")]
     Forged,
-    #[error("it does not hold what its shape says")]
+    #[error("it does not hold what its snapshot_version says")]
     Form,
     #[error("its key was destroyed")]
     Erased,
@@ -55,7 +55,7 @@ struct New {
     aggregate_type: &'static str,
     id: String,
     sequence: i64,
-    shape: i32,
+    snapshot_version: i32,
     /// The state, and its last event's mark; `None` when there is nothing to keep.
     content: Option<(Vec<u8>, Mark)>,
     instead_of: Option<(Stored, Unusable)>,
@@ -92,7 +92,7 @@ impl Stored {
     pub(super) async fn find<A: Decide>(app: &App, id: &str) -> Result<Option<Self>, Problem> {
         let row = sqlx::query_as!(
             Stored,
-            "select sequence, shape, sealed from es.snapshot where aggregate_type = $1 and aggregate_id = $2",
+            "select sequence, snapshot_version, encrypted from es.snapshot where aggregate_type = $1 and aggregate_id = $2",
             A::TYPE,
             id
         );
@@ -101,8 +101,8 @@ impl Stored {
 
     /// The state, if this was taken after the event of that mark.
     pub(super) fn open<A: Decide>(&self, id: &str, mark: &Mark, key: &DataKey) -> Result<A, Unusable> {
-        let about = about(A::TYPE, id, self.sequence, self.shape, mark);
-        let plain = key.open_bytes(&about, &self.sealed).ok_or(Unusable::Forged)?;
+        let about = about(A::TYPE, id, self.sequence, self.snapshot_version, mark);
+        let plain = key.open_bytes(&about, &self.encrypted).ok_or(Unusable::Forged)?;
         serde_json::from_slice(&plain).map_err(|_| Unusable::Form)
     }
 }
@@ -141,7 +141,7 @@ impl App {
             aggregate_type: A::TYPE,
             id: id.to_owned(),
             sequence: loaded.sequence,
-            shape: A::SHAPE,
+            snapshot_version: A::SNAPSHOT_VERSION,
             content: last.map(|mark| (json, mark)),
             instead_of,
         };
@@ -156,11 +156,11 @@ impl App {
 
     async fn put_snapshot(&self, new: New) -> Result<(), Problem> {
         let key = match &new.content {
-            Some((_, mark)) => self.keyring.key(&mark.holder).await?,
+            Some((_, mark)) => self.keyring.key(&mark.key_owner).await?,
             None => None,
         };
         let changed = match (&new.content, key) {
-            (Some((json, mark)), Some(key)) => self.upsert(&new, &seal(&new, json, mark, &key)).await?,
+            (Some((json, mark)), Some(key)) => self.upsert(&new, &encrypt(&new, json, mark, &key)).await?,
             // Gone for ever, or nothing that could be kept: then what is there is of no use to anybody.
             (Some(_) | None, _) => self.remove(&new).await?,
         };
@@ -176,19 +176,19 @@ impl App {
     }
 
     /// Takes the place of an older snapshot, never of a newer one; and of the one found to be of no use.
-    async fn upsert(&self, new: &New, sealed: &[u8]) -> Result<bool, Problem> {
-        let useless = new.instead_of.as_ref().map(|(stored, _)| stored.sealed.as_slice());
+    async fn upsert(&self, new: &New, encrypted: &[u8]) -> Result<bool, Problem> {
+        let useless = new.instead_of.as_ref().map(|(stored, _)| stored.encrypted.as_slice());
         let done = sqlx::query!(
-            "insert into es.snapshot as s (aggregate_type, aggregate_id, sequence, shape, sealed)
+            "insert into es.snapshot as s (aggregate_type, aggregate_id, sequence, snapshot_version, encrypted)
              values ($1, $2, $3, $4, $5)
              on conflict (aggregate_type, aggregate_id) do update
-               set sequence = excluded.sequence, shape = excluded.shape, sealed = excluded.sealed
-             where s.sequence < excluded.sequence or s.sealed = $6",
+               set sequence = excluded.sequence, snapshot_version = excluded.snapshot_version, encrypted = excluded.encrypted
+             where s.sequence < excluded.sequence or s.encrypted = $6",
             new.aggregate_type,
             new.id,
             new.sequence,
-            new.shape,
-            sealed,
+            new.snapshot_version,
+            encrypted,
             useless
         );
         Ok(done.execute(&self.pool).await?.rows_affected() > 0)
@@ -197,20 +197,20 @@ impl App {
     async fn remove(&self, new: &New) -> Result<bool, Problem> {
         let Some((useless, _)) = &new.instead_of else { return Ok(false) };
         let done = sqlx::query!(
-            "delete from es.snapshot where aggregate_type = $1 and aggregate_id = $2 and sealed = $3",
+            "delete from es.snapshot where aggregate_type = $1 and aggregate_id = $2 and encrypted = $3",
             new.aggregate_type,
             new.id,
-            useless.sealed
+            useless.encrypted
         );
         Ok(done.execute(&self.pool).await?.rows_affected() > 0)
     }
 }
 
-fn seal(new: &New, json: &[u8], mark: &Mark, key: &DataKey) -> Vec<u8> {
-    key.seal_bytes(&about(new.aggregate_type, &new.id, new.sequence, new.shape, mark), json)
+fn encrypt(new: &New, json: &[u8], mark: &Mark, key: &DataKey) -> Vec<u8> {
+    key.encrypt_bytes(&about(new.aggregate_type, &new.id, new.sequence, new.snapshot_version, mark), json)
 }
 
 /// What a snapshot is tied to. Ids and types have no slash, and no event's data is about a `snapshot`.
-fn about(aggregate_type: &str, id: &str, sequence: i64, shape: i32, last: &Mark) -> String {
-    format!("snapshot/{aggregate_type}/{id}/{sequence}/{shape}/{}", last.nonce)
+fn about(aggregate_type: &str, id: &str, sequence: i64, snapshot_version: i32, last: &Mark) -> String {
+    format!("snapshot/{aggregate_type}/{id}/{sequence}/{snapshot_version}/{}", last.nonce)
 }

@@ -7,10 +7,10 @@ use shared::id::NoteId;
 use shared::problem::Problem;
 use shared::rank::Rank;
 
-use super::commands::{Anchor, Origin, Spot, admit};
+use super::commands::{Anchor, Origin, Spot, authorize};
 use super::{BlockCommand, BlockError};
 use crate::aggregate::Decide;
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// A block, as far as its rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl Block {
 }
 
 impl Decide for Block {
-    const SHAPE: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 1;
 
     fn decide(&self, command: C) -> Result<Vec<E>, BlockError> {
         match (self, command) {
@@ -132,8 +132,13 @@ impl Decide for Block {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
-        admit(self, work, id, commands).await
+    async fn authorize(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: &str,
+        commands: &mut [C],
+    ) -> Result<Authorized, Problem> {
+        authorize(self, work, id, commands).await
     }
 }
 
@@ -197,7 +202,7 @@ fn taken_over(old: &Map<String, Value>, block_type: BlockType) -> Map<String, Va
     usual.into_iter().chain(kept).collect()
 }
 
-/// The rank that the door has found.
+/// The rank that the command path has found.
 fn found(spot: Spot) -> Result<Rank, BlockError> {
     match spot {
         Spot::Found(rank) => Ok(rank),

@@ -11,8 +11,8 @@ use shared::rank::Rank;
 use super::Block;
 use super::places;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Rows, Work, id_taken};
-use crate::log::{Claim, Freed, Gap, Place};
+use crate::app::{Authorized, Home, Rows, UnitOfWork, id_taken};
+use crate::log::{Claim, Freed, Gap, RankSlot};
 use crate::notes;
 
 /// The kind of claim that keeps a block and the task of the same id in one note.
@@ -48,7 +48,7 @@ pub enum BlockCommand {
         note_id: NoteId,
         /// Where there.
         spot: Spot,
-        /// Who added it, and when; the door fills it in if the note is another one.
+        /// Who added it, and when; the command path fills it in if the note is another one.
         origin: Option<Origin>,
     },
     /// Take it out of its note.
@@ -65,7 +65,7 @@ pub enum BlockCommand {
 pub enum Spot {
     /// As it was asked for.
     Wanted(Anchor),
-    /// As the door has found it.
+    /// As the command path has found it.
     Found(Rank),
 }
 
@@ -141,7 +141,7 @@ pub struct NewBlock {
 
 /// Adds blocks to a note that is just being made.
 pub(crate) fn add_all(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     note: NoteId,
     home: &Home,
     blocks: &[NewBlock],
@@ -151,40 +151,40 @@ pub(crate) fn add_all(
         let place = place(note, *id, &rank, Gap::default());
         let rows = Rows {
             places: vec![place],
-            claims: vec![claim(work, &id.to_string(), &home.holder)],
+            claims: vec![claim(work, &id.to_string(), &home.key_owner)],
             ..Rows::default()
         };
         let add = BlockCommand::Add { note_id: note, block: block.clone(), spot: Spot::Found(rank) };
-        let admitted = Admitted { home: home.clone(), rows };
-        work.create::<Block>(&id.to_string(), vec![add], admitted, problem(&BlockError::AlreadyExists))?;
+        let authorized = Authorized { home: home.clone(), rows };
+        work.create::<Block>(&id.to_string(), vec![add], authorized, problem(&BlockError::AlreadyExists))?;
     }
     Ok(())
 }
 
 /// Editors of the note change its blocks; moving one needs an editor on both ends.
-pub(super) async fn admit(
+pub(super) async fn authorize(
     block: &Block,
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     id: &str,
     commands: &mut [BlockCommand],
-) -> Result<Admitted, Problem> {
+) -> Result<Authorized, Problem> {
     let itself: BlockId = id.parse().map_err(|_| problem(&BlockError::Missing))?;
-    let mut admitted = Admitted::default();
+    let mut authorized = Authorized::default();
     if let Some(part) = block.part() {
         if commands.iter().any(|command| matches!(command, BlockCommand::Add { .. })) {
             let user = work.user()?;
             let is_seen = notes::role_of(work, part.note_id, user).await?.is_some();
             return Err(if is_seen { problem(&BlockError::AlreadyExists) } else { id_taken() });
         }
-        admitted.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
+        authorized.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
     }
     for command in commands {
         match command {
             BlockCommand::Add { note_id, spot, .. } => {
                 let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                admitted.home = notes::may_edit(work, *note_id, nowhere).await?;
-                admitted.rows.claims.push(claim(work, id, &admitted.home.holder));
-                take_place(work, &mut admitted, block, itself, *note_id, spot).await?;
+                authorized.home = notes::may_edit(work, *note_id, nowhere).await?;
+                authorized.rows.claims.push(claim(work, id, &authorized.home.key_owner));
+                take_place(work, &mut authorized, block, itself, *note_id, spot).await?;
             }
             BlockCommand::Move { note_id, spot, origin } => {
                 let Some(part) = block.live() else { continue };
@@ -192,42 +192,42 @@ pub(super) async fn admit(
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                     let there = notes::may_edit(work, *note_id, nowhere).await?;
-                    admitted.rows.released.push(claim(work, id, &admitted.home.holder));
-                    admitted.rows.claims.push(claim(work, id, &there.holder));
-                    left = std::mem::replace(&mut admitted.home, there).scopes;
+                    authorized.rows.released.push(claim(work, id, &authorized.home.key_owner));
+                    authorized.rows.claims.push(claim(work, id, &there.key_owner));
+                    left = std::mem::replace(&mut authorized.home, there).scopes;
                     *origin = Some(places::origin(work, "block", id).await?);
                 }
-                admitted.rows.freed.push(freed(part.note_id, itself));
-                take_place(work, &mut admitted, block, itself, *note_id, spot).await?;
-                // Those who step aside there were never where this one comes from.
-                admitted.home.scopes.extend(left);
+                authorized.rows.freed.push(freed(part.note_id, itself));
+                take_place(work, &mut authorized, block, itself, *note_id, spot).await?;
+                // Those who move up there were never where this one comes from.
+                authorized.home.scopes.extend(left);
             }
             BlockCommand::Remove => {
-                admitted.rows.freed.extend(block.live().map(|part| freed(part.note_id, itself)));
+                authorized.rows.freed.extend(block.live().map(|part| freed(part.note_id, itself)));
             }
             BlockCommand::Restore { spot } => {
                 if let Block::Removed(part) = block {
-                    take_place(work, &mut admitted, block, itself, part.note_id, spot).await?;
+                    take_place(work, &mut authorized, block, itself, part.note_id, spot).await?;
                 }
             }
             BlockCommand::Edit { .. } | BlockCommand::Become { .. } => (),
         }
     }
-    Ok(admitted)
+    Ok(authorized)
 }
 
 /// Finds the rank that was wanted, and has it taken with the events.
 async fn take_place(
-    work: &mut Work<'_>,
-    admitted: &mut Admitted,
+    work: &mut UnitOfWork<'_>,
+    authorized: &mut Authorized,
     block: &Block,
     itself: BlockId,
     note: NoteId,
     spot: &mut Spot,
 ) -> Result<(), Problem> {
     let Spot::Wanted(anchor) = *spot else { return Ok(()) };
-    let (rank, gap) = places::find(work, &admitted.home, note, itself, block, anchor).await?;
-    admitted.rows.places.push(place(note, itself, &rank, gap));
+    let (rank, gap) = places::find(work, &authorized.home, note, itself, block, anchor).await?;
+    authorized.rows.places.push(place(note, itself, &rank, gap));
     *spot = Spot::Found(rank);
     Ok(())
 }
@@ -237,15 +237,15 @@ pub(super) fn container(note: NoteId) -> String {
     format!("note:{note}")
 }
 
-pub(super) fn place(note: NoteId, item: BlockId, rank: &Rank, gap: Gap) -> Place {
-    Place { container: container(note), rank: rank.to_string(), item: item.to_string(), gap }
+pub(super) fn place(note: NoteId, item: BlockId, rank: &Rank, gap: Gap) -> RankSlot {
+    RankSlot { container: container(note), rank: rank.to_string(), item: item.to_string(), gap }
 }
 
 pub(super) fn freed(note: NoteId, item: BlockId) -> Freed {
     Freed { container: container(note), item: item.to_string() }
 }
 
-/// That the id belongs to the note or person whose key seals it: for the block, and for the task of the same id.
-pub(crate) fn claim(work: &Work<'_>, item: &str, holder: &str) -> Claim {
-    Claim { kind: ITEM, value: work.app.keys.claim(ITEM, item), owner: holder.to_owned() }
+/// That the id belongs to the note or person whose key encrypts it: for the block, and for the task of the same id.
+pub(crate) fn claim(work: &UnitOfWork<'_>, item: &str, key_owner: &str) -> Claim {
+    Claim { kind: ITEM, value: work.app.keys.claim(ITEM, item), owner: key_owner.to_owned() }
 }

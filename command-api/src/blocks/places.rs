@@ -7,7 +7,7 @@ use shared::rank::Rank;
 use super::commands::{Origin, Spot, container, freed, place};
 use super::{Anchor, Block, BlockCommand, BlockError};
 use crate::aggregate::problem;
-use crate::app::{Admitted, Home, Rows, Work};
+use crate::app::{Authorized, Home, Rows, UnitOfWork};
 use crate::log::Gap;
 
 /// How many neighbours on each side of a crowd are spread anew; more, if those beyond are as crowded.
@@ -45,7 +45,7 @@ struct Between {
 /// Who stands beside it is read, so that it must still stand there when the place is taken; that nobody else came in
 /// between is asked of the gap. Where no rank is left, the neighbours are spread anew in the same append.
 pub(super) async fn find(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     home: &Home,
     note: NoteId,
     itself: BlockId,
@@ -87,7 +87,7 @@ pub(super) async fn find(
 
 /// Spreads those who stand closest around a crowded place, and gives a rank in their middle.
 async fn make_room(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     home: &Home,
     neighbours: Neighbours,
     between: &Between,
@@ -109,8 +109,8 @@ async fn make_room(
             places: vec![place(neighbours.note, item, &rank, gap.clone())],
             ..Rows::default()
         };
-        let aside = BlockCommand::Move { note_id: neighbours.note, spot: Spot::Found(rank), origin: None };
-        work.change(&id, &loaded, vec![aside], Admitted { home: home.clone(), rows })?;
+        let moved = BlockCommand::Move { note_id: neighbours.note, spot: Spot::Found(rank), origin: None };
+        work.change(&id, &loaded, vec![moved], Authorized { home: home.clone(), rows })?;
     }
     Ok((rank, gap))
 }
@@ -118,7 +118,7 @@ async fn make_room(
 /// Who stands on either side of a crowded place, the nearest first, with what lies beyond them, and the ranks that spread
 /// them.
 async fn crowd(
-    work: &Work<'_>,
+    work: &UnitOfWork<'_>,
     neighbours: Neighbours,
     between: &Between,
 ) -> Result<(Vec<Standing>, Vec<Standing>, Between, Vec<Rank>), Problem> {
@@ -147,7 +147,7 @@ fn crowded() -> Problem {
 
 impl Neighbours {
     /// The rank of a block of this note, which is read to decide by.
-    async fn stands(self, work: &mut Work<'_>, other: BlockId, pointer: &str) -> Result<Rank, Problem> {
+    async fn stands(self, work: &mut UnitOfWork<'_>, other: BlockId, pointer: &str) -> Result<Rank, Problem> {
         if other == self.itself {
             return Err(Problem::invalid(pointer, "A block cannot stand beside itself."));
         }
@@ -161,7 +161,7 @@ impl Neighbours {
     /// Who stands before a rank, or before the end, the nearest first.
     async fn before(
         self,
-        work: &Work<'_>,
+        work: &UnitOfWork<'_>,
         rank: Option<&Rank>,
         limit: i64,
     ) -> Result<Vec<Standing>, Problem> {
@@ -180,7 +180,7 @@ impl Neighbours {
     /// Who stands behind a rank, or behind the beginning, the nearest first.
     async fn behind(
         self,
-        work: &Work<'_>,
+        work: &UnitOfWork<'_>,
         rank: Option<&Rank>,
         limit: i64,
     ) -> Result<Vec<Standing>, Problem> {
@@ -202,7 +202,7 @@ fn first(standing: Vec<Standing>) -> Option<Rank> {
 }
 
 /// Who added something, and when: its first event says so in clear, also when its content is erased.
-pub(crate) async fn origin(work: &Work<'_>, aggregate_type: &str, id: &str) -> Result<Origin, Problem> {
+pub(crate) async fn origin(work: &UnitOfWork<'_>, aggregate_type: &str, id: &str) -> Result<Origin, Problem> {
     let row = sqlx::query!(
         r#"select metadata ->> 'actor' as "by!", recorded_at as at from es.event
             where aggregate_type = $1 and aggregate_id = $2 and sequence = 1"#,

@@ -15,12 +15,12 @@ use utoipa_axum::routes;
 
 use super::{Anchor, Block, BlockCommand, NewBlock, Spot};
 use crate::app::{Accepted, App};
-use crate::door::Door;
+use crate::context::CommandContext;
 
 /// How many blocks a note may begin with: with its own event, as many as one command may have.
 const MOST: usize = 999;
 
-/// The routes of the room.
+/// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add))
@@ -99,48 +99,56 @@ struct Move {
 /// Add a block to a note.
 #[utoipa::path(post, path = "/blocks", operation_id = "blocks_add", tag = "blocks", request_body = Add,
     responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn add(door: Door, Json(body): Json<Add>) -> Result<Response, Problem> {
-    let id = body.id.unwrap_or_else(|| BlockId(door.new_id()));
+async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| BlockId(context.new_id()));
     let block = content(body.r#type, &body.content, "/content")?;
     let spot = Spot::Wanted(anchor(body.after, body.before)?);
     let command = BlockCommand::Add { note_id: body.note_id, block, spot };
-    Ok(door.execute::<Block>(id, vec![command], &body).await?.created().into_response())
+    Ok(context.execute::<Block>(id, vec![command], &body).await?.created().into_response())
 }
 
 /// Change a block's content, its type, or both.
 #[utoipa::path(patch, path = "/blocks/{id}", operation_id = "blocks_change", tag = "blocks", request_body = Change,
     params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn change(door: Door, Path(id): Path<BlockId>, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+async fn change(
+    context: CommandContext,
+    Path(id): Path<BlockId>,
+    Json(body): Json<Change>,
+) -> Result<Accepted, Problem> {
     let command = BlockCommand::Edit { block_type: body.r#type, content: body.content.clone() };
-    door.execute::<Block>(id, vec![command], &body).await
+    context.execute::<Block>(id, vec![command], &body).await
 }
 
 /// Put a block elsewhere in its note, or into another one; that takes an editor of both.
 #[utoipa::path(post, path = "/blocks/{id}/move", operation_id = "blocks_move", tag = "blocks", request_body = Move,
     params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn put(door: Door, Path(id): Path<BlockId>, Json(body): Json<Move>) -> Result<Accepted, Problem> {
+async fn put(
+    context: CommandContext,
+    Path(id): Path<BlockId>,
+    Json(body): Json<Move>,
+) -> Result<Accepted, Problem> {
     let spot = Spot::Wanted(anchor(body.after, body.before)?);
     let command = BlockCommand::Move { note_id: body.note_id, spot, origin: None };
-    door.execute::<Block>(id, vec![command], &body).await
+    context.execute::<Block>(id, vec![command], &body).await
 }
 
 /// Take a block out of its note. It can be restored.
 #[utoipa::path(delete, path = "/blocks/{id}", operation_id = "blocks_remove", tag = "blocks",
     params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn remove(door: Door, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
-    door.execute::<Block>(id, vec![BlockCommand::Remove], &()).await
+async fn remove(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
+    context.execute::<Block>(id, vec![BlockCommand::Remove], &()).await
 }
 
 /// Put a removed block back where it was.
 #[utoipa::path(post, path = "/blocks/{id}/restore", operation_id = "blocks_restore", tag = "blocks",
     params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn restore(door: Door, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
+async fn restore(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
     let command = BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) };
-    door.execute::<Block>(id, vec![command], &()).await
+    context.execute::<Block>(id, vec![command], &()).await
 }
 
 /// The blocks that a note begins with.
-pub(crate) fn new_blocks(door: &Door, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
+pub(crate) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
     if blocks.len() > MOST {
         return Err(Problem::invalid(
             "/blocks",
@@ -149,7 +157,7 @@ pub(crate) fn new_blocks(door: &Door, blocks: &[NewContent]) -> Result<Vec<NewBl
     }
     let mut ids = HashSet::new();
     let read = |(nth, new): (usize, &NewContent)| {
-        let id = new.id.unwrap_or_else(|| BlockId(door.new_id()));
+        let id = new.id.unwrap_or_else(|| BlockId(context.new_id()));
         if !ids.insert(id) {
             return Err(Problem::invalid(format!("/blocks/{nth}/id"), "Another block has this id."));
         }

@@ -20,7 +20,7 @@ pub struct Append {
     /// Items that leave their place, before others are taken.
     pub freed: Vec<Freed>,
     /// Places taken. One the item already has is no clash.
-    pub places: Vec<Place>,
+    pub places: Vec<RankSlot>,
     /// Rows that are no events, because they hold secrets.
     pub side: Vec<SideRow>,
     /// What makes the command take effect once.
@@ -64,7 +64,7 @@ pub struct NewEvent {
     pub event_type: String,
     /// The version of its shape, such as `1.0`.
     pub event_version: String,
-    /// What it says as JSON, already sealed.
+    /// What it says as JSON, already encrypted.
     pub payload: Box<RawValue>,
     /// A flat map of strings as JSON.
     pub metadata: Box<RawValue>,
@@ -105,7 +105,7 @@ pub struct Freed {
 
 /// The rank an item takes in a container. An item has one place, a rank one item.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct RankSlot {
     /// Where it will stand.
     pub container: String,
     /// Its rank there; compared byte by byte.
@@ -155,17 +155,17 @@ pub enum SideRow {
         /// Which.
         session_id: String,
     },
-    /// A new key to seal under. A holder who has one already is a conflict on aggregate type `key`.
+    /// A new key to encrypt under. A key owner who has one already is a conflict on aggregate type `key`.
     KeyMade {
         /// Whose.
-        holder: String,
+        key_owner: String,
         /// The key, wrapped by the master key.
         wrapped: Vec<u8>,
     },
-    /// A key is destroyed, and with it what it sealed.
+    /// A key is destroyed, and with it what it encrypted.
     KeyDestroyed {
         /// Whose.
-        holder: String,
+        key_owner: String,
     },
 }
 
@@ -218,7 +218,7 @@ pub enum Outcome {
         /// The position answered then.
         position: i64,
     },
-    /// An aggregate has moved (or a holder has a key already); nothing is recorded.
+    /// An aggregate has moved (or a key owner has a key already); nothing is recorded.
     Conflict {
         /// Which kind of stream.
         aggregate_type: String,

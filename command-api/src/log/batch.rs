@@ -11,11 +11,11 @@ const MOST: usize = 1_000;
 
 /// Takes the next batch of at most `most` out of the queue; what stays behind keeps its order.
 pub(super) fn take(queue: &mut VecDeque<Waiting>, most: usize) -> Vec<Waiting> {
-    let mut room = Room::new(most.min(MOST), LARGEST);
+    let mut capacity = Capacity::new(most.min(MOST), LARGEST);
     let mut batch = Vec::new();
     let mut later = VecDeque::new();
     while let Some(waiting) = queue.pop_front() {
-        match room.offer(&waiting.prepared.touches, waiting.prepared.size) {
+        match capacity.offer(&waiting.prepared.touches, waiting.prepared.size) {
             Verdict::In => batch.push(waiting),
             Verdict::Later => later.push_back(waiting),
             Verdict::Full => {
@@ -37,8 +37,8 @@ enum Verdict {
     Full,
 }
 
-/// The room that is left in a batch.
-struct Room {
+/// The capacity that is left in a batch.
+struct Capacity {
     commands: usize,
     bytes: usize,
     /// What was touched by any command so far, in the batch or put off, and whether it was written: who comes
@@ -46,7 +46,7 @@ struct Room {
     touched: HashMap<u64, bool>,
 }
 
-impl Room {
+impl Capacity {
     fn new(commands: usize, bytes: usize) -> Self {
         Self { commands, bytes, touched: HashMap::new() }
     }
@@ -82,40 +82,40 @@ mod tests {
         Touch { thing, writes: true }
     }
 
-    fn verdicts(room: &mut Room, commands: &[&[Touch]]) -> Vec<Verdict> {
-        commands.iter().map(|touches| room.offer(touches, 1)).collect()
+    fn verdicts(capacity: &mut Capacity, commands: &[&[Touch]]) -> Vec<Verdict> {
+        commands.iter().map(|touches| capacity.offer(touches, 1)).collect()
     }
 
     #[test]
     fn strangers_and_readers_share_a_batch() {
-        let got = verdicts(&mut Room::new(9, 9), &[&[writes(1), reads(7)], &[writes(2), reads(7)], &[]]);
+        let got = verdicts(&mut Capacity::new(9, 9), &[&[writes(1), reads(7)], &[writes(2), reads(7)], &[]]);
         assert_eq!(got, [Verdict::In, Verdict::In, Verdict::In]);
     }
 
     #[test]
     fn a_writer_waits_for_whoever_touched_the_same() {
-        let got = verdicts(&mut Room::new(9, 9), &[&[writes(1)], &[writes(1)], &[reads(1)]]);
+        let got = verdicts(&mut Capacity::new(9, 9), &[&[writes(1)], &[writes(1)], &[reads(1)]]);
         assert_eq!(got, [Verdict::In, Verdict::Later, Verdict::Later]);
-        let got = verdicts(&mut Room::new(9, 9), &[&[reads(1)], &[writes(1)], &[reads(1)]]);
+        let got = verdicts(&mut Capacity::new(9, 9), &[&[reads(1)], &[writes(1)], &[reads(1)]]);
         assert_eq!(got, [Verdict::In, Verdict::Later, Verdict::Later]);
     }
 
     #[test]
     fn nobody_overtakes_one_that_was_put_off() {
-        let got = verdicts(&mut Room::new(9, 9), &[&[writes(1)], &[writes(1), writes(2)], &[writes(2)]]);
+        let got = verdicts(&mut Capacity::new(9, 9), &[&[writes(1)], &[writes(1), writes(2)], &[writes(2)]]);
         assert_eq!(got, [Verdict::In, Verdict::Later, Verdict::Later]);
     }
 
     #[test]
     fn a_command_may_touch_a_thing_twice() {
-        assert_eq!(Room::new(9, 9).offer(&[writes(1), reads(1), writes(1)], 1), Verdict::In);
+        assert_eq!(Capacity::new(9, 9).offer(&[writes(1), reads(1), writes(1)], 1), Verdict::In);
     }
 
     #[test]
     fn a_batch_ends_at_its_limits() {
-        assert_eq!(verdicts(&mut Room::new(1, 9), &[&[], &[]]), [Verdict::In, Verdict::Full]);
-        let mut room = Room::new(9, 10);
-        assert_eq!(room.offer(&[], 8), Verdict::In);
-        assert_eq!(room.offer(&[], 3), Verdict::Full);
+        assert_eq!(verdicts(&mut Capacity::new(1, 9), &[&[], &[]]), [Verdict::In, Verdict::Full]);
+        let mut capacity = Capacity::new(9, 10);
+        assert_eq!(capacity.offer(&[], 8), Verdict::In);
+        assert_eq!(capacity.offer(&[], 3), Verdict::Full);
     }
 }

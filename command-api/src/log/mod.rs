@@ -1,4 +1,4 @@
-//! The event log: the one door through which anything is recorded.
+//! The event log: the one command path through which anything is recorded.
 //!
 //! [`Log::append`] hands a command to the one writer task of this process. The writer takes what waits into a
 //! batch (`batch`), gives it to `es.append` in one round trip (`sql`), and answers each command (`writer`).
@@ -16,7 +16,7 @@ mod prepared;
 mod sql;
 mod writer;
 
-pub use append::{Append, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, Place, SideRow};
+pub use append::{Append, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, RankSlot, SideRow};
 pub use error::LogError;
 
 use prepared::{Prepared, Waiting};

@@ -125,7 +125,9 @@ fn touches(append: &Append) -> Vec<Touch> {
         SideRow::Session { session_id, .. } | SideRow::SessionEnd { session_id } => {
             write_of(("session", session_id))
         }
-        SideRow::KeyMade { holder, .. } | SideRow::KeyDestroyed { holder } => write_of(("holder", holder)),
+        SideRow::KeyMade { key_owner, .. } | SideRow::KeyDestroyed { key_owner } => {
+            write_of(("key_owner", key_owner))
+        }
     }));
     touches
 }

@@ -187,15 +187,17 @@ fn expected<'b>(batch: &[&'b Prepared]) -> Vec<(i32, (&'static str, &'b str, i64
     expected
 }
 
-/// Keys destroyed, by their holders; and keys made, with what is stored.
+/// Keys destroyed, by their key owners; and keys made, with what is stored.
 type Keys<'b> = (Vec<(i32, &'b str)>, Vec<(i32, (&'b str, &'b [u8]))>);
 
 fn keys<'b>(batch: &[&'b Prepared]) -> Keys<'b> {
     let (mut destroyed, mut made) = (Vec::new(), Vec::new());
     for (cmd, row) in rows(batch, |p| &p.append.side) {
         match row {
-            SideRow::KeyDestroyed { holder } => destroyed.push((cmd, holder.as_str())),
-            SideRow::KeyMade { holder, wrapped } => made.push((cmd, (holder.as_str(), wrapped.as_slice()))),
+            SideRow::KeyDestroyed { key_owner } => destroyed.push((cmd, key_owner.as_str())),
+            SideRow::KeyMade { key_owner, wrapped } => {
+                made.push((cmd, (key_owner.as_str(), wrapped.as_slice())))
+            }
             SideRow::Credential { .. } | SideRow::Session { .. } | SideRow::SessionEnd { .. } => {}
         }
     }

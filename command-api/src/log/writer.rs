@@ -71,7 +71,7 @@ impl Writer {
         let mut more = true;
         let mut arrived = Vec::new();
         while more || !self.queue.is_empty() || !self.under_way.is_empty() {
-            let room = IN_SIGHT.saturating_sub(self.queue.len());
+            let capacity = IN_SIGHT.saturating_sub(self.queue.len());
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if more && !waiting.is_closed() => waiting.close(),
@@ -80,7 +80,7 @@ impl Writer {
                     self.idle.push(sender);
                     self.in_flight -= commands;
                 }
-                count = waiting.recv_many(&mut arrived, room), if more && room > 0 => {
+                count = waiting.recv_many(&mut arrived, capacity), if more && capacity > 0 => {
                     more = count > 0;
                 }
             }

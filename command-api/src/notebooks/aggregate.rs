@@ -9,10 +9,10 @@ use shared::id::UserId;
 use shared::problem::Problem;
 use shared::text::{Description, Title};
 
-use super::commands::admit;
+use super::commands::authorize;
 use super::{NotebookCommand, NotebookError};
 use crate::aggregate::Decide;
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// A notebook, as far as its rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Notebook {
 }
 
 impl Decide for Notebook {
-    const SHAPE: i32 = 2;
+    const SNAPSHOT_VERSION: i32 = 2;
 
     fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
         match (self, command) {
@@ -77,8 +77,13 @@ impl Decide for Notebook {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
-        admit(self, work, id, commands)
+    async fn authorize(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: &str,
+        commands: &mut [C],
+    ) -> Result<Authorized, Problem> {
+        authorize(self, work, id, commands)
     }
 }
 

@@ -8,7 +8,7 @@ use shared::text::{Description, Title};
 
 use super::Notebook;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work, id_taken};
+use crate::app::{Authorized, Home, UnitOfWork, id_taken};
 
 /// What may be asked of a notebook.
 #[derive(Clone, Debug)]
@@ -57,14 +57,14 @@ impl Refusal for NotebookError {
 }
 
 /// The caller's role in a notebook: read to decide by, so it must not have moved when the decision is recorded.
-pub async fn role_in(work: &mut Work<'_>, notebook: NotebookId) -> Result<Option<Role>, Problem> {
+pub async fn role_in(work: &mut UnitOfWork<'_>, notebook: NotebookId) -> Result<Option<Role>, Problem> {
     let user = work.user()?;
     role_of(work, notebook, user).await
 }
 
 /// Somebody's role in a notebook, read to decide by.
 pub(crate) async fn role_of(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     notebook: NotebookId,
     user: UserId,
 ) -> Result<Option<Role>, Problem> {
@@ -74,12 +74,12 @@ pub(crate) async fn role_of(
 }
 
 /// Anybody starts notebooks; owners change them.
-pub(super) fn admit(
+pub(super) fn authorize(
     notebook: &Notebook,
-    work: &Work<'_>,
+    work: &UnitOfWork<'_>,
     id: &str,
     commands: &[NotebookCommand],
-) -> Result<Admitted, Problem> {
+) -> Result<Authorized, Problem> {
     let user = work.user()?;
     let creates = commands.iter().any(|command| matches!(command, NotebookCommand::Create { .. }));
     match (notebook, notebook.role_of(user)) {
@@ -91,5 +91,5 @@ pub(super) fn admit(
         }
         (Notebook::Live { .. }, None) => return Err(problem(&NotebookError::Missing)),
     }
-    Ok(Admitted { home: Home::of("notebook", id), ..Admitted::default() })
+    Ok(Authorized { home: Home::of("notebook", id), ..Authorized::default() })
 }

@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 
 use super::{Notebook, NotebookCommand};
 use crate::app::{Accepted, App};
-use crate::door::Door;
+use crate::context::CommandContext;
 
-/// The routes of the room.
+/// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create)).routes(routes!(change))
 }
@@ -50,23 +50,23 @@ struct Change {
 /// Start a notebook. Whoever does owns it.
 #[utoipa::path(post, path = "/notebooks", operation_id = "notebooks_create", tag = "notebooks", request_body = Create,
     responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn create(door: Door, Json(body): Json<Create>) -> Result<Response, Problem> {
-    let id = body.id.unwrap_or_else(|| NotebookId(door.new_id()));
-    let create = NotebookCommand::Create { owner: door.caller()?.user, name: body.name.clone() };
+async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| NotebookId(context.new_id()));
+    let create = NotebookCommand::Create { owner: context.caller()?.user, name: body.name.clone() };
     let describe = body.description.clone().map(|description| NotebookCommand::Describe { description });
     let commands = std::iter::once(create).chain(describe).collect();
-    Ok(door.execute::<Notebook>(id, commands, &body).await?.created().into_response())
+    Ok(context.execute::<Notebook>(id, commands, &body).await?.created().into_response())
 }
 
 /// Rename a notebook, describe it, or both.
 #[utoipa::path(patch, path = "/notebooks/{id}", operation_id = "notebooks_change", tag = "notebooks", request_body = Change,
     params(("id" = NotebookId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
 async fn change(
-    door: Door,
+    context: CommandContext,
     Path(id): Path<NotebookId>,
     Json(body): Json<Change>,
 ) -> Result<Accepted, Problem> {
     let rename = body.name.clone().map(|name| NotebookCommand::Rename { name });
     let describe = body.description.clone().map(|description| NotebookCommand::Describe { description });
-    door.execute::<Notebook>(id, rename.into_iter().chain(describe).collect(), &body).await
+    context.execute::<Notebook>(id, rename.into_iter().chain(describe).collect(), &body).await
 }

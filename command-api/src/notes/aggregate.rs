@@ -6,10 +6,10 @@ use shared::id::NotebookId;
 use shared::problem::Problem;
 use shared::text::Title;
 
-use super::commands::admit;
+use super::commands::authorize;
 use super::{NoteCommand, NoteError};
 use crate::aggregate::Decide;
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// A note, as far as its rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Note {
 }
 
 impl Decide for Note {
-    const SHAPE: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 1;
 
     fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
         match (self, command) {
@@ -69,8 +69,13 @@ impl Decide for Note {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
-        admit(self, work, id, commands).await
+    async fn authorize(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: &str,
+        commands: &mut [C],
+    ) -> Result<Authorized, Problem> {
+        authorize(self, work, id, commands).await
     }
 }
 

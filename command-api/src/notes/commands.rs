@@ -8,7 +8,7 @@ use shared::text::Title;
 
 use super::Note;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work, id_taken};
+use crate::app::{Authorized, Home, UnitOfWork, id_taken};
 use crate::blocks::{NewBlock, add_all};
 use crate::notebooks::{self, role_in};
 
@@ -57,12 +57,12 @@ impl Refusal for NoteError {
 }
 
 /// Editors change a note; moving needs an editor on both ends.
-pub(super) async fn admit(
+pub(super) async fn authorize(
     note: &Note,
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     id: &str,
     commands: &[NoteCommand],
-) -> Result<Admitted, Problem> {
+) -> Result<Authorized, Problem> {
     let mut notebooks = Vec::new();
     if let Some(notebook) = note.notebook() {
         if commands.iter().any(|command| matches!(command, NoteCommand::Create { .. })) {
@@ -86,19 +86,19 @@ pub(super) async fn admit(
     }
     let mut scopes = vec![format!("note:{id}")];
     scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
-    let home = Home { holder: format!("note:{id}"), scopes };
+    let home = Home { key_owner: format!("note:{id}"), scopes };
     for command in commands {
         if let NoteCommand::Create { blocks, .. } = command {
             let id = id.parse().map_err(|_| problem(&NoteError::Missing))?;
             add_all(work, id, &home, blocks)?;
         }
     }
-    Ok(Admitted { home, ..Admitted::default() })
+    Ok(Authorized { home, ..Authorized::default() })
 }
 
 /// Somebody's role on a note, which is read to decide by.
 pub(crate) async fn role_of(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     note: NoteId,
     user: UserId,
 ) -> Result<Option<Role>, Problem> {
@@ -111,19 +111,19 @@ pub(crate) async fn role_of(
 
 /// Where the events of a note's parts belong, for who may change them; the note is read to decide by.
 pub(crate) async fn may_edit(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     note: NoteId,
     missing: impl Fn() -> Problem,
 ) -> Result<Home, Problem> {
     let read = work.read::<Note>(&note.to_string()).await?;
     let notebook = read.state.notebook().ok_or_else(&missing)?;
     may_edit_in(work, notebook, missing).await?;
-    let holder = format!("note:{note}");
-    Ok(Home { scopes: vec![holder.clone(), format!("notebook:{notebook}")], holder })
+    let key_owner = format!("note:{note}");
+    Ok(Home { scopes: vec![key_owner.clone(), format!("notebook:{notebook}")], key_owner })
 }
 
 async fn may_edit_in(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     notebook: NotebookId,
     missing: impl Fn() -> Problem,
 ) -> Result<(), Problem> {

@@ -13,9 +13,9 @@ use utoipa_axum::routes;
 use super::{Note, NoteCommand};
 use crate::app::{Accepted, App};
 use crate::blocks::{NewContent, new_blocks};
-use crate::door::Door;
+use crate::context::CommandContext;
 
-/// The routes of the room.
+/// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create)).routes(routes!(change))
 }
@@ -54,18 +54,22 @@ struct Change {
 /// Start a note in a notebook.
 #[utoipa::path(post, path = "/notes", operation_id = "notes_create", tag = "notes", request_body = Create,
     responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn create(door: Door, Json(body): Json<Create>) -> Result<Response, Problem> {
-    let id = body.id.unwrap_or_else(|| NoteId(door.new_id()));
-    let blocks = new_blocks(&door, &body.blocks)?;
+async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| NoteId(context.new_id()));
+    let blocks = new_blocks(&context, &body.blocks)?;
     let command = NoteCommand::Create { notebook_id: body.notebook_id, title: body.title.clone(), blocks };
-    Ok(door.execute::<Note>(id, vec![command], &body).await?.created().into_response())
+    Ok(context.execute::<Note>(id, vec![command], &body).await?.created().into_response())
 }
 
 /// Retitle a note, move it, or both.
 #[utoipa::path(patch, path = "/notes/{id}", operation_id = "notes_change", tag = "notes", request_body = Change,
     params(("id" = NoteId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn change(door: Door, Path(id): Path<NoteId>, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+async fn change(
+    context: CommandContext,
+    Path(id): Path<NoteId>,
+    Json(body): Json<Change>,
+) -> Result<Accepted, Problem> {
     let retitle = body.title.clone().map(|title| NoteCommand::Retitle { title });
     let moved = body.notebook_id.map(|notebook_id| NoteCommand::Move { notebook_id });
-    door.execute::<Note>(id, retitle.into_iter().chain(moved).collect(), &body).await
+    context.execute::<Note>(id, retitle.into_iter().chain(moved).collect(), &body).await
 }

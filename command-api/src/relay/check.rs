@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Stream;
 use shared::epoch::{self, Epoch, EpochId, Origin};
-use shared::{jetstream, stored};
+use shared::{event_log, jetstream};
 
 use super::Relay;
 use super::error::RelayError;
@@ -45,7 +45,7 @@ pub(super) async fn check(relay: &Relay, trusted: i64) -> Result<Option<Start>, 
     let context = jetstream::context(&relay.nats, ANSWER);
     // The stream first, then the log: a log that is read later cannot lack what the stream rightly has.
     let stream = Seen::look(&context, &epoch.epoch, trusted).await?;
-    let head = stored::head(log).await?;
+    let head = event_log::head(log).await?;
     let differs_at = match &stream {
         Some(seen) => seen.differs_at(log).await?,
         None => None,

@@ -12,14 +12,14 @@ use std::sync::atomic::AtomicBool;
 
 use async_nats::Client;
 use shared::jetstream::Retention;
-use shared::leadership::{Office, lead};
+use shared::leadership::{LeaderRole, lead};
 use shared::lifecycle::Shutdown;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
 mod check;
 mod error;
-mod herald;
+mod notifier;
 mod parting;
 mod publish;
 mod seen;
@@ -44,8 +44,8 @@ pub struct Relay {
 pub async fn run(relay: Relay, shutdown: Shutdown) {
     let leading = Arc::new(AtomicBool::new(false));
     let options = relay.pool.connect_options().as_ref().clone();
-    let terms = lead(&options, Office::Relay, &shutdown, |term| {
+    let terms = lead(&options, LeaderRole::Relay, &shutdown, |term| {
         term::serve(relay.clone(), Arc::clone(&leading), term)
     });
-    tokio::join!(terms, herald::run(&relay, &leading, &shutdown));
+    tokio::join!(terms, notifier::run(&relay, &leading, &shutdown));
 }

@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
 use shared::epoch::EpochId;
 use shared::event::Recorded;
-use shared::{jetstream, stored};
+use shared::{event_log, jetstream};
 use sqlx::PgPool;
 
 use super::check::Start;
@@ -42,7 +42,7 @@ impl Publisher {
 
     /// Sends the next events; `false` when there are none and everything sent has been acknowledged.
     pub(super) async fn step(&mut self, log: &PgPool) -> Result<bool, RelayError> {
-        let events = stored::after(log, self.sent, BATCH).await?;
+        let events = event_log::after(log, self.sent, BATCH).await?;
         for event in &events {
             self.send(event).await?;
         }
@@ -80,7 +80,7 @@ impl Publisher {
 
     /// A log that ends before the stream was replaced under our feet.
     async fn not_behind(&self, log: &PgPool) -> Result<(), RelayError> {
-        let head = stored::head(log).await?;
+        let head = event_log::head(log).await?;
         if head < self.sent { Err(RelayError::Shrunk { head }) } else { Ok(()) }
     }
 }

@@ -5,10 +5,10 @@ use shared::domain::sessions::SessionEvent;
 use shared::id::UserId;
 use shared::problem::Problem;
 
-use super::commands::admit;
+use super::commands::authorize;
 use super::{SessionCommand, SessionError};
 use crate::aggregate::Decide;
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// One login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Session {
 }
 
 impl Decide for Session {
-    const SHAPE: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 1;
 
     fn decide(&self, command: C) -> Result<Vec<E>, SessionError> {
         match (self, command) {
@@ -69,8 +69,13 @@ impl Decide for Session {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
-        admit(self, work, id, commands)
+    async fn authorize(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: &str,
+        commands: &mut [C],
+    ) -> Result<Authorized, Problem> {
+        authorize(self, work, id, commands)
     }
 }
 

@@ -7,7 +7,7 @@ use shared::problem::Problem;
 
 use super::Session;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work};
+use crate::app::{Authorized, Home, UnitOfWork};
 use crate::log::SideRow;
 
 /// What may be asked of a session.
@@ -51,17 +51,17 @@ impl Refusal for SessionError {
 }
 
 /// The server opens sessions, after checking a password; their person, or the server, ends them.
-pub(super) fn admit(
+pub(super) fn authorize(
     session: &Session,
-    work: &Work<'_>,
+    work: &UnitOfWork<'_>,
     id: &str,
     commands: &[SessionCommand],
-) -> Result<Admitted, Problem> {
+) -> Result<Authorized, Problem> {
     let stranger = work.caller.is_some_and(|caller| session.user().is_some_and(|user| user != caller.user));
     if stranger {
         return Err(problem(&SessionError::Missing));
     }
-    let mut admitted = Admitted::default();
+    let mut authorized = Authorized::default();
     for command in commands {
         let (user, row) = match command {
             SessionCommand::Open { user_id, device, address, refresh, expires_at } => {
@@ -80,8 +80,8 @@ pub(super) fn admit(
                 SideRow::SessionEnd { session_id: id.to_owned() },
             ),
         };
-        admitted.home = Home::of("user", &user.to_string());
-        admitted.rows.side.push(row);
+        authorized.home = Home::of("user", &user.to_string());
+        authorized.rows.side.push(row);
     }
-    Ok(admitted)
+    Ok(authorized)
 }

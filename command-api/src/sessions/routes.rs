@@ -14,14 +14,14 @@ use utoipa_axum::routes;
 
 use super::refresh::{LIFETIME, RefreshToken, Turn, turn};
 use super::{Session, SessionCommand, peer};
-use crate::app::{Accepted, App, Ask};
-use crate::door::{Door, ask};
+use crate::app::{Accepted, App, CommandMeta};
+use crate::context::{CommandContext, command_meta};
 use crate::users::find_account;
 
 /// The longest device name that is kept, in characters.
 const LONGEST_DEVICE: usize = 200;
 
-/// The routes of the room.
+/// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(login)).routes(routes!(refresh)).routes(routes!(logout))
 }
@@ -93,8 +93,8 @@ async fn login(
         refresh: token.hash(),
         expires_at: app.clock.now() + LIFETIME,
     };
-    let ask = unkeyed(ask(&app, &parts, None, user.to_string())?);
-    app.execute::<Session>(&ask, &session.to_string(), vec![open], &()).await?;
+    let meta = unkeyed(command_meta(&app, &parts, None, user.to_string())?);
+    app.execute::<Session>(&meta, &session.to_string(), vec![open], &()).await?;
     Ok(axum::Json(tokens(&app, user, session, &token)))
 }
 
@@ -114,8 +114,8 @@ async fn refresh(
         Some(Turn::Next { user, session, token }) => Ok(axum::Json(tokens(&app, user, session, &token))),
         Some(Turn::Reused { user, session }) => {
             tracing::warn!(user.id = %user, session.id = %session, "A replaced refresh token was used again; ending its session");
-            let ask = unkeyed(ask(&app, &parts, None, user.to_string())?);
-            app.execute::<Session>(&ask, &session.to_string(), vec![SessionCommand::End], &()).await?;
+            let meta = unkeyed(command_meta(&app, &parts, None, user.to_string())?);
+            app.execute::<Session>(&meta, &session.to_string(), vec![SessionCommand::End], &()).await?;
             app.verifier.note_ended(session);
             Err(wrong())
         }
@@ -126,16 +126,16 @@ async fn refresh(
 /// End this session: its tokens are good for nothing from now on.
 #[utoipa::path(post, path = "/auth/logout", operation_id = "auth_logout", tag = "auth",
     responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn logout(door: Door, State(app): State<App>) -> Result<Accepted, Problem> {
-    let session = door.caller()?.session;
-    let accepted = door.unkeyed().execute::<Session>(session, vec![SessionCommand::End], &()).await?;
+async fn logout(context: CommandContext, State(app): State<App>) -> Result<Accepted, Problem> {
+    let session = context.caller()?.session;
+    let accepted = context.unkeyed().execute::<Session>(session, vec![SessionCommand::End], &()).await?;
     app.verifier.note_ended(session);
     Ok(accepted)
 }
 
 /// Logging in twice with one key is still logging in twice: the tokens of then are not kept.
-fn unkeyed(ask: Ask) -> Ask {
-    Ask { key: None, if_match: None, ..ask }
+fn unkeyed(meta: CommandMeta) -> CommandMeta {
+    CommandMeta { key: None, if_match: None, ..meta }
 }
 
 fn tokens(app: &App, user: UserId, session: SessionId, token: &RefreshToken) -> Tokens {

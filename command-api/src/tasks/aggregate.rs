@@ -6,10 +6,10 @@ use shared::domain::tasks::{Details, TaskEvent, WholeTask};
 use shared::id::{NoteId, UserId};
 use shared::problem::Problem;
 
-use super::commands::admit;
+use super::commands::authorize;
 use super::{TaskCommand, TaskError};
 use crate::aggregate::Decide;
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// A task, as far as its rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +163,7 @@ impl Todo {
     }
 
     fn moved(&self, removed: bool, to: NoteId, past: Option<super::Past>) -> Vec<E> {
-        // Only the note of a task that has one can change, and only the door knows its past.
+        // Only the note of a task that has one can change, and only the command path knows its past.
         let (Some(from), Some(past)) = (self.note_id.filter(|from| *from != to), past) else { return vec![] };
         let whole = WholeTask {
             owner: self.owner,
@@ -184,7 +184,7 @@ fn titled(note: Option<NoteId>, title: &BlockText) -> Result<(), TaskError> {
 }
 
 impl Decide for Task {
-    const SHAPE: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 1;
 
     fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
         match (self, command) {
@@ -203,8 +203,13 @@ impl Decide for Task {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
-        admit(self, work, id, commands).await
+    async fn authorize(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: &str,
+        commands: &mut [C],
+    ) -> Result<Authorized, Problem> {
+        authorize(self, work, id, commands).await
     }
 }
 

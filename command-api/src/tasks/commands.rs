@@ -10,7 +10,7 @@ use shared::text::Description;
 
 use super::Task;
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work, id_taken};
+use crate::app::{Authorized, Home, UnitOfWork, id_taken};
 use crate::blocks::{self, Origin};
 use crate::notes;
 
@@ -63,7 +63,7 @@ pub enum TaskCommand {
     Move {
         /// Which.
         note_id: NoteId,
-        /// What happened to it before; the door fills it in.
+        /// What happened to it before; the command path fills it in.
         past: Option<Past>,
     },
     /// Want it no longer.
@@ -120,13 +120,13 @@ impl Refusal for TaskError {
 }
 
 /// Editors of the note change its tasks; a task without a note is its owner's alone.
-pub(super) async fn admit(
+pub(super) async fn authorize(
     task: &Task,
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     id: &str,
     commands: &mut [TaskCommand],
-) -> Result<Admitted, Problem> {
-    let mut admitted = Admitted::default();
+) -> Result<Authorized, Problem> {
+    let mut authorized = Authorized::default();
     let mut note = None;
     if let Some(todo) = task.todo() {
         if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
@@ -138,7 +138,7 @@ pub(super) async fn admit(
             return Err(if is_seen { problem(&TaskError::AlreadyExists) } else { id_taken() });
         }
         note = todo.note_id;
-        admitted.home = match todo.note_id {
+        authorized.home = match todo.note_id {
             Some(note) => notes::may_edit(work, note, || problem(&TaskError::Missing)).await?,
             None if work.user()? == todo.owner => Home::of("user", &todo.owner.to_string()),
             None => return Err(problem(&TaskError::Missing)),
@@ -148,14 +148,14 @@ pub(super) async fn admit(
         match command {
             TaskCommand::Add { note_id, owner, details, .. } => {
                 note = *note_id;
-                admitted.home = match note {
+                authorized.home = match note {
                     Some(note) => {
                         let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                         notes::may_edit(work, note, nowhere).await?
                     }
                     None => Home::of("user", &owner.to_string()),
                 };
-                admitted.rows.claims.push(blocks::claim(work, id, &admitted.home.holder));
+                authorized.rows.claims.push(blocks::claim(work, id, &authorized.home.key_owner));
                 may_see(work, note, *owner, details.assignee_id).await?;
             }
             TaskCommand::Move { note_id, past } => {
@@ -164,9 +164,9 @@ pub(super) async fn admit(
                     continue;
                 }
                 let there = notes::may_edit(work, *note_id, || problem(&TaskError::Missing)).await?;
-                let left = std::mem::replace(&mut admitted.home, there);
-                admitted.home.scopes.extend(left.scopes);
-                admitted.rows.claims.push(blocks::claim(work, id, &admitted.home.holder));
+                let left = std::mem::replace(&mut authorized.home, there);
+                authorized.home.scopes.extend(left.scopes);
+                authorized.rows.claims.push(blocks::claim(work, id, &authorized.home.key_owner));
                 *past = Some(past_of(work, id).await?);
                 note = Some(*note_id);
             }
@@ -184,12 +184,12 @@ pub(super) async fn admit(
             | TaskCommand::Restore => (),
         }
     }
-    Ok(admitted)
+    Ok(authorized)
 }
 
 /// Who is to do it must be able to see it.
 async fn may_see(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     note: Option<NoteId>,
     owner: UserId,
     assignee: Option<UserId>,
@@ -206,7 +206,7 @@ async fn may_see(
     }
 }
 
-async fn past_of(work: &Work<'_>, id: &str) -> Result<Past, Problem> {
+async fn past_of(work: &UnitOfWork<'_>, id: &str) -> Result<Past, Problem> {
     let origin = blocks::origin(work, "task", id).await?;
     let completed_at = sqlx::query_scalar!(
         "select recorded_at from es.event

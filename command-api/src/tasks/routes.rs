@@ -14,9 +14,9 @@ use utoipa_axum::routes;
 
 use super::{Task, TaskCommand};
 use crate::app::{Accepted, App};
-use crate::door::Door;
+use crate::context::CommandContext;
 
-/// The routes of the room.
+/// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add))
@@ -78,8 +78,8 @@ struct Change {
 /// Add a task.
 #[utoipa::path(post, path = "/tasks", operation_id = "tasks_add", tag = "tasks", request_body = Add,
     responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn add(door: Door, Json(body): Json<Add>) -> Result<Response, Problem> {
-    let id = body.id.unwrap_or_else(|| TaskId(door.new_id()));
+async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
+    let id = body.id.unwrap_or_else(|| TaskId(context.new_id()));
     let details = Details {
         description: body.description.clone().filter(|text| !text.as_str().is_empty()),
         due_at: body.due_at,
@@ -88,18 +88,22 @@ async fn add(door: Door, Json(body): Json<Add>) -> Result<Response, Problem> {
     };
     let add = TaskCommand::Add {
         note_id: body.note_id,
-        owner: door.caller()?.user,
+        owner: context.caller()?.user,
         title: body.title.clone(),
         completed: false,
         details,
     };
-    Ok(door.execute::<Task>(id, vec![add], &body).await?.created().into_response())
+    Ok(context.execute::<Task>(id, vec![add], &body).await?.created().into_response())
 }
 
 /// Change a task.
 #[utoipa::path(patch, path = "/tasks/{id}", operation_id = "tasks_change", tag = "tasks", request_body = Change,
     params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn change(door: Door, Path(id): Path<TaskId>, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+async fn change(
+    context: CommandContext,
+    Path(id): Path<TaskId>,
+    Json(body): Json<Change>,
+) -> Result<Accepted, Problem> {
     let commands = [
         body.title.clone().map(|title| TaskCommand::Retitle { title }),
         body.description.clone().map(|description| TaskCommand::Describe { description }),
@@ -107,33 +111,33 @@ async fn change(door: Door, Path(id): Path<TaskId>, Json(body): Json<Change>) ->
         body.priority.map(|priority| TaskCommand::Prioritize { priority }),
         body.assignee_id.map(|assignee_id| TaskCommand::Assign { assignee_id }),
     ];
-    door.execute::<Task>(id, commands.into_iter().flatten().collect(), &body).await
+    context.execute::<Task>(id, commands.into_iter().flatten().collect(), &body).await
 }
 
 /// Say that a task is done.
 #[utoipa::path(post, path = "/tasks/{id}/complete", operation_id = "tasks_complete", tag = "tasks",
     params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn complete(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
-    door.execute::<Task>(id, vec![TaskCommand::Complete], &()).await
+async fn complete(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    context.execute::<Task>(id, vec![TaskCommand::Complete], &()).await
 }
 
 /// Say that a task is not done after all.
 #[utoipa::path(post, path = "/tasks/{id}/reopen", operation_id = "tasks_reopen", tag = "tasks",
     params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn reopen(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
-    door.execute::<Task>(id, vec![TaskCommand::Reopen], &()).await
+async fn reopen(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    context.execute::<Task>(id, vec![TaskCommand::Reopen], &()).await
 }
 
 /// Remove a task. It can be restored; its block becomes a text block.
 #[utoipa::path(delete, path = "/tasks/{id}", operation_id = "tasks_remove", tag = "tasks",
     params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn remove(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
-    door.execute::<Task>(id, vec![TaskCommand::Remove], &()).await
+async fn remove(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    context.execute::<Task>(id, vec![TaskCommand::Remove], &()).await
 }
 
 /// Restore a removed task.
 #[utoipa::path(post, path = "/tasks/{id}/restore", operation_id = "tasks_restore", tag = "tasks",
     params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn restore(door: Door, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
-    door.execute::<Task>(id, vec![TaskCommand::Restore], &()).await
+async fn restore(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
+    context.execute::<Task>(id, vec![TaskCommand::Restore], &()).await
 }

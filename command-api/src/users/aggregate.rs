@@ -6,10 +6,10 @@ use shared::domain::users::UserEvent;
 use shared::problem::Problem;
 use shared::text::{DisplayName, WebAddress};
 
-use super::commands::admit;
+use super::commands::authorize;
 use super::{UserCommand, UserError};
 use crate::aggregate::Decide;
-use crate::app::{Admitted, Work};
+use crate::app::{Authorized, UnitOfWork};
 
 /// How long preferences may be, in bytes of JSON.
 const LONGEST_PREFERENCES: usize = 64 * 1024;
@@ -63,7 +63,7 @@ impl User {
 }
 
 impl Decide for User {
-    const SHAPE: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 1;
 
     fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
         match (self, command) {
@@ -86,8 +86,13 @@ impl Decide for User {
         }
     }
 
-    async fn admit(&self, work: &mut Work<'_>, id: &str, commands: &mut [C]) -> Result<Admitted, Problem> {
-        admit(work, id, commands)
+    async fn authorize(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: &str,
+        commands: &mut [C],
+    ) -> Result<Authorized, Problem> {
+        authorize(work, id, commands)
     }
 }
 

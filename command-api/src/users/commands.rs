@@ -7,7 +7,7 @@ use shared::text::{DisplayName, Email, Username, WebAddress};
 
 use super::account::{EMAIL, USERNAME};
 use crate::aggregate::{Refusal, problem};
-use crate::app::{Admitted, Home, Work};
+use crate::app::{Authorized, Home, UnitOfWork};
 use crate::log::{Claim, SideRow};
 
 /// What may be asked of an account.
@@ -71,8 +71,12 @@ impl Refusal for UserError {
 }
 
 /// Everybody registers themselves and changes themselves, nobody else.
-pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Result<Admitted, Problem> {
-    let mut admitted = Admitted { home: Home::of("user", id), ..Admitted::default() };
+pub(super) fn authorize(
+    work: &UnitOfWork<'_>,
+    id: &str,
+    commands: &[UserCommand],
+) -> Result<Authorized, Problem> {
+    let mut authorized = Authorized { home: Home::of("user", id), ..Authorized::default() };
     for command in commands {
         match command {
             UserCommand::Register { email, username, hash, .. } => {
@@ -81,8 +85,9 @@ pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Resu
                     value: work.app.keys.claim(kind, name),
                     owner: id.to_owned(),
                 };
-                admitted.rows.claims = vec![claim(EMAIL, email.as_str()), claim(USERNAME, username.as_str())];
-                admitted.rows.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
+                authorized.rows.claims =
+                    vec![claim(EMAIL, email.as_str()), claim(USERNAME, username.as_str())];
+                authorized.rows.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
             }
             UserCommand::Edit { .. } | UserCommand::Prefer { .. } => {
                 if work.user()?.to_string() != id {
@@ -91,5 +96,5 @@ pub(super) fn admit(work: &Work<'_>, id: &str, commands: &[UserCommand]) -> Resu
             }
         }
     }
-    Ok(admitted)
+    Ok(authorized)
 }

@@ -14,14 +14,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Registration, User, UserCommand};
-use crate::app::{Accepted, App, Ask};
-use crate::door::{Door, ask};
+use crate::app::{Accepted, App, CommandMeta};
+use crate::context::{CommandContext, command_meta};
 use crate::sessions::{Password, peer};
 
 /// How often a username is made from an e-mail address before giving up.
 const USERNAME_ATTEMPTS: usize = 8;
 
-/// The routes of the room.
+/// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(register)).routes(routes!(change))
 }
@@ -78,7 +78,7 @@ async fn register(
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "registration-closed",
-            "This server does not take new accounts; ask whoever runs it.",
+            "This server does not take new accounts; meta whoever runs it.",
         ));
     }
     let claim = app.keys.claim("register", body.email.as_str());
@@ -87,7 +87,7 @@ async fn register(
     // Nobody is logged in yet, so keys are remembered per e-mail address.
     let remembered = format!("register:{}", hex::encode(claim));
     let id = app.clock.new_id().to_string();
-    let ask = Ask { if_match: None, remembered, ..ask(&app, &parts, None, id.clone())? };
+    let meta = CommandMeta { if_match: None, remembered, ..command_meta(&app, &parts, None, id.clone())? };
     for attempt in 0..USERNAME_ATTEMPTS {
         let username = body.username.clone().map_or_else(|| made_from(&body.email, attempt), Ok)?;
         let shown = body
@@ -97,7 +97,7 @@ async fn register(
         let display_name = shown.map_err(Problem::internal)?;
         let command =
             UserCommand::Register { email: body.email.clone(), username, display_name, hash: hash.clone() };
-        match app.execute::<User>(&ask, &id, vec![command], &body).await {
+        match app.execute::<User>(&meta, &id, vec![command], &body).await {
             Err(problem) if problem.slug == "username-taken" && body.username.is_none() => (),
             other => return Ok(other?.created().into_response()),
         }
@@ -108,7 +108,7 @@ async fn register(
 /// Change your profile and preferences.
 #[utoipa::path(patch, path = "/me", operation_id = "me_change", tag = "users", request_body = Change,
     responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
-async fn change(door: Door, Json(body): Json<Change>) -> Result<Accepted, Problem> {
+async fn change(context: CommandContext, Json(body): Json<Change>) -> Result<Accepted, Problem> {
     let edit = UserCommand::Edit {
         display_name: body.display_name.clone(),
         first_name: body.first_name.clone(),
@@ -116,7 +116,9 @@ async fn change(door: Door, Json(body): Json<Change>) -> Result<Accepted, Proble
         avatar_url: body.avatar_url.clone(),
     };
     let prefer = body.preferences.clone().map(|patch| UserCommand::Prefer { patch });
-    door.execute::<User>(door.caller()?.user, std::iter::once(edit).chain(prefer).collect(), &body).await
+    context
+        .execute::<User>(context.caller()?.user, std::iter::once(edit).chain(prefer).collect(), &body)
+        .await
 }
 
 /// A username from the local part of an address; later attempts add digits.

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use chrono::{DateTime, Utc};
 use command_api::log::{
-    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, Outcome, Place, SideRow,
+    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, Outcome, RankSlot, SideRow,
 };
 use shared::clock::Clock;
 use shared::postgres::{DatabaseRole, options};
@@ -66,8 +66,8 @@ async fn wait_for_the_writer(hold: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-fn place(rank: &str, item: &str) -> Place {
-    Place { container: "note:1".into(), rank: rank.into(), item: item.into(), gap: Gap::default() }
+fn place(rank: &str, item: &str) -> RankSlot {
+    RankSlot { container: "note:1".into(), rank: rank.into(), item: item.into(), gap: Gap::default() }
 }
 
 fn freed(item: &str) -> Freed {
@@ -91,7 +91,7 @@ async fn what_one_gives_up_the_next_can_take() -> anyhow::Result<()> {
     let first = command(|c| {
         c.places.push(place("a", "block-1"));
         c.claims.push(claim("me"));
-        c.side.push(SideRow::KeyMade { holder: "note:1".into(), wrapped: vec![1] });
+        c.side.push(SideRow::KeyMade { key_owner: "note:1".into(), wrapped: vec![1] });
     });
     assert!(stands(&log.append(first).await));
     let key = || "note:1".to_owned();
@@ -100,8 +100,8 @@ async fn what_one_gives_up_the_next_can_take() -> anyhow::Result<()> {
         command(|c| c.places.push(place("a", "block-2"))),
         command(|c| c.released.push(claim("me"))),
         command(|c| c.claims.push(claim("you"))),
-        command(|c| c.side.push(SideRow::KeyDestroyed { holder: key() })),
-        command(|c| c.side.push(SideRow::KeyMade { holder: key(), wrapped: vec![2] })),
+        command(|c| c.side.push(SideRow::KeyDestroyed { key_owner: key() })),
+        command(|c| c.side.push(SideRow::KeyMade { key_owner: key(), wrapped: vec![2] })),
     ];
     let outcomes = together(&log, &mut owner, commands).await?;
     assert!(outcomes.iter().all(stands), "{outcomes:?}");

@@ -149,8 +149,8 @@ async fn compare(model: &Model, head: i64, owner: &PgPool) -> anyhow::Result<()>
         sqlx::query_as("select item, container, rank from es.place").fetch_all(owner).await?;
     let places: HashMap<_, _> = places.into_iter().map(|(item, at, rank)| (item, (at, rank))).collect();
     assert_eq!(places, model.places);
-    let holders: Vec<String> = sqlx::query_scalar("select holder from es.key").fetch_all(owner).await?;
-    assert_eq!(holders.into_iter().collect::<HashSet<_>>(), model.holders);
+    let key_owners: Vec<String> = sqlx::query_scalar("select key_owner from es.key").fetch_all(owner).await?;
+    assert_eq!(key_owners.into_iter().collect::<HashSet<_>>(), model.key_owners);
     let credentials: Vec<(String, String)> =
         sqlx::query_as("select user_id, hash from es.credential").fetch_all(owner).await?;
     assert_eq!(credentials.into_iter().collect::<HashMap<_, _>>(), model.credentials);

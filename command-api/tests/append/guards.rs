@@ -68,7 +68,7 @@ async fn snapshots_are_the_command_sides_alone() -> anyhow::Result<()> {
     let statements = [
         "select * from es.snapshot",
         "insert into es.snapshot values ('note', '1', 1, 1, '')",
-        "update es.snapshot set sequence = 2, shape = 2, sealed = ''",
+        "update es.snapshot set sequence = 2, snapshot_version = 2, encrypted = ''",
         "delete from es.snapshot",
     ];
     for role in [DatabaseRole::Command, DatabaseRole::Projector, DatabaseRole::Query] {

@@ -10,7 +10,7 @@ pub(crate) struct Model {
     pub(crate) sequences: HashMap<String, i64>,
     pub(crate) claims: HashMap<(String, Vec<u8>), String>,
     pub(crate) places: HashMap<String, (String, String)>,
-    pub(crate) holders: HashSet<String>,
+    pub(crate) key_owners: HashSet<String>,
     pub(crate) credentials: HashMap<String, String>,
     /// Sessions, and whether they have ended.
     pub(crate) sessions: HashMap<String, bool>,
@@ -45,10 +45,10 @@ impl Model {
 
     fn has_key(&self, append: &Append) -> Option<Outcome> {
         append.side.iter().find_map(|row| {
-            let SideRow::KeyMade { holder, .. } = row else { return None };
+            let SideRow::KeyMade { key_owner, .. } = row else { return None };
             let conflict =
-                || Outcome::Conflict { aggregate_type: "key".into(), id: holder.clone(), sequence: 0 };
-            self.holders.contains(holder).then(conflict)
+                || Outcome::Conflict { aggregate_type: "key".into(), id: key_owner.clone(), sequence: 0 };
+            self.key_owners.contains(key_owner).then(conflict)
         })
     }
 
@@ -101,8 +101,8 @@ impl Model {
 
     fn apply_side(&mut self, row: &SideRow) {
         match row {
-            SideRow::KeyMade { holder, .. } => drop(self.holders.insert(holder.clone())),
-            SideRow::KeyDestroyed { holder } => drop(self.holders.remove(holder)),
+            SideRow::KeyMade { key_owner, .. } => drop(self.key_owners.insert(key_owner.clone())),
+            SideRow::KeyDestroyed { key_owner } => drop(self.key_owners.remove(key_owner)),
             SideRow::Credential { user_id, hash } => {
                 self.credentials.insert(user_id.clone(), hash.clone());
             }

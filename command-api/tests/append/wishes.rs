@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use command_api::log::{
-    Append, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, Outcome, Place, SideRow,
+    Append, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, Outcome, RankSlot, SideRow,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -205,7 +205,7 @@ fn add_rows(append: &mut Append, new: &New, sent: &[Append]) {
     append.claims.extend(new.claimed.clone());
     let (container, item) = (|n: u8| format!("in-{n}"), |n: u8| format!("block-{n}"));
     append.freed.extend(new.freed.map(|(at, what)| Freed { container: container(at), item: item(what) }));
-    append.places.extend(new.placed.clone().map(|(at, nth, what, gap)| Place {
+    append.places.extend(new.placed.clone().map(|(at, nth, what, gap)| RankSlot {
         container: container(at),
         rank: rank(nth),
         item: item(what),
@@ -215,11 +215,11 @@ fn add_rows(append: &mut Append, new: &New, sent: &[Append]) {
 }
 
 fn row(side: &Side, key: &str, sent: &[Append]) -> SideRow {
-    let holder = |n: &u8| format!("holder-{n}");
+    let key_owner = |n: &u8| format!("key_owner-{n}");
     match side {
-        Side::KeyMade(n) => SideRow::KeyMade { holder: holder(n), wrapped: vec![1] },
-        Side::KeyDestroyed(n) => SideRow::KeyDestroyed { holder: holder(n) },
-        Side::Credential(n) => SideRow::Credential { user_id: holder(n), hash: key.to_owned() },
+        Side::KeyMade(n) => SideRow::KeyMade { key_owner: key_owner(n), wrapped: vec![1] },
+        Side::KeyDestroyed(n) => SideRow::KeyDestroyed { key_owner: key_owner(n) },
+        Side::Credential(n) => SideRow::Credential { user_id: key_owner(n), hash: key.to_owned() },
         Side::Session => SideRow::Session {
             session_id: key.to_owned(),
             user_id: "someone".into(),

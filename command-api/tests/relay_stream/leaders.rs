@@ -7,12 +7,12 @@ use std::thread;
 use crate::world::{World, start, until};
 use async_nats::jetstream::context::PublishErrorKind;
 use shared::jetstream;
-use shared::leadership::Office;
+use shared::leadership::LeaderRole;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A road to NATS on which answers can be lost.
-async fn lossy_road(to: String) -> (String, Arc<AtomicBool>) {
+/// A connection to NATS on which answers can be lost.
+async fn lossy_connection(to: String) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}", listener.local_addr().unwrap());
     let losing = Arc::new(AtomicBool::new(false));
@@ -49,8 +49,8 @@ async fn drive(client: TcpStream, server: TcpStream, losing: Arc<AtomicBool>) {
 async fn lost_acknowledgements_double_nothing() {
     let world = World::new().await;
     let before = world.epoch().await;
-    let (road, losing) = lossy_road(world.nats.url()).await;
-    let relay = start(&world.database.url, &road).await;
+    let (lossy, losing) = lossy_connection(world.nats.url()).await;
+    let relay = start(&world.database.url, &lossy).await;
     world.stream_made().await;
     for _ in 0..3 {
         let head = world.append(1).await;
@@ -74,7 +74,7 @@ async fn what_was_published_is_refused_the_second_time() {
     world.carried().await;
     let epoch = world.epoch().await.epoch;
     for position in [1, 5, 10] {
-        let event = shared::stored::at(&world.owner, position).await.unwrap().unwrap();
+        let event = shared::event_log::at(&world.owner, position).await.unwrap().unwrap();
         let subject = jetstream::subject(&epoch, &event.aggregate.kind, &event.event_type);
         let answer = world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await;
         assert_eq!(answer.unwrap_err().kind(), PublishErrorKind::WrongLastSequence);
@@ -129,8 +129,8 @@ async fn until_frozen_for_the_last_time(frozen: &mpsc::Receiver<mpsc::Receiver<(
 }
 
 /// The process number of the session that holds the relay's lock.
-async fn holder(world: &World) -> Option<i32> {
-    let (high, low) = (Office::Relay.lock() >> 32, Office::Relay.lock() & 0xffff_ffff);
+async fn key_owner(world: &World) -> Option<i32> {
+    let (high, low) = (LeaderRole::Relay.lock() >> 32, LeaderRole::Relay.lock() & 0xffff_ffff);
     sqlx::query_scalar(
         "select pid from pg_locks
           where locktype = 'advisory' and granted and classid::bigint = $1 and objid::bigint = $2
@@ -148,14 +148,14 @@ async fn a_leader_that_freezes_is_succeeded_and_does_no_harm_when_it_thaws() {
     let world = World::new().await;
     let before = world.epoch().await;
     let first = Process::start(world.database.url.clone(), world.nats.url());
-    let leader = until("a leader", async || holder(&world).await).await;
+    let leader = until("a leader", async || key_owner(&world).await).await;
     let second = world.relay().await;
     world.stream_made().await;
 
     world.append(20_000).await;
     until("the first publishes", async || world.last().await.filter(|last| *last > 500)).await;
     let thaw = first.freeze();
-    until("a successor", async || holder(&world).await.filter(|now| *now != leader)).await;
+    until("a successor", async || key_owner(&world).await.filter(|now| *now != leader)).await;
     world.append(1_000).await;
     world.carried().await;
     drop(thaw);
@@ -172,12 +172,12 @@ async fn a_leader_that_freezes_is_succeeded_and_does_no_harm_when_it_thaws() {
 async fn the_lead_is_kept_while_idle_and_passed_on_when_its_session_ends() {
     let world = World::new().await;
     let (first, second) = (world.relay().await, world.relay().await);
-    let leader = until("a leader", async || holder(&world).await).await;
+    let leader = until("a leader", async || key_owner(&world).await).await;
     // Longer than a silent session lives, by the server's own clock.
     sqlx::query("select pg_sleep(4)").execute(&world.owner).await.unwrap();
-    assert_eq!(holder(&world).await, Some(leader));
+    assert_eq!(key_owner(&world).await, Some(leader));
     sqlx::query("select pg_terminate_backend($1)").bind(leader).execute(&world.owner).await.unwrap();
-    until("a successor", async || holder(&world).await.filter(|now| *now != leader)).await;
+    until("a successor", async || key_owner(&world).await.filter(|now| *now != leader)).await;
     world.append(10).await;
     world.carried().await;
     first.stop().await;
@@ -191,7 +191,7 @@ async fn nats_may_come_late_and_go_and_hang() {
     world.nats.stop().await.unwrap();
     let relay = world.relay().await;
     world.append(10).await;
-    until("a leader", async || holder(&world).await).await;
+    until("a leader", async || key_owner(&world).await).await;
     world.nats.restart().await.unwrap();
     world.carried().await;
 

@@ -10,11 +10,11 @@ use command_api::relay::{self, Relay};
 use futures::StreamExt;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
+use shared::encryption::MasterKey;
 use shared::epoch::{self, Epoch, EpochId};
 use shared::jetstream::{self, EVENT_ID, Retention};
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, pool};
-use shared::seal::MasterKey;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -154,7 +154,7 @@ impl World {
     /// Returns its first sequence.
     pub(crate) async fn carried(&self) -> i64 {
         let stream = until("the stream ends where the log does", async || {
-            let head = shared::stored::head(&self.owner).await.unwrap();
+            let head = shared::event_log::head(&self.owner).await.unwrap();
             let stream = self.stream().await?;
             (stream.cached_info().state.last_sequence == u64::try_from(head).unwrap()).then_some(stream)
         })

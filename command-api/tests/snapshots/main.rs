@@ -8,7 +8,7 @@ use command_api::notes::{Note, NoteCommand};
 use futures::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use shared::seal::mark;
+use shared::encryption::mark;
 
 use world::{CANARY, World, master, retitle};
 
@@ -22,8 +22,9 @@ async fn one_is_written_when_it_is_due_and_holds_nothing_in_clear() {
     world.change(&app, &note, vec![retitle(200)]).await;
     app.snapshots.settled().await;
     let row = world.row(&note).await.expect("it is due");
-    assert_eq!((row.sequence, row.shape), (200, Note::SHAPE));
-    let dump = "select coalesce(string_agg(encode(sealed, 'escape') || s::text, ''), '') from es.snapshot s";
+    assert_eq!((row.sequence, row.snapshot_version), (200, Note::SNAPSHOT_VERSION));
+    let dump =
+        "select coalesce(string_agg(encode(encrypted, 'escape') || s::text, ''), '') from es.snapshot s";
     let dump: String = sqlx::query_scalar(dump).fetch_one(&world.owner).await.expect("text");
     assert!(!dump.is_empty() && !dump.contains(CANARY) && !dump.contains("Live"), "{dump}");
 
@@ -48,17 +49,20 @@ const DAMAGES: &[(&str, &[&str])] = &[
     (
         "bytes changed",
         &[
-            "update es.snapshot set sealed = set_byte(sealed, 40, get_byte(sealed, 40) # 1) where aggregate_id = $1",
+            "update es.snapshot set encrypted = set_byte(encrypted, 40, get_byte(encrypted, 40) # 1) where aggregate_id = $1",
         ],
     ),
-    ("bytes lost", &["update es.snapshot set sealed = '\\x07' where aggregate_id = $1"]),
-    ("another shape", &["update es.snapshot set shape = shape + 1 where aggregate_id = $1"]),
+    ("bytes lost", &["update es.snapshot set encrypted = '\\x07' where aggregate_id = $1"]),
+    (
+        "another snapshot_version",
+        &["update es.snapshot set snapshot_version = snapshot_version + 1 where aggregate_id = $1"],
+    ),
     ("another event's", &["update es.snapshot set sequence = sequence - 1 where aggregate_id = $1"]),
     ("beyond the end", &["update es.snapshot set sequence = 1000 where aggregate_id = $1"]),
     (
         "another aggregate's",
         &[
-            "update es.snapshot s set sealed = o.sealed from es.snapshot o where s.aggregate_id = $1 and o.aggregate_id <> $1",
+            "update es.snapshot s set encrypted = o.encrypted from es.snapshot o where s.aggregate_id = $1 and o.aggregate_id <> $1",
         ],
     ),
     (
@@ -109,8 +113,8 @@ async fn one_of_another_history_is_passed_over() {
     sqlx::query("insert into es.snapshot values ('note', $1, $2, $3, $4)")
         .bind(&note)
         .bind(old.sequence)
-        .bind(old.shape)
-        .bind(&old.sealed)
+        .bind(old.snapshot_version)
+        .bind(&old.encrypted)
         .execute(&world.owner)
         .await
         .expect("the owner may");
@@ -125,9 +129,9 @@ async fn one_that_is_not_of_its_shape_is_passed_over() {
     let app = world.app(10);
     let note = world.note(&app, 10).await;
     app.snapshots.settled().await;
-    let holder = format!("note:{note}");
-    let wrapped: Vec<u8> = sqlx::query_scalar("select wrapped from es.key where holder = $1")
-        .bind(&holder)
+    let key_owner = format!("note:{note}");
+    let wrapped: Vec<u8> = sqlx::query_scalar("select wrapped from es.key where key_owner = $1")
+        .bind(&key_owner)
         .fetch_one(&world.owner)
         .await
         .expect("a key");
@@ -137,13 +141,13 @@ async fn one_that_is_not_of_its_shape_is_passed_over() {
             .fetch_one(&world.owner)
             .await
             .expect("an event");
-    let nonce = mark(&payload).expect("it is sealed").nonce;
-    let key = master().unwrap(&holder, &wrapped).expect("it opens");
+    let nonce = mark(&payload).expect("it is encrypted").nonce;
+    let key = master().unwrap(&key_owner, &wrapped).expect("it opens");
     for nonsense in ["{", r#"{"Live": {}}"#] {
-        let about = format!("snapshot/note/{note}/10/{}/{nonce}", Note::SHAPE);
-        sqlx::query("update es.snapshot set sealed = $2, sequence = 10 where aggregate_id = $1")
+        let about = format!("snapshot/note/{note}/10/{}/{nonce}", Note::SNAPSHOT_VERSION);
+        sqlx::query("update es.snapshot set encrypted = $2, sequence = 10 where aggregate_id = $1")
             .bind(&note)
-            .bind(key.seal_bytes(&about, nonsense.as_bytes()))
+            .bind(key.encrypt_bytes(&about, nonsense.as_bytes()))
             .execute(&world.owner)
             .await
             .expect("the owner may");
@@ -159,12 +163,12 @@ async fn what_is_erased_does_not_come_back_from_one() {
     let note = world.note(&app, 12).await;
     app.snapshots.settled().await;
     assert!(world.row(&note).await.is_some());
-    world.as_owner(&["delete from es.key where holder = 'note:' || $1"], &note).await;
+    world.as_owner(&["delete from es.key where key_owner = 'note:' || $1"], &note).await;
     let app = world.app(10);
     let loaded = world.agrees(&app, &note).await;
     assert_eq!((loaded.erased, loaded.sequence, loaded.state), (true, 12, Note::default()));
     assert_eq!(world.row(&note).await, None, "nobody can ever read it");
-    let refused = app.execute::<Note>(&world.ask(), &note, vec![retitle(1)], &()).await;
+    let refused = app.execute::<Note>(&world.command_meta(), &note, vec![retitle(1)], &()).await;
     assert_eq!(refused.err().map(|problem| problem.status), Some(404));
 }
 
@@ -194,7 +198,7 @@ async fn an_older_one_never_takes_the_place_of_a_newer() {
         for number in 0..50 {
             let commands = vec![retitle(writer * 1_000 + number)];
             // Those who lost to the others too often are told to ask again.
-            while app.execute::<Note>(&world.ask(), &note, commands.clone(), &()).await.is_err() {}
+            while app.execute::<Note>(&world.command_meta(), &note, commands.clone(), &()).await.is_err() {}
         }
         app.snapshots.settled().await;
     }))

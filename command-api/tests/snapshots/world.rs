@@ -1,7 +1,7 @@
 //! A person with a notebook, and apps that remember nothing of each other over one database.
 
 use chrono::TimeDelta;
-use command_api::app::{App, Ask, Cache, Loaded, Parts, Snapshots};
+use command_api::app::{App, Cache, CommandMeta, Loaded, Parts, Snapshots};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Running, Setup};
@@ -10,9 +10,9 @@ use command_api::users::Registration;
 use servers::testing::{self, TestDatabase};
 use shared::auth::Caller;
 use shared::clock::{Clock, random};
+use shared::encryption::{Keyring, MasterKey};
 use shared::id::{SessionId, UserId};
 use shared::lifecycle::Shutdown;
-use shared::seal::{Keyring, MasterKey};
 use sqlx::PgPool;
 
 /// What the title of every note begins with.
@@ -31,8 +31,8 @@ pub(crate) struct World {
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) sequence: i64,
-    pub(crate) shape: i32,
-    pub(crate) sealed: Vec<u8>,
+    pub(crate) snapshot_version: i32,
+    pub(crate) encrypted: Vec<u8>,
 }
 
 pub(crate) fn master() -> MasterKey {
@@ -70,7 +70,7 @@ impl World {
         let id = Clock::System.new_id().to_string();
         let name = "Lab".to_owned().try_into().expect("a name");
         let create = NotebookCommand::Create { owner: self.caller.user, name };
-        let made = self.app(1_000).execute::<Notebook>(&self.ask(), &id, vec![create], &()).await;
+        let made = self.app(1_000).execute::<Notebook>(&self.command_meta(), &id, vec![create], &()).await;
         made.expect("it is made");
         id
     }
@@ -95,8 +95,8 @@ impl World {
         })
     }
 
-    pub(crate) fn ask(&self) -> Ask {
-        ask(Some(self.caller))
+    pub(crate) fn command_meta(&self) -> CommandMeta {
+        command_meta(Some(self.caller))
     }
 
     /// A new note with so many events.
@@ -110,15 +110,17 @@ impl World {
     }
 
     pub(crate) async fn change(&self, app: &App, note: &str, commands: Vec<NoteCommand>) {
-        app.execute::<Note>(&self.ask(), note, commands, &()).await.expect("the owner may");
+        app.execute::<Note>(&self.command_meta(), note, commands, &()).await.expect("the owner may");
     }
 
     pub(crate) async fn row(&self, note: &str) -> Option<Row> {
-        sqlx::query_as("select sequence, shape, sealed from es.snapshot where aggregate_id = $1")
-            .bind(note)
-            .fetch_optional(&self.owner)
-            .await
-            .expect("the owner may read it")
+        sqlx::query_as(
+            "select sequence, snapshot_version, encrypted from es.snapshot where aggregate_id = $1",
+        )
+        .bind(note)
+        .fetch_optional(&self.owner)
+        .await
+        .expect("the owner may read it")
     }
 
     pub(crate) async fn as_owner(&self, statements: &[&str], note: &str) {
@@ -140,8 +142,8 @@ impl World {
     }
 }
 
-fn ask(caller: Option<Caller>) -> Ask {
-    Ask {
+fn command_meta(caller: Option<Caller>) -> CommandMeta {
+    CommandMeta {
         caller,
         on_behalf_of: None,
         actor: "ada".to_owned(),
@@ -163,6 +165,8 @@ async fn log_in(app: &App) -> Caller {
         refresh: random::<32>().to_vec(),
         expires_at: Clock::System.now() + TimeDelta::days(1),
     };
-    app.execute::<Session>(&ask(None), &session.to_string(), vec![open], &()).await.expect("it opens");
+    app.execute::<Session>(&command_meta(None), &session.to_string(), vec![open], &())
+        .await
+        .expect("it opens");
     app.verifier.verify(&app.issuer.issue(user_id, session).0).expect("a good token")
 }

@@ -16,7 +16,7 @@ use shared::domain::blocks::BlockEvent;
 use shared::event::Opened;
 use shared::rank::Rank;
 
-use crate::pair::{Answer, Ask, Pair, Tokens, id, new_id};
+use crate::pair::{Answer, Pair, TestRequest, Tokens, id, new_id};
 
 /// Clients that change two notes at once, and how much each does.
 const CLIENTS: usize = 8;
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    fn request(&self, wish: &Wish, notes: &[String; 2]) -> Option<(Ask, Option<Beside>)> {
+    fn request(&self, wish: &Wish, notes: &[String; 2]) -> Option<(TestRequest, Option<Beside>)> {
         let said = |beside: &Beside, mut body: Value| {
             match beside {
                 Beside::After(other) => body["after"] = json!(other),
@@ -102,16 +102,16 @@ impl World {
         Some(match wish {
             Wish::Add(note, place) => {
                 let beside = self.beside(place);
-                (Ask::post("/blocks", &said(&beside, add(&notes[*note], &new_id()))), Some(beside))
+                (TestRequest::post("/blocks", &said(&beside, add(&notes[*note], &new_id()))), Some(beside))
             }
             Wish::Move(which, note, place) => {
                 let (block, beside) = (self.some(*which)?, self.beside(place));
                 let body = said(&beside, json!({"note_id": notes[*note]}));
-                (Ask::post(&format!("/blocks/{block}/move"), &body), Some(beside))
+                (TestRequest::post(&format!("/blocks/{block}/move"), &body), Some(beside))
             }
-            Wish::Remove(which) => (Ask::delete(&format!("/blocks/{}", self.some(*which)?)), None),
+            Wish::Remove(which) => (TestRequest::delete(&format!("/blocks/{}", self.some(*which)?)), None),
             Wish::Restore(which) => {
-                (Ask::post(&format!("/blocks/{}/restore", self.some(*which)?), &Value::Null), None)
+                (TestRequest::post(&format!("/blocks/{}/restore", self.some(*which)?), &Value::Null), None)
             }
         })
     }
@@ -192,7 +192,7 @@ impl Orders {
 }
 
 async fn log(pair: &Pair) -> Vec<Opened> {
-    let stored = shared::stored::after(&pair.owner, 0, i64::MAX).await.expect("the log");
+    let stored = shared::event_log::after(&pair.owner, 0, i64::MAX).await.expect("the log");
     pair.app(0).keyring.open(stored).await.expect("it opens")
 }
 
@@ -242,8 +242,8 @@ fn each_block_stands_where_it_was_asked_to() {
             let world = World::default();
             let client = async |number: usize, wishes: &[Wish]| {
                 for wish in wishes {
-                    let Some((ask, beside)) = world.request(wish, &notes) else { continue };
-                    world.learn(&pair.ask(number % 2, ask.by(&ada)).await, beside);
+                    let Some((request, beside)) = world.request(wish, &notes) else { continue };
+                    world.learn(&pair.send(number % 2, request.by(&ada)).await, beside);
                 }
             };
             join_all(plan.iter().enumerate().map(|(number, wishes)| client(number, wishes))).await;
@@ -268,16 +268,17 @@ async fn a_crowd_is_spread_anew_and_the_order_stays() {
     let note = pair.note(&ada, &notebook).await;
     let (first, mut last) = (new_id(), new_id());
     for block in [&first, &last] {
-        assert_eq!(pair.ask(0, Ask::post("/blocks", &add(&note, block)).by(&ada)).await.status, 201);
+        assert_eq!(pair.send(0, TestRequest::post("/blocks", &add(&note, block)).by(&ada)).await.status, 201);
     }
     // Each before the one before: the ranks between the first and it grow as fast as they can.
     let mut expected = vec![last.clone()];
-    // Each instance knows only what it has added itself; it reads all who step aside at once, and once more if what it
+    // Each instance knows only what it has added itself; it reads all who move up at once, and once more if what it
     // remembered was stale.
     for nth in 0..1_700 {
         let mut body = add(&note, &new_id());
         body["before"] = json!(last);
-        let (added, made) = statements(pair.ask(nth % 2, Ask::post("/blocks", &body).by(&ada))).await;
+        let (added, made) =
+            statements(pair.send(nth % 2, TestRequest::post("/blocks", &body).by(&ada))).await;
         assert_eq!(added.status, 201, "{added:?}");
         assert!(made.len() < 32, "{made:#?}");
         last = id(&added.body);
@@ -290,7 +291,7 @@ async fn a_crowd_is_spread_anew_and_the_order_stays() {
     places_are(&pair, &orders).await;
     let spread =
         sqlx::query_scalar::<_, i64>("select count(*) from es.event where event_type = 'BlockMoved'");
-    assert!(spread.fetch_one(&pair.owner).await.unwrap() > 0, "nobody had to step aside");
+    assert!(spread.fetch_one(&pair.owner).await.unwrap() > 0, "nobody had to move up");
     pair.stop().await;
 }
 
@@ -306,7 +307,10 @@ async fn furnished(pair: &Pair) -> ([Tokens; 2], [String; 2], [String; 3]) {
     for (block, (person, note)) in
         blocks.iter().zip([(&people[0], &notes[0]), (&people[0], &notes[0]), (&people[1], &notes[1])])
     {
-        assert_eq!(pair.ask(0, Ask::post("/blocks", &add(note, block)).by(person)).await.status, 201);
+        assert_eq!(
+            pair.send(0, TestRequest::post("/blocks", &add(note, block)).by(person)).await.status,
+            201
+        );
     }
     (people, notes.try_into().expect("two notes"), blocks)
 }
@@ -318,26 +322,30 @@ async fn strangers_touch_no_block_and_learn_of_none() {
     let events = pair.events().await;
     let content = json!({"content": {"text": "Mine"}});
     for block in [&first, &new_id()] {
-        let asks = [
-            Ask::patch(&format!("/blocks/{block}"), &content),
-            Ask::post(&format!("/blocks/{block}/move"), &json!({"note_id": bobs})),
-            Ask::delete(&format!("/blocks/{block}")),
-            Ask::post(&format!("/blocks/{block}/restore"), &Value::Null),
+        let requests = [
+            TestRequest::patch(&format!("/blocks/{block}"), &content),
+            TestRequest::post(&format!("/blocks/{block}/move"), &json!({"note_id": bobs})),
+            TestRequest::delete(&format!("/blocks/{block}")),
+            TestRequest::post(&format!("/blocks/{block}/restore"), &Value::Null),
         ];
-        for ask in asks {
-            pair.ask(0, ask.by(&bob)).await.is_refused(404, "block-missing");
+        for request in requests {
+            pair.send(0, request.by(&bob)).await.is_refused(404, "block-missing");
         }
     }
     // Into somebody else's note, or beside a block of one.
-    pair.ask(0, Ask::post("/blocks", &add(&bobs, &new_id())).by(&ada)).await.is_refused(422, "invalid");
+    pair.send(0, TestRequest::post("/blocks", &add(&bobs, &new_id())).by(&ada))
+        .await
+        .is_refused(422, "invalid");
     let away = json!({"note_id": bobs});
-    pair.ask(0, Ask::post(&format!("/blocks/{first}/move"), &away).by(&ada)).await.is_refused(422, "invalid");
+    pair.send(0, TestRequest::post(&format!("/blocks/{first}/move"), &away).by(&ada))
+        .await
+        .is_refused(422, "invalid");
     let mut beside = add(&bobs, &new_id());
     beside["after"] = json!(first);
-    pair.ask(0, Ask::post("/blocks", &beside).by(&bob)).await.is_refused(422, "invalid");
+    pair.send(0, TestRequest::post("/blocks", &beside).by(&bob)).await.is_refused(422, "invalid");
     // An id that is taken, by one's own or by another's.
     for (taken, slug) in [(&first, "id-taken"), (&his, "block-exists")] {
-        pair.ask(1, Ask::post("/blocks", &add(&bobs, taken)).by(&bob)).await.is_refused(409, slug);
+        pair.send(1, TestRequest::post("/blocks", &add(&bobs, taken)).by(&bob)).await.is_refused(409, slug);
     }
     assert_eq!(pair.events().await, events);
     pair.stop().await;
@@ -347,7 +355,7 @@ async fn strangers_touch_no_block_and_learn_of_none() {
 async fn a_place_is_told_by_one_other_block_of_the_note() {
     let pair = Pair::start().await;
     let ([ada, _], [note, _], [first, second, his]) = furnished(&pair).await;
-    let removed = pair.ask(0, Ask::delete(&format!("/blocks/{second}")).by(&ada)).await;
+    let removed = pair.send(0, TestRequest::delete(&format!("/blocks/{second}")).by(&ada)).await;
     assert_eq!(removed.status, 200, "{removed:?}");
     let places = [
         json!({"note_id": note, "after": first}),
@@ -357,15 +365,16 @@ async fn a_place_is_told_by_one_other_block_of_the_note() {
         json!({"note_id": note, "before": second, "after": second}),
     ];
     for place in &places {
-        let refused = pair.ask(1, Ask::post(&format!("/blocks/{first}/move"), place).by(&ada)).await;
+        let refused = pair.send(1, TestRequest::post(&format!("/blocks/{first}/move"), place).by(&ada)).await;
         refused.is_refused(422, "invalid");
     }
     // Where it stands already, and what is removed already: nothing to do.
     let events = pair.events().await;
-    let there =
-        pair.ask(1, Ask::post(&format!("/blocks/{first}/move"), &json!({"note_id": note})).by(&ada)).await;
+    let there = pair
+        .send(1, TestRequest::post(&format!("/blocks/{first}/move"), &json!({"note_id": note})).by(&ada))
+        .await;
     assert_eq!(there.version(), 1);
-    assert_eq!(pair.ask(1, Ask::delete(&format!("/blocks/{second}")).by(&ada)).await.version(), 2);
+    assert_eq!(pair.send(1, TestRequest::delete(&format!("/blocks/{second}")).by(&ada)).await.version(), 2);
     assert_eq!(pair.events().await, events);
     pair.stop().await;
 }
@@ -379,23 +388,26 @@ async fn a_note_begins_with_its_blocks_or_not_at_all() {
     let text = |block: &str| json!({"id": block, "type": "text", "content": {"text": "One"}});
     let header = json!({"type": "header", "content": {"level": 1, "text": "Top"}});
     let with = |note: &str, blocks: Vec<Value>| {
-        Ask::post("/notes", &json!({"id": note, "notebook_id": notebook, "title": "Plans", "blocks": blocks}))
-            .by(&ada)
+        TestRequest::post(
+            "/notes",
+            &json!({"id": note, "notebook_id": notebook, "title": "Plans", "blocks": blocks}),
+        )
+        .by(&ada)
     };
-    let made = pair.ask(0, with(&note, vec![header.clone(), text(&block)])).await;
+    let made = pair.send(0, with(&note, vec![header.clone(), text(&block)])).await;
     assert_eq!((made.status, made.number("version"), made.number("position")), (201, 1, pair.events().await));
     let events = pair.events().await;
     let wrong = json!({"type": "header", "content": {"level": 7, "text": "Top"}});
-    let refused = pair.ask(0, with(&new_id(), vec![text(&new_id()), wrong])).await;
+    let refused = pair.send(0, with(&new_id(), vec![text(&new_id()), wrong])).await;
     refused.is_refused(422, "invalid");
     assert_eq!(refused.body["errors"][0]["pointer"], "/blocks/1/content/level");
     let twice = new_id();
-    pair.ask(0, with(&new_id(), vec![text(&twice), text(&twice)])).await.is_refused(422, "invalid");
-    pair.ask(0, with(&new_id(), vec![header.clone(), text(&block)])).await.is_refused(409, "block-exists");
-    pair.ask(0, with(&note, vec![text(&new_id())])).await.is_refused(409, "note-exists");
-    pair.ask(0, with(&new_id(), vec![header.clone(); 1_000])).await.is_refused(422, "invalid");
+    pair.send(0, with(&new_id(), vec![text(&twice), text(&twice)])).await.is_refused(422, "invalid");
+    pair.send(0, with(&new_id(), vec![header.clone(), text(&block)])).await.is_refused(409, "block-exists");
+    pair.send(0, with(&note, vec![text(&new_id())])).await.is_refused(409, "note-exists");
+    pair.send(0, with(&new_id(), vec![header.clone(); 1_000])).await.is_refused(422, "invalid");
     assert_eq!(pair.events().await, events);
-    let full = pair.ask(1, with(&new_id(), vec![header; 999])).await;
+    let full = pair.send(1, with(&new_id(), vec![header; 999])).await;
     assert_eq!(full.status, 201, "{full:?}");
     assert_eq!(pair.events().await, events + 1_000);
     pair.stop().await;
@@ -410,30 +422,30 @@ async fn a_block_and_a_task_of_one_id_belong_to_one_note() {
         if let Some(note) = note {
             body["note_id"] = json!(note);
         }
-        Ask::post("/tasks", &body)
+        TestRequest::post("/tasks", &body)
     };
     // Bob knows the id of Ada's block, and then that of her own task.
-    pair.ask(0, task(&first, Some(&bobs)).by(&bob)).await.is_refused(409, "id-taken");
-    pair.ask(0, task(&first, None).by(&bob)).await.is_refused(409, "id-taken");
+    pair.send(0, task(&first, Some(&bobs)).by(&bob)).await.is_refused(409, "id-taken");
+    pair.send(0, task(&first, None).by(&bob)).await.is_refused(409, "id-taken");
     let own = new_id();
-    assert_eq!(pair.ask(0, task(&own, None).by(&ada)).await.status, 201);
-    pair.ask(1, Ask::post("/blocks", &add(&bobs, &own)).by(&bob)).await.is_refused(409, "id-taken");
-    pair.ask(1, Ask::post("/blocks", &add(&note, &own)).by(&ada)).await.is_refused(409, "id-taken");
-    assert_eq!(pair.ask(0, task(&first, Some(&note)).by(&ada)).await.status, 201);
+    assert_eq!(pair.send(0, task(&own, None).by(&ada)).await.status, 201);
+    pair.send(1, TestRequest::post("/blocks", &add(&bobs, &own)).by(&bob)).await.is_refused(409, "id-taken");
+    pair.send(1, TestRequest::post("/blocks", &add(&note, &own)).by(&ada)).await.is_refused(409, "id-taken");
+    assert_eq!(pair.send(0, task(&first, Some(&note)).by(&ada)).await.status, 201);
     for taken in [&own, &first] {
-        pair.ask(1, task(taken, Some(&bobs)).by(&bob)).await.is_refused(409, "id-taken");
-        pair.ask(1, task(taken, None).by(&bob)).await.is_refused(409, "id-taken");
+        pair.send(1, task(taken, Some(&bobs)).by(&bob)).await.is_refused(409, "id-taken");
+        pair.send(1, task(taken, None).by(&bob)).await.is_refused(409, "id-taken");
     }
     for path in ["", "/complete", "/reopen", "/restore"] {
-        let ask = if path.is_empty() {
-            Ask::patch(&format!("/tasks/{own}"), &json!({"title": "Mine"}))
+        let request = if path.is_empty() {
+            TestRequest::patch(&format!("/tasks/{own}"), &json!({"title": "Mine"}))
         } else {
-            Ask::post(&format!("/tasks/{own}{path}"), &Value::Null)
+            TestRequest::post(&format!("/tasks/{own}{path}"), &Value::Null)
         };
-        pair.ask(1, ask.by(&bob)).await.is_refused(404, "task-missing");
+        pair.send(1, request.by(&bob)).await.is_refused(404, "task-missing");
     }
-    let assigned = Ask::patch(&format!("/tasks/{first}"), &json!({"assignee_id": bob.user}));
-    pair.ask(0, assigned.by(&ada)).await.is_refused(422, "invalid");
+    let assigned = TestRequest::patch(&format!("/tasks/{first}"), &json!({"assignee_id": bob.user}));
+    pair.send(0, assigned.by(&ada)).await.is_refused(422, "invalid");
     pair.stop().await;
 }
 
@@ -445,12 +457,13 @@ async fn a_moved_block_outlives_the_key_of_the_note_it_left() {
     let [from, to] = [pair.note(&ada, &notebook).await, pair.note(&ada, &notebook).await];
     let (block, stays) = (new_id(), new_id());
     for block in [&block, &stays] {
-        assert_eq!(pair.ask(0, Ask::post("/blocks", &add(&from, block)).by(&ada)).await.status, 201);
+        assert_eq!(pair.send(0, TestRequest::post("/blocks", &add(&from, block)).by(&ada)).await.status, 201);
     }
-    let moved =
-        pair.ask(0, Ask::post(&format!("/blocks/{block}/move"), &json!({"note_id": to})).by(&ada)).await;
+    let moved = pair
+        .send(0, TestRequest::post(&format!("/blocks/{block}/move"), &json!({"note_id": to})).by(&ada))
+        .await;
     assert_eq!(moved.version(), 2);
-    sqlx::query("delete from es.key where holder = 'note:' || $1")
+    sqlx::query("delete from es.key where key_owner = 'note:' || $1")
         .bind(&from)
         .execute(&pair.owner)
         .await
@@ -458,9 +471,11 @@ async fn a_moved_block_outlives_the_key_of_the_note_it_left() {
     pair.app(0).keyring.forget(&format!("note:{from}")).await;
     let edit = json!({"type": "header", "content": {"level": 2}});
     // The other instance has never seen the block, nor the key.
-    let edited = pair.ask(1, Ask::patch(&format!("/blocks/{block}"), &edit).by(&ada)).await;
+    let edited = pair.send(1, TestRequest::patch(&format!("/blocks/{block}"), &edit).by(&ada)).await;
     assert_eq!(edited.version(), 3, "{edited:?}");
-    pair.ask(1, Ask::patch(&format!("/blocks/{stays}"), &edit).by(&ada)).await.is_refused(404, "gone");
+    pair.send(1, TestRequest::patch(&format!("/blocks/{stays}"), &edit).by(&ada))
+        .await
+        .is_refused(404, "gone");
     let last = log(&pair).await.pop().expect("an event");
     assert_eq!(last.recorded.data["block"]["content"], json!({"level": 2, "text": "One", "spans": []}));
     pair.stop().await;
@@ -472,18 +487,19 @@ async fn a_task_is_due_in_a_year_that_every_reader_can_tell() {
     let ada = pair.person("ada").await;
     let task = new_id();
     let add = json!({"id": task, "title": "Call", "due_at": "9999-12-31T23:59:59.9999999Z"});
-    assert_eq!(pair.ask(0, Ask::post("/tasks", &add).by(&ada)).await.status, 201);
+    assert_eq!(pair.send(0, TestRequest::post("/tasks", &add).by(&ada)).await.status, 201);
     let events = pair.events().await;
     // What is no more than Postgres keeps is what it has.
-    let same = Ask::patch(&format!("/tasks/{task}"), &json!({"due_at": "9999-12-31T23:59:59.999999Z"}));
-    assert_eq!(pair.ask(1, same.by(&ada)).await.status, 200);
+    let same =
+        TestRequest::patch(&format!("/tasks/{task}"), &json!({"due_at": "9999-12-31T23:59:59.999999Z"}));
+    assert_eq!(pair.send(1, same.by(&ada)).await.status, 200);
     for wrong in ["-9999-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "soon", ""] {
-        let asks = [
-            Ask::post("/tasks", &json!({"title": "Call", "due_at": wrong})),
-            Ask::patch(&format!("/tasks/{task}"), &json!({"due_at": wrong})),
+        let requests = [
+            TestRequest::post("/tasks", &json!({"title": "Call", "due_at": wrong})),
+            TestRequest::patch(&format!("/tasks/{task}"), &json!({"due_at": wrong})),
         ];
-        for ask in asks {
-            let refused = pair.ask(0, ask.by(&ada)).await;
+        for request in requests {
+            let refused = pair.send(0, request.by(&ada)).await;
             refused.is_refused(422, "invalid");
             assert_eq!(refused.body["errors"][0]["pointer"], "/due_at", "{wrong}");
         }

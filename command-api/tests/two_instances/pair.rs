@@ -11,8 +11,8 @@ use command_api::users::Registration;
 use serde_json::{Value, json};
 use servers::testing::{self, TestDatabase};
 use shared::clock::Clock;
+use shared::encryption::MasterKey;
 use shared::lifecycle::Shutdown;
-use shared::seal::MasterKey;
 use sqlx::PgPool;
 use tower::ServiceExt;
 
@@ -41,7 +41,7 @@ pub(crate) struct Tokens {
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct TestRequest {
     method: Method,
     path: String,
     body: Option<Value>,
@@ -82,7 +82,7 @@ impl Pair {
     }
 
     pub(crate) async fn stop(self) {
-        let inside = Arc::into_inner(self.0).expect("nobody else asks any more");
+        let inside = Arc::into_inner(self.0).expect("nobody else requests any more");
         inside.shutdown.cancel();
         for running in inside.running {
             running.stop().await;
@@ -94,8 +94,8 @@ impl Pair {
         &self.running[instance].app
     }
 
-    pub(crate) async fn ask(&self, instance: usize, ask: Ask) -> Answer {
-        let response = self.routers[instance].clone().oneshot(ask.request()).await.expect("infallible");
+    pub(crate) async fn send(&self, instance: usize, request: TestRequest) -> Answer {
+        let response = self.routers[instance].clone().oneshot(request.request()).await.expect("infallible");
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a whole body");
         Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
@@ -104,27 +104,27 @@ impl Pair {
     /// Makes an account on one instance and logs in on the other.
     pub(crate) async fn person(&self, name: &str) -> Tokens {
         let body = json!({"email": format!("{name}@example.org"), "username": name, "password": PASSWORD});
-        let made = self.ask(0, Ask::post("/auth/register", &body)).await;
+        let made = self.send(0, TestRequest::post("/auth/register", &body)).await;
         assert_eq!(made.status, 201, "{made:?}");
         self.login(1, name).await
     }
 
     pub(crate) async fn login(&self, instance: usize, name: &str) -> Tokens {
         let body = json!({"login": name, "password": PASSWORD});
-        let answer = self.ask(instance, Ask::post("/auth/login", &body)).await;
+        let answer = self.send(instance, TestRequest::post("/auth/login", &body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         Tokens::from(&answer.body)
     }
 
     pub(crate) async fn notebook(&self, by: &Tokens, name: &str) -> String {
-        let made = self.ask(0, Ask::post("/notebooks", &json!({"name": name})).by(by)).await;
+        let made = self.send(0, TestRequest::post("/notebooks", &json!({"name": name})).by(by)).await;
         assert_eq!(made.status, 201, "{made:?}");
         id(&made.body)
     }
 
     pub(crate) async fn note(&self, by: &Tokens, notebook: &str) -> String {
         let body = json!({"notebook_id": notebook, "title": "Plans"});
-        let made = self.ask(0, Ask::post("/notes", &body).by(by)).await;
+        let made = self.send(0, TestRequest::post("/notes", &body).by(by)).await;
         assert_eq!(made.status, 201, "{made:?}");
         id(&made.body)
     }
@@ -135,7 +135,7 @@ impl Pair {
     }
 }
 
-impl Ask {
+impl TestRequest {
     pub(crate) fn post(path: &str, body: &Value) -> Self {
         Self::new(Method::POST, path, Some(body.clone()))
     }

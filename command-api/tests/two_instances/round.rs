@@ -9,7 +9,7 @@ use shared::auth::Caller;
 use shared::clock::{Clock, random};
 use shared::id::SessionId;
 
-use crate::pair::{Ask, Pair, Tokens};
+use crate::pair::{Pair, TestRequest, Tokens};
 
 const A: usize = 0;
 const B: usize = 1;
@@ -66,11 +66,11 @@ impl Round<'_> {
     }
 
     async fn is_moved(&self, instance: usize, to: usize, version: i64) -> i64 {
-        // Straight at the door: the other checks come by HTTP.
+        // Straight at the command path: the other checks come by HTTP.
         let app = self.pair.app(instance);
-        let ask = ask(self.person, Some(self.caller));
+        let meta = command_meta(self.person, Some(self.caller));
         let command = NoteCommand::Move { notebook_id: self.notebooks[to].parse().expect("an id") };
-        let accepted = app.execute::<Note>(&ask, &self.note, vec![command], &()).await.expect("it may move");
+        let accepted = app.execute::<Note>(&meta, &self.note, vec![command], &()).await.expect("it may move");
         assert_eq!(accepted.version, version);
         accepted.position
     }
@@ -80,7 +80,7 @@ impl Round<'_> {
         let rename = async |instance: usize, name: &str, version: i64| {
             let body = json!({"name": format!("{name} {check}")});
             let path = format!("/notebooks/{}", self.notebooks[0]);
-            self.pair.ask(instance, Ask::patch(&path, &body).by(self.person).if_match(version)).await
+            self.pair.send(instance, TestRequest::patch(&path, &body).by(self.person).if_match(version)).await
         };
         assert_eq!(rename(A, "by A", seen).await.version(), seen + 1);
         // What B wants may be what A has done already: the version has moved all the same.
@@ -95,12 +95,12 @@ impl Round<'_> {
         let tokens = self.open().await;
         let nothing_new = || {
             let body = json!({"notebook_id": self.notebooks[self.stands]});
-            Ask::patch(&format!("/notes/{}", self.note), &body).by(&tokens)
+            TestRequest::patch(&format!("/notes/{}", self.note), &body).by(&tokens)
         };
-        assert_eq!(self.pair.ask(B, nothing_new()).await.version(), self.note_version);
-        assert_eq!(self.pair.ask(A, Ask::logout().by(&tokens)).await.version(), 2);
-        self.pair.ask(B, nothing_new()).await.is_refused(401, "session-ended");
-        self.pair.ask(A, nothing_new()).await.is_refused(401, "session-ended");
+        assert_eq!(self.pair.send(B, nothing_new()).await.version(), self.note_version);
+        assert_eq!(self.pair.send(A, TestRequest::logout().by(&tokens)).await.version(), 2);
+        self.pair.send(B, nothing_new()).await.is_refused(401, "session-ended");
+        self.pair.send(A, nothing_new()).await.is_refused(401, "session-ended");
     }
 
     /// Another session of the same person: opened as a login does, without the time that checking a password takes.
@@ -114,16 +114,16 @@ impl Round<'_> {
             refresh: random::<32>().to_vec(),
             expires_at: Clock::System.now() + TimeDelta::days(1),
         };
-        let ask = ask(self.person, None);
+        let meta = command_meta(self.person, None);
         let app = self.pair.app(A);
-        app.execute::<Session>(&ask, &session.to_string(), vec![open], &()).await.expect("it opens");
+        app.execute::<Session>(&meta, &session.to_string(), vec![open], &()).await.expect("it opens");
         let (access, _) = app.issuer.issue(user, session);
         Tokens { access, ..self.person.clone() }
     }
 }
 
-fn ask(person: &Tokens, caller: Option<Caller>) -> app::Ask {
-    app::Ask {
+fn command_meta(person: &Tokens, caller: Option<Caller>) -> app::CommandMeta {
+    app::CommandMeta {
         caller,
         on_behalf_of: None,
         actor: person.user.clone(),

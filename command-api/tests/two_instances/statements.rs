@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use servers::testing::statements;
 use utoipa::openapi::OpenApi;
 
-use crate::pair::{Ask, Pair, Tokens, id, new_id};
+use crate::pair::{Pair, TestRequest, Tokens, id, new_id};
 
 /// A note that one instance has made, so that the other knows nothing of it.
 struct Things {
@@ -38,15 +38,15 @@ impl Things {
         let mut removed = text_block(&new_id());
         removed["note_id"] = json!(note);
         let removed = made(pair, by, "/blocks", &removed).await;
-        accepted(pair, by, Ask::delete(&format!("/blocks/{removed}"))).await;
+        accepted(pair, by, TestRequest::delete(&format!("/blocks/{removed}"))).await;
         let new_task = json!({"note_id": note, "title": "Call Bob"});
         let [task, done, gone] = [
             made(pair, by, "/tasks", &new_task).await,
             made(pair, by, "/tasks", &new_task).await,
             made(pair, by, "/tasks", &new_task).await,
         ];
-        accepted(pair, by, Ask::post(&format!("/tasks/{done}/complete"), &Value::Null)).await;
-        accepted(pair, by, Ask::delete(&format!("/tasks/{gone}"))).await;
+        accepted(pair, by, TestRequest::post(&format!("/tasks/{done}/complete"), &Value::Null)).await;
+        accepted(pair, by, TestRequest::delete(&format!("/tasks/{gone}"))).await;
         let (owner, notebook) = (by.user.clone(), notebook.to_owned());
         Self { owner, notebook, other, note, elsewhere, blocks, removed, task, done, gone }
     }
@@ -55,7 +55,7 @@ impl Things {
     /// snapshot, and its events), one for each note's key, one for each neighbour that is looked for, and one for who
     /// added a block that goes elsewhere. The append is not counted, as the log's writer makes it for all who ask at that
     /// time.
-    fn commands(&self) -> Vec<(&'static str, Ask, usize)> {
+    fn commands(&self) -> Vec<(&'static str, TestRequest, usize)> {
         let Self { owner, notebook, other, note, elsewhere, blocks, removed, task, done, gone } = self;
         let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
         let add = |place: &str, beside: Option<&String>| {
@@ -63,39 +63,71 @@ impl Things {
             if let Some(beside) = beside {
                 body[place] = json!(beside);
             }
-            Ask::post("/blocks", &body)
+            TestRequest::post("/blocks", &body)
         };
-        let put = |body: Value| Ask::post(&format!("/blocks/{first}/move"), &body);
+        let put = |body: Value| TestRequest::post(&format!("/blocks/{first}/move"), &body);
         let text = json!({"content": {"text": "Two"}});
         let begin: Vec<Value> = blocks.iter().map(|_| text_block(&new_id())).collect();
         let with_blocks = json!({"notebook_id": notebook, "title": "Dreams", "blocks": begin});
         vec![
-            ("post /notebooks", Ask::post("/notebooks", &json!({"name": "Den"})), 3),
+            ("post /notebooks", TestRequest::post("/notebooks", &json!({"name": "Den"})), 3),
             (
                 "patch /notebooks/{id}",
-                Ask::patch(&format!("/notebooks/{notebook}"), &json!({"name": "Den"})),
+                TestRequest::patch(&format!("/notebooks/{notebook}"), &json!({"name": "Den"})),
                 0,
             ),
-            ("post /notes", Ask::post("/notes", &json!({"notebook_id": notebook, "title": "Dreams"})), 3),
-            ("post /notes", Ask::post("/notes", &with_blocks), 3),
-            ("patch /notes/{id}", Ask::patch(&format!("/notes/{note}"), &json!({"title": "Dreams"})), 3),
-            ("patch /notes/{id}", Ask::patch(&format!("/notes/{note}"), &json!({"notebook_id": other})), 6),
+            (
+                "post /notes",
+                TestRequest::post("/notes", &json!({"notebook_id": notebook, "title": "Dreams"})),
+                3,
+            ),
+            ("post /notes", TestRequest::post("/notes", &with_blocks), 3),
+            (
+                "patch /notes/{id}",
+                TestRequest::patch(&format!("/notes/{note}"), &json!({"title": "Dreams"})),
+                3,
+            ),
+            (
+                "patch /notes/{id}",
+                TestRequest::patch(&format!("/notes/{note}"), &json!({"notebook_id": other})),
+                6,
+            ),
             ("post /blocks", add("after", None), 6),
             ("post /blocks", add("after", Some(first)), 8),
             ("post /blocks", add("before", Some(last)), 8),
-            ("patch /blocks/{id}", Ask::patch(&format!("/blocks/{first}"), &text), 5),
+            ("patch /blocks/{id}", TestRequest::patch(&format!("/blocks/{first}"), &text), 5),
             ("post /blocks/{id}/move", put(json!({"note_id": note})), 6),
             ("post /blocks/{id}/move", put(json!({"note_id": note, "after": last})), 8),
             ("post /blocks/{id}/move", put(json!({"note_id": elsewhere})), 10),
-            ("delete /blocks/{id}", Ask::delete(&format!("/blocks/{first}")), 5),
-            ("post /blocks/{id}/restore", Ask::post(&format!("/blocks/{removed}/restore"), &Value::Null), 7),
-            ("post /tasks", Ask::post("/tasks", &json!({"note_id": note, "title": "Call Ada"})), 5),
-            ("patch /tasks/{id}", Ask::patch(&format!("/tasks/{task}"), &json!({"title": "Call Ada"})), 5),
-            ("patch /tasks/{id}", Ask::patch(&format!("/tasks/{task}"), &json!({"assignee_id": owner})), 5),
-            ("post /tasks/{id}/complete", Ask::post(&format!("/tasks/{task}/complete"), &Value::Null), 5),
-            ("post /tasks/{id}/reopen", Ask::post(&format!("/tasks/{done}/reopen"), &Value::Null), 5),
-            ("delete /tasks/{id}", Ask::delete(&format!("/tasks/{task}")), 5),
-            ("post /tasks/{id}/restore", Ask::post(&format!("/tasks/{gone}/restore"), &Value::Null), 5),
+            ("delete /blocks/{id}", TestRequest::delete(&format!("/blocks/{first}")), 5),
+            (
+                "post /blocks/{id}/restore",
+                TestRequest::post(&format!("/blocks/{removed}/restore"), &Value::Null),
+                7,
+            ),
+            ("post /tasks", TestRequest::post("/tasks", &json!({"note_id": note, "title": "Call Ada"})), 5),
+            (
+                "patch /tasks/{id}",
+                TestRequest::patch(&format!("/tasks/{task}"), &json!({"title": "Call Ada"})),
+                5,
+            ),
+            (
+                "patch /tasks/{id}",
+                TestRequest::patch(&format!("/tasks/{task}"), &json!({"assignee_id": owner})),
+                5,
+            ),
+            (
+                "post /tasks/{id}/complete",
+                TestRequest::post(&format!("/tasks/{task}/complete"), &Value::Null),
+                5,
+            ),
+            ("post /tasks/{id}/reopen", TestRequest::post(&format!("/tasks/{done}/reopen"), &Value::Null), 5),
+            ("delete /tasks/{id}", TestRequest::delete(&format!("/tasks/{task}")), 5),
+            (
+                "post /tasks/{id}/restore",
+                TestRequest::post(&format!("/tasks/{gone}/restore"), &Value::Null),
+                5,
+            ),
         ]
     }
 }
@@ -108,13 +140,13 @@ fn text_block(id: &str) -> Value {
     json!({"id": id, "type": "text", "content": {"text": "One"}})
 }
 
-async fn accepted(pair: &Pair, by: &Tokens, ask: Ask) {
-    let answer = pair.ask(0, ask.by(by)).await;
+async fn accepted(pair: &Pair, by: &Tokens, request: TestRequest) {
+    let answer = pair.send(0, request.by(by)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 async fn made(pair: &Pair, by: &Tokens, path: &str, body: &Value) -> String {
-    let answer = pair.ask(0, Ask::post(path, body).by(by)).await;
+    let answer = pair.send(0, TestRequest::post(path, body).by(by)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     id(&answer.body)
 }
@@ -138,8 +170,8 @@ async fn a_command_reads_no_more_in_a_note_of_fifty_blocks_than_in_one_of_two() 
     let notebook = pair.notebook(&ada, "Lab").await;
     let known = pair.note(&ada, &notebook).await;
     // From here on the other instance has the session and the notebook in memory.
-    let retitle = Ask::patch(&format!("/notes/{known}"), &json!({"title": "Known"})).by(&ada);
-    assert_eq!(pair.ask(1, retitle).await.status, 200);
+    let retitle = TestRequest::patch(&format!("/notes/{known}"), &json!({"title": "Known"})).by(&ada);
+    assert_eq!(pair.send(1, retitle).await.status, 200);
     let all = Things::of(&pair, &ada, &notebook, 2).await.commands();
     let known: BTreeSet<String> =
         all.iter().map(|(route, ..)| *route).chain(PERSONAL).map(str::to_owned).collect();
@@ -150,7 +182,7 @@ async fn a_command_reads_no_more_in_a_note_of_fifty_blocks_than_in_one_of_two() 
             let (_, command, due) =
                 Things::of(&pair, &ada, &notebook, blocks).await.commands().swap_remove(nth);
             let asked = format!("{command:?} in a note of {blocks} blocks");
-            let (answer, made) = statements(pair.ask(1, command.by(&ada))).await;
+            let (answer, made) = statements(pair.send(1, command.by(&ada))).await;
             assert!(matches!(answer.status, 200 | 201), "{asked}: {answer:?}");
             if made.len() != due {
                 wrong.push(format!("{asked} made {} instead of {due}: {made:#?}", made.len()));

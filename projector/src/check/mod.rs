@@ -7,7 +7,7 @@ use sqlx::{Executor, PgPool};
 
 use crate::engine::Engine;
 use crate::engine::checkpoint::{Checkpoint, Standing};
-use crate::workshop::{Workshop, WorkshopError};
+use crate::shadow_build::{ShadowBuild, ShadowBuildError};
 use compare::{compare, tables};
 
 pub use compare::{Difference, What};
@@ -30,15 +30,15 @@ pub struct Report {
     pub first: Vec<Difference>,
 }
 
-impl Workshop {
+impl ShadowBuild {
     /// Compares the live tables with the log. They are fed and served meanwhile; what was built is dropped in the end,
     /// or by the next run.
-    pub async fn check(&self) -> Result<Report, WorkshopError> {
+    pub async fn check(&self) -> Result<Report, ShadowBuildError> {
         let session = self.enter().await?;
         let side = format!("{}_check", self.schema);
         let live = self.pool(&self.schema);
         if !self.has(&live, &self.schema).await? {
-            return Err(WorkshopError::Missing);
+            return Err(ShadowBuildError::Missing);
         }
         self.clear(&live, &side).await?;
         let report = self.compare_with(&live, &side).await;
@@ -47,7 +47,7 @@ impl Workshop {
         report
     }
 
-    async fn compare_with(&self, live: &PgPool, side: &str) -> Result<Report, WorkshopError> {
+    async fn compare_with(&self, live: &PgPool, side: &str) -> Result<Report, ShadowBuildError> {
         let mut engine = self.engine(side).await?;
         self.approach(live, side, &mut engine).await?;
         self.complete(side).await?;
@@ -70,11 +70,11 @@ impl Workshop {
     }
 
     /// Comes near to where the live tables are, which goes on meanwhile.
-    async fn approach(&self, live: &PgPool, side: &str, engine: &mut Engine) -> Result<(), WorkshopError> {
+    async fn approach(&self, live: &PgPool, side: &str, engine: &mut Engine) -> Result<(), ShadowBuildError> {
         loop {
             let checkpoint = Checkpoint::read(live).await?;
             if checkpoint.standing(live, engine.epoch()).await? == Standing::Parted {
-                return Err(WorkshopError::Parted);
+                return Err(ShadowBuildError::Parted);
             }
             if checkpoint.position - engine.position() <= NEAR {
                 return Ok(());
@@ -83,7 +83,7 @@ impl Workshop {
         }
     }
 
-    async fn remove(&self, live: &PgPool, side: &str) -> Result<(), WorkshopError> {
+    async fn remove(&self, live: &PgPool, side: &str) -> Result<(), ShadowBuildError> {
         crate::tables::retire(live, side).await?;
         self.sweep(live).await;
         Ok(())

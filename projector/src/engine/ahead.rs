@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use shared::encryption::Keyring;
 use shared::event::Recorded;
-use shared::seal::Keyring;
-use shared::stored;
+use shared::event_log;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -56,7 +56,7 @@ impl Reading {
         if limit <= 0 {
             return Ok(None);
         }
-        let events = stored::after(&self.pool, self.after, limit).await?;
+        let events = event_log::after(&self.pool, self.after, limit).await?;
         let Some(last) = events.last().map(|event| event.position) else { return Ok(None) };
         let events = without_skipped(&self.pool, self.after, last, events).await?;
         self.after = last;

@@ -1,6 +1,6 @@
 //! Why the engine stops, and whether trying again helps.
 
-use shared::seal::SealError;
+use shared::encryption::EncryptionError;
 
 use crate::status::Fault;
 
@@ -12,7 +12,7 @@ pub enum EngineError {
     Database(#[from] sqlx::Error),
     /// Keys could not be read or opened.
     #[error(transparent)]
-    Keys(SealError),
+    Keys(EncryptionError),
     /// Another engine moved the checkpoint; whoever gets this starts over from where it is now.
     #[error("another projector has moved the checkpoint")]
     Overtaken,
@@ -24,11 +24,13 @@ pub enum EngineError {
     Fault(Fault),
 }
 
-impl From<SealError> for EngineError {
-    fn from(error: SealError) -> Self {
+impl From<EncryptionError> for EngineError {
+    fn from(error: EncryptionError) -> Self {
         match error {
-            SealError::Database(error) => Self::Database(error),
-            SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. } => Self::Keys(error),
+            EncryptionError::Database(error) => Self::Database(error),
+            EncryptionError::Wrapped(_) | EncryptionError::Forged(_) | EncryptionError::Unreadable { .. } => {
+                Self::Keys(error)
+            }
         }
     }
 }

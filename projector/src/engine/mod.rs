@@ -17,12 +17,12 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::connection::State;
 use futures::future::BoxFuture;
+use shared::encryption::Keyring;
 use shared::epoch::{self, EpochId};
 use shared::event::Recorded;
 use shared::jetstream::{Notice, WATERMARK};
 use shared::lifecycle::Shutdown;
-use shared::seal::Keyring;
-use shared::{read_schema, stored};
+use shared::{event_log, read_schema};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -200,7 +200,7 @@ impl Engine {
             Standing::Agreed => self.rename().await?,
             Standing::Parted => self.restart().await?,
         }
-        let head = stored::head(&self.tools.pool).await?;
+        let head = event_log::head(&self.tools.pool).await?;
         self.tools.status.send_modify(|status| status.head = head);
         self.tell();
         Ok(before != self.epoch)

@@ -1,7 +1,7 @@
 //! From events as they are carried to entries of a batch: opened, set apart because unreadable, or not for this release.
 
+use shared::encryption::{EncryptionError, Keyring, Unopened};
 use shared::event::Recorded;
-use shared::seal::{Keyring, SealError, Unopened};
 
 use crate::projections::Entry;
 use crate::status::Fault;
@@ -25,8 +25,12 @@ impl Batch {
 /// Opens the events up to `last`, or up to the first that only a newer release can read.
 ///
 /// Nothing can be told of what such an event touches, so going beyond it would be guessing. Of one whose type we know and
-/// whose data does not open, or does not have its form, the rows can be told; they are set aside.
-pub(super) async fn read(keyring: &Keyring, last: i64, events: Vec<Recorded>) -> Result<Batch, SealError> {
+/// whose data does not open, or does not have its form, the rows can be told; they are quarantined.
+pub(super) async fn read(
+    keyring: &Keyring,
+    last: i64,
+    events: Vec<Recorded>,
+) -> Result<Batch, EncryptionError> {
     let mut entries = Vec::with_capacity(events.len());
     for event in keyring.open_each(events).await? {
         match event {
@@ -44,9 +48,9 @@ pub(super) async fn read(keyring: &Keyring, last: i64, events: Vec<Recorded>) ->
     Ok(Batch { last, entries, fault: None })
 }
 
-fn is_newer(why: &SealError) -> bool {
+fn is_newer(why: &EncryptionError) -> bool {
     match why {
-        SealError::Unreadable { source, .. } => source.is_newer(),
-        SealError::Forged(_) | SealError::Wrapped(_) | SealError::Database(_) => false,
+        EncryptionError::Unreadable { source, .. } => source.is_newer(),
+        EncryptionError::Forged(_) | EncryptionError::Wrapped(_) | EncryptionError::Database(_) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! Policies: what follows from events by itself. They have their own leader and checkpoint, and ask through the door.
+//! Policies: what follows from events by itself. They have their own leader and checkpoint, and ask through the command path.
 //!
 //! A policy's command is asked in the name of whoever caused it, whose rights count; its events carry `policy:<name>` as
 //! actor. A refusal is recorded for the operator and passed over. A rebuild of the read tables never runs a policy again.

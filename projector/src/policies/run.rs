@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use command_api::app::{App, Ask};
+use command_api::app::{App, CommandMeta};
 use futures::StreamExt;
 use shared::domain::blocks::BlockEvent;
 use shared::domain::tasks::TaskEvent;
 use shared::event::{AggregateEvent, Recorded};
+use shared::event_log;
 use shared::id::UserId;
-use shared::leadership::{Office, lead};
+use shared::leadership::{LeaderRole, lead};
 use shared::lifecycle::Shutdown;
 use shared::problem::Problem;
-use shared::stored;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What policies work with.
 #[derive(Clone)]
 pub struct Handles {
-    /// The door to the log.
+    /// The command path to the log.
     pub app: App,
     /// How to open the session that holds the lead, as the projector's role.
     pub connect: PgConnectOptions,
@@ -68,7 +68,7 @@ impl Stopped {
 
 /// Runs the policies whenever this process leads, until `shutdown`.
 pub async fn run(handles: Handles, shutdown: Shutdown) {
-    lead(&handles.connect, Office::Policies, &shutdown, |term| work(handles.clone(), term)).await;
+    lead(&handles.connect, LeaderRole::Policies, &shutdown, |term| work(handles.clone(), term)).await;
 }
 
 async fn work(handles: Handles, term: Shutdown) {
@@ -92,7 +92,7 @@ async fn follow(handles: &Handles, term: &Shutdown, failures: &mut u32) -> Resul
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checkpoint = Checkpoint::read(&handles.pool, NAME).await?;
     while !term.is_cancelled() {
-        let events = stored::after(&handles.pool, checkpoint.position, BATCH).await?;
+        let events = event_log::after(&handles.pool, checkpoint.position, BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
             tokio::select! {
                 () = term.cancelled() => {}
@@ -164,7 +164,7 @@ async fn settle(handles: &Handles, cause: &Recorded, pass_over: bool) -> Result<
     let sync = Sync { id: &cause.aggregate.id, person };
     let done = async {
         if sync.is_due(app).await? {
-            app.carry_out(&ask(cause, person), &sync, &cause.aggregate.id).await?;
+            app.carry_out(&command_meta(cause, person), &sync, &cause.aggregate.id).await?;
         }
         Ok::<_, Problem>(())
     };
@@ -180,9 +180,9 @@ async fn settle(handles: &Handles, cause: &Recorded, pass_over: bool) -> Result<
     }
 }
 
-fn ask(cause: &Recorded, person: UserId) -> Ask {
+fn command_meta(cause: &Recorded, person: UserId) -> CommandMeta {
     let actor = format!("{PREFIX}{NAME}");
-    Ask {
+    CommandMeta {
         caller: None,
         on_behalf_of: Some(person),
         remembered: actor.clone(),

@@ -1,4 +1,4 @@
-//! Folding a batch in memory: from the rows before it to the rows after it, and what has to be set aside.
+//! Folding a batch in memory: from the rows before it to the rows after it, and what has to be quarantined.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};

@@ -11,7 +11,7 @@ pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {
     /// The key as text.
     fn text(&self) -> String;
 
-    /// The name of a group of rows that this one is of; they can be set aside together.
+    /// The name of a group of rows that this one is of; they can be quarantined together.
     fn group(&self) -> Option<String> {
         None
     }

@@ -3,13 +3,13 @@
 //! How to add one: its table in `migrations/read`, its name in [`shared::read_schema::VERSIONS`], its file here, its line
 //! in [`project_all`]. To change what it makes of events, raise its `VERSION` (and the one in that list).
 //!
-//! **Erased events fold to nothing.** When a holder's key is gone, none of its sealed events reaches a fold: a note
+//! **Erased events fold to nothing.** When a key owner's key is gone, none of its encrypted events reaches a fold: a note
 //! whose events are all erased has no row, and an event for a row that was never made leaves it unmade. Tables that
-//! were fed before the key went still hold the row, so the event that ends a holder is in clear, and its fold removes
-//! every row of that holder; a rebuild then gives the same tables. The feed alone keeps erased events: their scopes are
+//! were fed before the key went still hold the row, so the event that ends a key owner is in clear, and its fold removes
+//! every row of that key owner; a rebuild then gives the same tables. The feed alone keeps erased events: their scopes are
 //! in clear.
 //!
-//! **A fold that fails** (it panics, or the event's keys cannot be told) sets its row aside; see [`crate::quarantine`].
+//! **A fold that fails** (it panics, or the event's keys cannot be told) quarantines its row; see [`crate::quarantine`].
 
 /// For a row with the columns of who changed it last, and when: what they are after an event.
 macro_rules! touched {

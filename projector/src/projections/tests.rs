@@ -22,7 +22,7 @@ use super::{
     Blocks, Entry, Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Step, Tasks, Users, fold,
     steps,
 };
-use crate::quarantine::{Quarantine, SetAside};
+use crate::quarantine::{Quarantine, Quarantined};
 
 fn title(text: &str) -> Title {
     Title::try_from(text.to_owned()).expect("a title")
@@ -58,8 +58,8 @@ fn recorded(entry: &mut Entry) -> &mut Recorded {
     }
 }
 
-/// The table after these batches, as the engine would leave it, and what it would set aside.
-fn table_and_aside<P: Projection>(batches: &[&[Entry]]) -> (BTreeMap<P::Key, P::Row>, Vec<SetAside>) {
+/// The table after these batches, as the engine would leave it, and what it would quarantine.
+fn table_and_quarantine<P: Projection>(batches: &[&[Entry]]) -> (BTreeMap<P::Key, P::Row>, Vec<Quarantined>) {
     let (mut table, mut quarantine) = (BTreeMap::new(), Quarantine::default());
     for batch in batches {
         let steps = steps::<P>(batch);
@@ -74,12 +74,12 @@ fn table_and_aside<P: Projection>(batches: &[&[Entry]]) -> (BTreeMap<P::Key, P::
             table.remove(&key);
         }
     }
-    (table, quarantine.set_aside().to_vec())
+    (table, quarantine.quarantined().to_vec())
 }
 
 fn table<P: Projection>(batches: &[&[Entry]]) -> BTreeMap<P::Key, P::Row> {
-    let (table, aside) = table_and_aside::<P>(batches);
-    assert_eq!(aside, []);
+    let (table, quarantined) = table_and_quarantine::<P>(batches);
+    assert_eq!(quarantined, []);
     table
 }
 
@@ -134,12 +134,12 @@ fn an_erased_event_stays_in_the_feed() {
 }
 
 #[test]
-fn an_aggregate_without_an_id_is_set_aside() {
+fn an_aggregate_without_an_id_is_quarantined() {
     let mut log = log(vec![created(1, 10, "Dreams")]);
     recorded(&mut log[0]).aggregate.id = "dreams".to_owned();
-    let (table, aside) = table_and_aside::<Notes>(&[&log]);
+    let (table, quarantined) = table_and_quarantine::<Notes>(&[&log]);
     assert!(table.is_empty());
-    assert_eq!((aside.len(), aside[0].key.as_str(), aside[0].position), (1, "dreams", 1));
+    assert_eq!((quarantined.len(), quarantined[0].key.as_str(), quarantined[0].position), (1, "dreams", 1));
 }
 
 #[test]

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use async_nats::Client;
 use projector::engine::{Engine, Tools};
-use projector::{Handles, Status, Workshop, run};
+use projector::{Handles, ShadowBuild, Status, run};
 use serde_json::{Value, json};
 use servers::testing::{TestDatabase, database};
 use shared::clock::Clock;
+use shared::encryption::{DataKey, Keyring, MasterKey, about};
 use shared::event::Recorded;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, options, pool};
 use shared::read_schema::{self, VERSIONS};
-use shared::seal::{DataKey, Keyring, MasterKey, about};
-use shared::{migrate, stored};
+use shared::{event_log, migrate};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -140,7 +140,7 @@ impl World {
         Self { owner, master, keys: HashMap::new(), sequences: HashMap::new(), position: 0, database }
     }
 
-    /// Records facts as `es.append` would, sealed under a key for each aggregate.
+    /// Records facts as `es.append` would, encrypted under a key for each aggregate.
     pub(crate) async fn append(&mut self, facts: Vec<Fact>) {
         let mut rows = Vec::with_capacity(facts.len());
         for fact in facts {
@@ -165,13 +165,16 @@ impl World {
         let Fact { aggregate, id, event_type, data, scopes } = fact;
         let sequence = *self.sequences.entry(id).and_modify(|last| *last += 1).or_insert(1);
         self.position += 1;
-        let holder = format!("{aggregate}:{id}");
+        let key_owner = format!("{aggregate}:{id}");
         let payload = if event_type == "SessionEnded" {
             data
         } else {
-            let sealed =
-                self.key(&holder).await.seal(&holder, &about(event_type, &id.to_string(), sequence), &data);
-            serde_json::from_str(sealed.get()).expect("JSON")
+            let encrypted = self.key(&key_owner).await.encrypt(
+                &key_owner,
+                &about(event_type, &id.to_string(), sequence),
+                &data,
+            );
+            serde_json::from_str(encrypted.get()).expect("JSON")
         };
         json!({
             "position": self.position, "event_id": Clock::System.new_id(), "aggregate_type": aggregate,
@@ -179,18 +182,20 @@ impl World {
         })
     }
 
-    async fn key(&mut self, holder: &str) -> DataKey {
-        if !self.keys.contains_key(holder) {
-            let (key, wrapped) = self.master.make(holder);
-            sqlx::query("insert into es.key (holder, wrapped, made_at) values ($1, $2, clock_timestamp())")
-                .bind(holder)
-                .bind(wrapped)
-                .execute(&self.owner)
-                .await
-                .unwrap();
-            self.keys.insert(holder.to_owned(), key);
+    async fn key(&mut self, key_owner: &str) -> DataKey {
+        if !self.keys.contains_key(key_owner) {
+            let (key, wrapped) = self.master.make(key_owner);
+            sqlx::query(
+                "insert into es.key (key_owner, wrapped, made_at) values ($1, $2, clock_timestamp())",
+            )
+            .bind(key_owner)
+            .bind(wrapped)
+            .execute(&self.owner)
+            .await
+            .unwrap();
+            self.keys.insert(key_owner.to_owned(), key);
         }
-        self.keys[holder].clone()
+        self.keys[key_owner].clone()
     }
 
     /// The last position of the log.
@@ -250,7 +255,7 @@ impl World {
 
     /// The whole log, as the stream would carry it.
     pub(crate) async fn log(&self) -> Vec<Recorded> {
-        stored::after(&self.owner, 0, i64::MAX).await.unwrap()
+        event_log::after(&self.owner, 0, i64::MAX).await.unwrap()
     }
 
     pub(crate) fn pool(&self, schema: &str) -> PgPool {
@@ -269,8 +274,8 @@ impl World {
     }
 
     /// Where tables are built beside those of `schema`.
-    pub(crate) fn workshop(&self, schema: &str) -> Workshop {
-        Workshop {
+    pub(crate) fn shadow_build(&self, schema: &str) -> ShadowBuild {
+        ShadowBuild {
             connect: options(&self.database.url, DatabaseRole::Projector, None).unwrap(),
             schema: schema.to_owned(),
             keyring: Keyring::new(self.master.clone(), self.pool(schema)),

@@ -45,7 +45,7 @@ struct Person {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Parent {
     /// The notebook or note; `None`: it is not there.
     inside: Option<Uuid>,
     as_of: i64,
@@ -56,7 +56,7 @@ struct Place {
 pub(super) struct Known {
     people: HashMap<UserId, Person>,
     viewers: HashMap<NotebookId, HashSet<UserId>>,
-    places: HashMap<Placed, Place>,
+    places: HashMap<Placed, Parent>,
     /// Roles given by events that the feed has yet to come to. A loaded place may be ahead of the feed, in a notebook
     /// that is newer than what the feed knows.
     ahead: BTreeMap<i64, Change>,
@@ -102,8 +102,8 @@ impl Change {
 }
 
 impl Change {
-    /// What it means for access that a row of the read tables is set aside (docs/quarantine.md).
-    pub(super) fn aside(table: &str, key: &str) -> Option<Self> {
+    /// What it means for access that a row of the read tables is quarantined (docs/quarantine.md).
+    pub(super) fn quarantined(table: &str, key: &str) -> Option<Self> {
         let placed = match table {
             "notes" => key.parse().map(Placed::Note).ok(),
             "blocks" => key.parse().map(Item::Block).map(Placed::Item).ok(),
@@ -122,7 +122,7 @@ impl Change {
     }
 
     /// Whether it takes sight away because something could not be taken in.
-    pub(super) fn is_aside(self) -> bool {
+    pub(super) fn is_quarantined(self) -> bool {
         match self {
             Self::Close(..) | Self::Hide(_) => true,
             Self::None | Self::Role(..) | Self::Place(..) => false,
@@ -164,7 +164,7 @@ impl Known {
     }
 
     /// Takes in a person's roles.
-    pub(super) fn admit(&mut self, user: UserId, loaded: &Loaded<(NotebookId, Role)>) {
+    pub(super) fn add_person(&mut self, user: UserId, loaded: &Loaded<(NotebookId, Role)>) {
         for (notebook, _) in &loaded.rows {
             self.viewers.entry(*notebook).or_default().insert(user);
         }
@@ -215,7 +215,7 @@ impl Known {
     /// Takes in where things stand, unless newer news have come.
     pub(super) fn place(&mut self, loaded: &Loaded<(Placed, Option<Uuid>)>) {
         for (placed, inside) in &loaded.rows {
-            self.put(*placed, Place { inside: *inside, as_of: loaded.as_of });
+            self.put(*placed, Parent { inside: *inside, as_of: loaded.as_of });
         }
     }
 
@@ -236,9 +236,9 @@ impl Known {
                 }
             }
             Change::Place(placed, inside) => {
-                self.put(placed, Place { inside: Some(inside), as_of: position });
+                self.put(placed, Parent { inside: Some(inside), as_of: position });
             }
-            Change::Hide(placed) => self.put(placed, Place { inside: None, as_of: position }),
+            Change::Hide(placed) => self.put(placed, Parent { inside: None, as_of: position }),
             Change::Close(notebook, person) => {
                 let viewers = self.viewers.get(&notebook).into_iter().flatten().copied();
                 let whom: Vec<UserId> =
@@ -250,7 +250,7 @@ impl Known {
         }
     }
 
-    fn put(&mut self, placed: Placed, place: Place) {
+    fn put(&mut self, placed: Placed, place: Parent) {
         let known = self.places.entry(placed).or_insert(place);
         if known.as_of < place.as_of {
             *known = place;
@@ -328,7 +328,7 @@ mod tests {
     /// The feed is at 5; that the note stands in a notebook of 8 was loaded at 9.
     fn ahead() -> (Known, Subject) {
         let mut known = Known::default();
-        known.admit(ADA, &Loaded { rows: Vec::new(), as_of: 5 });
+        known.add_person(ADA, &Loaded { rows: Vec::new(), as_of: 5 });
         known.place(&Loaded { rows: vec![(Placed::Note(NOTE), Some(NEW.0))], as_of: 9 });
         let subject = Subject { scopes: Vec::new(), resource: Resource::Note(NOTE), left: Vec::new() };
         (known, subject)
@@ -347,8 +347,8 @@ mod tests {
         let (mut known, subject) = ahead();
         known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner))]);
         known.dismiss(ADA);
-        known.admit(ADA, &Loaded { rows: Vec::new(), as_of: 6 });
-        known.admit(BOB, &Loaded { rows: Vec::new(), as_of: 6 });
+        known.add_person(ADA, &Loaded { rows: Vec::new(), as_of: 6 });
+        known.add_person(BOB, &Loaded { rows: Vec::new(), as_of: 6 });
         assert!(sees(&known, ADA, &subject));
         assert!(!sees(&known, BOB, &subject));
     }

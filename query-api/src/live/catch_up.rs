@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use super::feed::open;
-use super::frames::Say;
+use super::frames::ServerFrame;
 use super::hub::Step;
 use super::load;
 use super::ring::Pushed;
@@ -28,7 +28,7 @@ impl Connection {
                 Step::Send { events, up_to } => self.send(wire, &events, up_to).await?,
                 Step::Join { events, up_to, queue } => {
                     self.send(wire, &events, up_to).await?;
-                    wire.say(&Say::Live { position: up_to }).await?;
+                    wire.send_frame(&ServerFrame::Live { position: up_to }).await?;
                     return Ok(queue);
                 }
             }

@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 use super::catch_up::away;
-use super::frames::{Ask, LIMITS, PROTOCOL, Resume, Say, TOPICS};
+use super::frames::{ClientFrame, LIMITS, PROTOCOL, Resume, ServerFrame, TOPICS};
 use super::hub::{Seat, Seated};
 use super::ring::Pushed;
 use super::topics::{Refusal, Topic, Topics, Types, notes, parse};
-use super::upgrade::Place;
+use super::upgrade::SocketPermit;
 use super::wire::{Farewell, Gone, Wire};
 use super::{LOADS, Live, behind, load};
 use crate::watermark::After;
@@ -42,9 +42,9 @@ struct Hello {
 }
 
 /// Serves a socket to its end. `caller` is whoever brought a ticket.
-pub(super) async fn serve(live: Live, socket: WebSocket, caller: Option<Caller>, mut place: Place) {
+pub(super) async fn serve(live: Live, socket: WebSocket, caller: Option<Caller>, mut permit: SocketPermit) {
     let mut wire = Wire::new(socket, live.shutdown.clone());
-    let gone = match converse(live, &mut wire, caller, &mut place).await {
+    let gone = match converse(live, &mut wire, caller, &mut permit).await {
         Ok(never) => match never {},
         Err(gone) => gone,
     };
@@ -55,10 +55,10 @@ async fn converse(
     live: Live,
     wire: &mut Wire,
     caller: Option<Caller>,
-    place: &mut Place,
+    permit: &mut SocketPermit,
 ) -> Result<std::convert::Infallible, Gone> {
     let hello = hello(&live, wire, caller).await?;
-    place.known();
+    permit.known();
     let mut connection = Connection::open(live, wire, &hello).await?;
     connection.welcome(wire, hello.resume).await?;
     loop {
@@ -71,7 +71,7 @@ async fn hello(live: &Live, wire: &mut Wire, caller: Option<Caller>) -> Result<H
     let frame = timeout(live.settings.hello_within, wire.next())
         .await
         .map_err(|_| Gone::Bye(Farewell::HelloTimeout))??;
-    let Ok(Ask::Hello { token, topics, resume }) = serde_json::from_str(&frame) else {
+    let Ok(ClientFrame::Hello { token, topics, resume }) = serde_json::from_str(&frame) else {
         return Err(Gone::Bye(Farewell::BadFrame));
     };
     let refused = |slug: String| Gone::Bye(Farewell::Unauthorized(slug));
@@ -105,18 +105,24 @@ impl Connection {
     async fn welcome(&mut self, wire: &mut Wire, resume: Option<Resume>) -> Result<(), Gone> {
         let (epoch, position) = self.live.hub.position();
         let heartbeat_ms = u64::try_from(self.live.settings.heartbeat.as_millis()).unwrap_or(u64::MAX);
-        wire.say(&Say::Welcome { protocol: PROTOCOL, epoch: &epoch, position, heartbeat_ms, limits: LIMITS })
-            .await?;
+        wire.send_frame(&ServerFrame::Welcome {
+            protocol: PROTOCOL,
+            epoch: &epoch,
+            position,
+            heartbeat_ms,
+            limits: LIMITS,
+        })
+        .await?;
         self.sent = position;
         let Some(resume) = resume else { return Ok(()) };
         if resume.after < 0 {
             return Err(Gone::Bye(Farewell::BadFrame));
         }
         if resume.epoch != epoch {
-            return wire.say(&Say::Reset { reason: "epoch" }).await;
+            return wire.send_frame(&ServerFrame::Reset { reason: "epoch" }).await;
         }
         if resume.after > position && !self.comes_to(resume.after).await {
-            return wire.say(&Say::Reset { reason: "ahead" }).await;
+            return wire.send_frame(&ServerFrame::Reset { reason: "ahead" }).await;
         }
         self.sent = resume.after;
         Ok(())
@@ -171,7 +177,7 @@ impl Connection {
         if wire.heard().elapsed() > self.live.settings.heartbeat * SILENT_BEATS {
             return Err(Gone::Closed);
         }
-        let progress = Message::Text(Say::Progress { position }.text());
+        let progress = Message::Text(ServerFrame::Progress { position }.text());
         wire.send(vec![progress, Message::Ping(bytes::Bytes::new())]).await
     }
 
@@ -184,24 +190,29 @@ impl Connection {
     ) -> Result<(), Gone> {
         let bad = || Gone::Bye(Farewell::BadFrame);
         match serde_json::from_str(frame).map_err(|_| bad())? {
-            Ask::Hello { .. } => Err(bad()),
-            Ask::Ping {} => wire.say(&Say::Pong {}).await,
-            Ask::Token { token } => self.renew(wire, &token).await,
-            Ask::Subscribe { id, topics, events } => {
+            ClientFrame::Hello { .. } => Err(bad()),
+            ClientFrame::Ping {} => wire.send_frame(&ServerFrame::Pong {}).await,
+            ClientFrame::Token { token } => self.renew(wire, &token).await,
+            ClientFrame::Subscribe { id, topics, events } => {
                 let types = events.map(|events| events.into_iter().collect());
                 match self.subscribe(&topics, &types).await? {
-                    Ok(()) => wire.say(&Say::Reply { id: &id, position }).await,
+                    Ok(()) => wire.send_frame(&ServerFrame::Reply { id: &id, position }).await,
                     Err(refusal) => {
                         let detail = refusal.to_string();
-                        wire.say(&Say::Refused { id: Some(&id), code: refusal.code(), detail: &detail }).await
+                        wire.send_frame(&ServerFrame::Refused {
+                            id: Some(&id),
+                            code: refusal.code(),
+                            detail: &detail,
+                        })
+                        .await
                     }
                 }
             }
-            Ask::Unsubscribe { id, topics } => {
+            ClientFrame::Unsubscribe { id, topics } => {
                 // What is no topic was not subscribed either.
                 let topics: Vec<Topic> = topics.iter().filter_map(|topic| topic.parse().ok()).collect();
                 self.topics.remove(&topics);
-                wire.say(&Say::Reply { id: &id, position }).await
+                wire.send_frame(&ServerFrame::Reply { id: &id, position }).await
             }
         }
     }
@@ -223,15 +234,16 @@ impl Connection {
     }
 
     async fn renew(&mut self, wire: &mut Wire, token: &str) -> Result<(), Gone> {
-        let refused = |code| Say::Refused { id: None, code, detail: "The token does not renew this socket." };
+        let refused =
+            |code| ServerFrame::Refused { id: None, code, detail: "The token does not renew this socket." };
         match self.live.verifier.verify(token) {
             Ok(caller) if caller.user == self.seat.user() => {
                 wire.expire_at(ends_at(&self.live, &caller));
                 self.seat.renew(caller);
                 Ok(())
             }
-            Ok(_) => wire.say(&refused("token-of-another")).await,
-            Err(problem) => wire.say(&refused(&problem.slug)).await,
+            Ok(_) => wire.send_frame(&refused("token-of-another")).await,
+            Err(problem) => wire.send_frame(&refused(&problem.slug)).await,
         }
     }
 }

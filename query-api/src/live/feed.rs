@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use shared::encryption::{EncryptionError, Keyring};
 use shared::event::{Opened, Recorded};
-use shared::seal::{Keyring, SealError};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ring::Pushed;
@@ -20,7 +20,7 @@ pub(super) enum FeedError {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Encrypt(#[from] EncryptionError),
 }
 
 /// Runs until it is dropped.
@@ -44,7 +44,7 @@ pub(super) async fn run(live: Live) {
     }
 }
 
-/// When the tables were built anew: what was set aside in the old ones may be mended, so access is read again.
+/// When the tables were built anew: what was quarantined in the old ones may be mended, so access is read again.
 async fn look_again(live: &Live, seen: &mut u32) -> Result<(), FeedError> {
     let tables = live.watermark.tables();
     if *seen != 0 && *seen != tables {
@@ -65,10 +65,10 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
     while position < mark.position {
         let limit = BATCH.min(mark.position - position);
         // Positions have no gap, so the limit alone keeps the batch within the watermark.
-        let stored = shared::stored::after(&live.pool, position, limit).await?;
+        let stored = shared::event_log::after(&live.pool, position, limit).await?;
         let Some(last) = stored.last().map(|event| event.position) else { return Ok(()) };
         let mut events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
-        Pushed::set_aside(&mut events, load::set_aside(&live.pool, position, last).await?);
+        Pushed::quarantined(&mut events, load::quarantined(&live.pool, position, last).await?);
         while let Err((back, unplaced)) = live.hub.push(events, last) {
             live.place(unplaced).await?;
             events = back;
@@ -79,19 +79,25 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
 }
 
 /// Opens events; one that does not open is passed over, and must not stop the others.
-pub(super) async fn open(keyring: &Keyring, stored: Vec<Recorded>) -> Result<Vec<Opened>, SealError> {
+pub(super) async fn open(keyring: &Keyring, stored: Vec<Recorded>) -> Result<Vec<Opened>, EncryptionError> {
     match keyring.open(stored.clone()).await {
-        Err(SealError::Database(error)) => return Err(SealError::Database(error)),
+        Err(EncryptionError::Database(error)) => return Err(EncryptionError::Database(error)),
         Ok(opened) => return Ok(opened),
-        Err(SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. }) => {}
+        Err(
+            EncryptionError::Wrapped(_) | EncryptionError::Forged(_) | EncryptionError::Unreadable { .. },
+        ) => {}
     }
     let mut opened = Vec::with_capacity(stored.len());
     for event in stored {
         let position = event.position;
         match keyring.open(vec![event]).await {
-            Err(SealError::Database(error)) => return Err(SealError::Database(error)),
+            Err(EncryptionError::Database(error)) => return Err(EncryptionError::Database(error)),
             Ok(one) => opened.extend(one),
-            Err(cause @ (SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. })) => {
+            Err(
+                cause @ (EncryptionError::Wrapped(_)
+                | EncryptionError::Forged(_)
+                | EncryptionError::Unreadable { .. }),
+            ) => {
                 tracing::error!(%cause, position, "An event is not shown live, as it cannot be opened");
             }
         }

@@ -14,7 +14,7 @@ pub(super) const TOPICS: usize = 200;
 /// What a client sends.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Ask {
+pub(super) enum ClientFrame {
     /// The first frame.
     Hello {
         /// An access token; left out when the address carried a ticket.
@@ -63,7 +63,7 @@ pub(super) struct Resume {
 /// What the server says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Say<'a> {
+pub(super) enum ServerFrame<'a> {
     Welcome { protocol: &'static str, epoch: &'a str, position: i64, heartbeat_ms: u64, limits: Limits },
     Live { position: i64 },
     Progress { position: i64 },
@@ -85,7 +85,7 @@ pub(super) struct Limits {
 /// The limits in force.
 pub(super) const LIMITS: Limits = Limits { frame_bytes: FRAME_BYTES, topics: TOPICS };
 
-impl Say<'_> {
+impl ServerFrame<'_> {
     /// As it goes over the wire.
     pub(super) fn text(&self) -> Utf8Bytes {
         serde_json::to_string(self).expect("frames are plain data with string keys").into()
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_hello_asks_for_everything_unless_it_says_otherwise() {
         let hello = serde_json::from_str(r#"{"type": "hello", "token": "t"}"#).expect("a frame");
-        assert!(matches!(hello, Ask::Hello { topics, resume: None, .. } if topics == ["*"]));
+        assert!(matches!(hello, ClientFrame::Hello { topics, resume: None, .. } if topics == ["*"]));
     }
 
     #[test]
@@ -115,13 +115,13 @@ mod tests {
             r#"{"type": "hello", "resume": {"epoch": "0000000a", "after": "7"}}"#,
             "[]",
         ] {
-            assert!(serde_json::from_str::<Ask>(wrong).is_err(), "{wrong}");
+            assert!(serde_json::from_str::<ClientFrame>(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_frame_names_itself() {
-        assert_eq!(Say::Live { position: 7 }.text().as_str(), r#"{"type":"live","position":7}"#);
-        assert_eq!(Say::Pong {}.text().as_str(), r#"{"type":"pong"}"#);
+        assert_eq!(ServerFrame::Live { position: 7 }.text().as_str(), r#"{"type":"live","position":7}"#);
+        assert_eq!(ServerFrame::Pong {}.text().as_str(), r#"{"type":"pong"}"#);
     }
 }

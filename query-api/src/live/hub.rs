@@ -178,7 +178,7 @@ impl Hub {
             let Some(roles) = roles.filter(|roles| state.ring.after(roles.as_of).is_some()) else {
                 return Seated::Unknown;
             };
-            state.known.admit(caller.user, roles);
+            state.known.add_person(caller.user, roles);
             state.replay(roles.as_of);
         }
         let id = state.next_id;
@@ -206,7 +206,7 @@ impl Hub {
             // Whoever has left meanwhile stays away.
             if state.of_person.contains_key(user) {
                 state.known.dismiss(*user);
-                state.known.admit(*user, roles);
+                state.known.add_person(*user, roles);
             }
         }
         if let Some(as_of) = people.values().map(|roles| roles.as_of).min() {

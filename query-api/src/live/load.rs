@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use shared::access::Role;
 use shared::event::Recorded;
+use shared::event_log::EventRow;
 use shared::id::{NotebookId, UserId};
-use shared::stored::Stored;
 use shared::visibility::{Item, Placed, Scope};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::access::{Change, Loaded};
 
-/// The roles of each of these persons, and the position at which they were true. One that is set aside is none: what may
+/// The roles of each of these persons, and the position at which they were true. One that is quarantined is none: what may
 /// have been taken away is not shown.
 pub(super) async fn roles(
     pool: &PgPool,
@@ -43,7 +43,7 @@ pub(super) async fn roles(
     Ok(found)
 }
 
-/// Where notes, blocks and tasks stand, and the position at which that was true. What is not there, or is set aside,
+/// Where notes, blocks and tasks stand, and the position at which that was true. What is not there, or is quarantined,
 /// stands nowhere.
 pub(super) async fn places(pool: &PgPool, placed: &[Placed]) -> sqlx::Result<Loaded<(Placed, Option<Uuid>)>> {
     let (tables, ids): (Vec<&str>, Vec<Uuid>) = placed.iter().map(|placed| row_of(*placed)).unzip();
@@ -75,7 +75,7 @@ fn row_of(placed: Placed) -> (&'static str, Uuid) {
 }
 
 /// What of access the events after `after` and up to `up_to` were to change, and could not be folded in.
-pub(super) async fn set_aside(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Change)>> {
+pub(super) async fn quarantined(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Change)>> {
     let rows = sqlx::query!(
         "select position, table_name, key from quarantine
           where position > $1 and position <= $2 and table_name in ('notes', 'blocks', 'tasks', 'notebook_members')
@@ -85,13 +85,13 @@ pub(super) async fn set_aside(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Re
     )
     .fetch_all(pool)
     .await?;
-    let changes = rows
-        .into_iter()
-        .filter_map(|row| Change::aside(&row.table_name, &row.key).map(|change| (row.position, change)));
+    let changes = rows.into_iter().filter_map(|row| {
+        Change::quarantined(&row.table_name, &row.key).map(|change| (row.position, change))
+    });
     Ok(changes.collect())
 }
 
-/// At most `limit` events of these scopes after `after` and up to `up_to`, in order, still sealed.
+/// At most `limit` events of these scopes after `after` and up to `up_to`, in order, still encrypted.
 ///
 /// Each scope is asked for one page of its own: the cost does not grow with the length of the gap.
 pub(super) async fn past(
@@ -103,7 +103,7 @@ pub(super) async fn past(
 ) -> sqlx::Result<Vec<Recorded>> {
     let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
     let rows = sqlx::query_as!(
-        Stored,
+        EventRow,
         "select e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type,
                 e.event_version, e.payload, e.metadata->>'actor' as actor,
                 e.metadata->>'correlation' as correlation, e.metadata->>'causation' as causation,

@@ -28,10 +28,10 @@ use axum::extract::FromRef;
 use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
+use shared::encryption::{EncryptionError, Keyring};
 use shared::event::AggregateEvent;
 use shared::lifecycle::Shutdown;
 use shared::open_files;
-use shared::seal::{Keyring, SealError};
 use shared::visibility::Placed;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -106,7 +106,7 @@ pub struct Live {
     hub: Arc<Hub>,
     catch_ups: Arc<Semaphore>,
     /// Room for sockets, and for those of whom nobody knows yet whose they are.
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     open: TaskTracker,
 }
@@ -133,10 +133,10 @@ impl Default for Settings {
 impl Live {
     /// Starts the feed, which runs until shutdown. Sockets are refused until there is something to read.
     pub fn start(parts: Parts, settings: Settings) -> Self {
-        let room = settings.sockets.min(open_files::for_peers() / 2);
-        if room < settings.sockets {
+        let permits = settings.sockets.min(open_files::for_peers() / 2);
+        if permits < settings.sockets {
             tracing::warn!(
-                room,
+                permits,
                 "Fewer sockets than were asked for, as the process may have so few files open"
             );
         }
@@ -149,8 +149,8 @@ impl Live {
             shutdown: parts.shutdown,
             hub: Arc::new(Hub::new(&settings)),
             catch_ups: Arc::new(Semaphore::new(settings.catch_ups)),
-            room: Arc::new(Semaphore::new(room)),
-            strangers: Arc::new(Semaphore::new(settings.strangers.min((room / 2).max(1)))),
+            permits: Arc::new(Semaphore::new(permits)),
+            strangers: Arc::new(Semaphore::new(settings.strangers.min((permits / 2).max(1)))),
             settings: Arc::new(settings),
             open: TaskTracker::new(),
         };
@@ -198,13 +198,13 @@ impl Live {
         if position <= reached {
             return Ok(Vec::new());
         }
-        let mut stored = shared::stored::after(&self.pool, reached, position - reached).await?;
+        let mut stored = shared::event_log::after(&self.pool, reached, position - reached).await?;
         stored.retain(|event| event.aggregate.kind == NotebookEvent::AGGREGATE);
         let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
-            SealError::Database(error) => error,
-            other @ (SealError::Wrapped(_) | SealError::Forged(_) | SealError::Unreadable { .. }) => {
-                sqlx::Error::Protocol(other.to_string())
-            }
+            EncryptionError::Database(error) => error,
+            other @ (EncryptionError::Wrapped(_)
+            | EncryptionError::Forged(_)
+            | EncryptionError::Unreadable { .. }) => sqlx::Error::Protocol(other.to_string()),
         })?;
         Ok(opened.iter().map(|event| (event.recorded.position, Change::of(event))).collect())
     }

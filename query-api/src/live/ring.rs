@@ -8,7 +8,7 @@ use shared::event::Opened;
 use shared::visibility::{Resource, Subject};
 
 use super::access::Change;
-use super::frames::Say;
+use super::frames::ServerFrame;
 
 /// An event ready to be pushed; sockets share it.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Pushed {
             subject: Subject::of(opened),
             changes: vec![Change::of(opened)],
             aggregate: opened.recorded.aggregate.id.clone(),
-            frame: Say::Event { event: &opened.recorded }.text(),
+            frame: ServerFrame::Event { event: &opened.recorded }.text(),
         }
     }
 
@@ -60,14 +60,14 @@ impl Pushed {
         }
     }
 
-    /// What an event was to change is not to be had, if its row was set aside: sight is taken away instead.
-    pub(super) fn set_aside(events: &mut Vec<Self>, aside: Vec<(i64, Change)>) {
-        for (position, change) in aside {
+    /// What an event was to change is not to be had, if its row was quarantined: sight is taken away instead.
+    pub(super) fn quarantined(events: &mut Vec<Self>, quarantined: Vec<(i64, Change)>) {
+        for (position, change) in quarantined {
             let place = events.partition_point(|event| event.position < position);
             if events.get(place).is_none_or(|event| event.position != position) {
                 events.insert(place, Self::silent(position));
             }
-            events[place].changes.retain(|change| change.is_aside());
+            events[place].changes.retain(|change| change.is_quarantined());
             events[place].changes.push(change);
         }
     }

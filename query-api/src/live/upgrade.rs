@@ -1,4 +1,4 @@
-//! The door: from an HTTP request to a socket, with everything that is refused before there is one.
+//! Upgrades: from an HTTP request to a socket, with everything that is refused before there is one.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{Live, connection, tickets};
 /// Buffers of a socket, in bytes. The library's own defaults cost 134 KiB per idle socket.
 const BUFFER: usize = 4 * 1024;
 
-/// Opens a socket: one per client, for all rooms.
+/// Opens a socket: one per client, for all modules.
 ///
 /// JSON text frames, subprotocol `daybook.v1`. The first is `hello`; docs/live.md tells the rest.
 #[utoipa::path(
@@ -48,7 +48,7 @@ pub(super) async fn open(
     if live.hub.position().0.is_empty() || live.shutdown.is_cancelled() {
         return Err(Problem::unavailable("live-not-ready", "There is nothing to read yet. Try again.", 1));
     }
-    let place = Place::take(&live, ticket.is_none())?;
+    let permit = SocketPermit::take(&live, ticket.is_none())?;
     let caller = match ticket {
         Some(ticket) => Some(tickets::redeem(&live, &ticket).await?),
         None => None,
@@ -60,18 +60,18 @@ pub(super) async fn open(
         .max_frame_size(FRAME_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
         let open = live.open.clone();
-        open.track_future(connection::serve(live, socket, caller, place))
+        open.track_future(connection::serve(live, socket, caller, permit))
     }))
 }
 
 /// What a socket takes up while it is open.
-pub(super) struct Place {
-    _room: OwnedSemaphorePermit,
+pub(super) struct SocketPermit {
+    _permit: OwnedSemaphorePermit,
     /// Until it is known whose it is.
     stranger: Option<OwnedSemaphorePermit>,
 }
 
-impl Place {
+impl SocketPermit {
     /// A ticket tells who comes before there is a socket, so it is let in however many strangers there are.
     fn take(live: &Live, stranger: bool) -> Result<Self, Problem> {
         let take = |places: &Arc<Semaphore>| {
@@ -80,9 +80,9 @@ impl Place {
                 Problem::unavailable("too-many-sockets", detail, 10)
             })
         };
-        let room = take(&live.room)?;
+        let permit = take(&live.permits)?;
         let stranger = if stranger { Some(take(&live.strangers)?) } else { None };
-        Ok(Self { _room: room, stranger })
+        Ok(Self { _permit: permit, stranger })
     }
 
     /// It is known now whose the socket is.
@@ -99,7 +99,8 @@ fn ticket(query: &str) -> Result<Option<String>, Problem> {
             // Tickets are base64url, so nothing in one is ever escaped.
             Some(("ticket", value)) if ticket.is_none() => ticket = Some(value.to_owned()),
             Some(("token" | "access_token" | "authorization" | "jwt", _)) => {
-                let detail = "An access token has no place in an address. Send it in hello, or buy a ticket.";
+                let detail =
+                    "An access token has no permit in an address. Send it in hello, or buy a ticket.";
                 return Err(Problem::bad_request("token-in-url", detail));
             }
             Some(_) | None => {

@@ -10,7 +10,7 @@ use shared::lifecycle::Shutdown;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::frames::Say;
+use super::frames::ServerFrame;
 use super::hub::End;
 
 /// How long one frame may take to go out. A slow reader is welcome, one that is gone is not.
@@ -101,7 +101,7 @@ impl Wire {
     }
 
     /// Sends one frame.
-    pub(super) async fn say(&mut self, frame: &Say<'_>) -> Result<(), Gone> {
+    pub(super) async fn send_frame(&mut self, frame: &ServerFrame<'_>) -> Result<(), Gone> {
         self.send(vec![Message::Text(frame.text())]).await
     }
 
@@ -124,7 +124,8 @@ impl Wire {
     /// Says goodbye, if there is somebody to say it to, and closes.
     pub(super) async fn part(mut self, gone: Gone) {
         let Gone::Bye(farewell) = gone else { return };
-        let bye = Say::Bye { code: farewell.code(), reconnect_after_ms: farewell.reconnect_after_ms() };
+        let bye =
+            ServerFrame::Bye { code: farewell.code(), reconnect_after_ms: farewell.reconnect_after_ms() };
         let reason = Utf8Bytes::from(farewell.code());
         let close = Message::Close(Some(CloseFrame { code: farewell.close_code(), reason }));
         let parting = async {

@@ -10,8 +10,8 @@ fn key(id: u128) -> String {
     Uuid::from_u128(id).to_string()
 }
 
-fn address(room: &str, id: u128) -> String {
-    format!("/{room}/{}", key(id))
+fn address(module: &str, id: u128) -> String {
+    format!("/{module}/{}", key(id))
 }
 
 /// The scopes of an event of a part of a note.
@@ -83,19 +83,19 @@ async fn a_block_is_shown_as_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_block_set_aside_is_withheld_and_its_note_is_there() {
+async fn a_block_quarantined_is_withheld_and_its_note_is_there() {
     let world = furnished().await;
     for (id, rank) in [(21, "a0"), (22, "a1"), (23, "a2")] {
         world.block(id, 2, rank, json!({})).await;
     }
     world.block(31, 3, "a0", json!({})).await;
-    world.set_aside("blocks", &key(22), &scopes(2, 1)).await;
+    world.quarantined("blocks", &key(22), &scopes(2, 1)).await;
     assert_eq!(texts(&world, 2).await, ["21", "23"]);
     let withheld = async |note| world.get(ADA, &address("notes", note)).await.body.get("withheld").cloned();
     assert_eq!((withheld(2).await, withheld(3).await), (Some(json!(true)), None));
     assert_eq!(world.get(BOB, &address("notes", 2)).await.refusal(), (404, "note-missing"));
     // One that has no row is missed just as well.
-    world.set_aside("blocks", &key(39), &scopes(3, 1)).await;
+    world.quarantined("blocks", &key(39), &scopes(3, 1)).await;
     assert_eq!((texts(&world, 3).await, withheld(3).await), (vec!["31".to_owned()], Some(json!(true))));
     // Titles do not depend on it.
     assert!(world.get(ADA, "/notes").await.body.get("withheld").is_none());
@@ -410,20 +410,20 @@ async fn is_withheld(world: &World, user: UserId, query: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_task_set_aside_is_withheld_and_the_others_are_there() {
+async fn a_task_quarantined_is_withheld_and_the_others_are_there() {
     let world = furnished().await;
     world.task(31, Some(2), json!({})).await;
     world.task(32, Some(2), json!({})).await;
     world.task(33, None, json!({})).await;
     world.task(34, None, json!({})).await;
     assert!(!is_withheld(&world, ADA, "").await);
-    world.set_aside("tasks", &key(31), &scopes(2, 1)).await;
+    world.quarantined("tasks", &key(31), &scopes(2, 1)).await;
     assert!(is_withheld(&world, ADA, "").await);
     assert_eq!(world.get(ADA, &address("tasks", 31)).await.refusal(), (503, "row-quarantined"));
-    world.set_aside("tasks", &key(33), &format!("user:{ADA}")).await;
+    world.quarantined("tasks", &key(33), &format!("user:{ADA}")).await;
     assert_eq!(world.get(ADA, &address("tasks", 33)).await.refusal(), (503, "row-quarantined"));
     // One that has no row is missed just as well.
-    world.set_aside("tasks", &key(39), &scopes(2, 1)).await;
+    world.quarantined("tasks", &key(39), &scopes(2, 1)).await;
     assert_eq!(world.get(ADA, &address("tasks", 39)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(titles(&world, ADA, "").await, ["34", "32"]);
     assert_eq!(world.get(ADA, &address("tasks", 32)).await.status.as_u16(), 200);
@@ -435,18 +435,18 @@ async fn a_task_set_aside_is_withheld_and_the_others_are_there() {
 }
 
 #[tokio::test]
-async fn what_a_note_set_aside_holds_is_withheld_with_it() {
+async fn what_a_note_quarantined_holds_is_withheld_with_it() {
     let world = furnished().await;
     for (id, note) in [(31, Some(2)), (32, Some(3)), (33, None), (34, Some(98))] {
         world.task(id, note, json!({})).await;
     }
-    world.set_aside("notes", &key(2), &scopes(2, 1)).await;
+    world.quarantined("notes", &key(2), &scopes(2, 1)).await;
     assert_eq!(titles(&world, ADA, "").await, ["33", "32"]);
     assert!(is_withheld(&world, ADA, "").await);
     assert_eq!(world.get(ADA, &address("tasks", 31)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(ADA, &address("notes", 2)).await.refusal(), (503, "row-quarantined"));
     // Of a note that has no row: whoever sees its notebook may see the task one day.
-    world.set_aside("notes", &key(98), &scopes(98, 1)).await;
+    world.quarantined("notes", &key(98), &scopes(98, 1)).await;
     assert_eq!(world.get(ADA, &address("tasks", 34)).await.refusal(), (503, "row-quarantined"));
     for id in [31, 34] {
         assert_eq!(world.get(BOB, &address("tasks", id)).await.refusal(), (404, "task-missing"));
@@ -455,13 +455,15 @@ async fn what_a_note_set_aside_holds_is_withheld_with_it() {
 }
 
 #[tokio::test]
-async fn with_a_membership_set_aside_the_tasks_it_showed_are_withheld() {
+async fn with_a_membership_quarantined_the_tasks_it_showed_are_withheld() {
     let world = furnished().await;
     for (id, note) in [(31, Some(2)), (32, Some(5)), (33, None)] {
         world.task(id, note, json!({})).await;
     }
     world.share(1, BOB, "editor").await;
-    world.set_aside("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1))).await;
+    world
+        .quarantined("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
+        .await;
     assert!(titles(&world, BOB, "").await.is_empty());
     assert!(is_withheld(&world, BOB, "").await);
     assert_eq!(world.get(BOB, &address("tasks", 31)).await.refusal(), (503, "row-quarantined"));
@@ -469,7 +471,7 @@ async fn with_a_membership_set_aside_the_tasks_it_showed_are_withheld() {
     assert_eq!(titles(&world, ADA, "").await, ["33", "32", "31"]);
     assert!(!is_withheld(&world, ADA, "").await);
 
-    world.set_aside("notebook_members", &format!("{}/*", key(4)), &format!("notebook:{}", key(4))).await;
+    world.quarantined("notebook_members", &format!("{}/*", key(4)), &format!("notebook:{}", key(4))).await;
     assert_eq!(titles(&world, ADA, "").await, ["33", "31"]);
     assert!(is_withheld(&world, ADA, "").await);
     // What is asked of elsewhere is whole.
@@ -477,7 +479,7 @@ async fn with_a_membership_set_aside_the_tasks_it_showed_are_withheld() {
     assert_eq!(world.get(ADA, &address("tasks", 33)).await.status.as_u16(), 200);
     // A membership that has no row yet may be the one that shows more.
     world
-        .set_aside("notebook_members", &format!("{}/{ADA}", key(77)), &format!("notebook:{}", key(77)))
+        .quarantined("notebook_members", &format!("{}/{ADA}", key(77)), &format!("notebook:{}", key(77)))
         .await;
     assert!(is_withheld(&world, ADA, &format!("notebook_id={}", key(77))).await);
 }

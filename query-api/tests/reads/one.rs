@@ -9,8 +9,8 @@ use query_api::watermark::Mark;
 use serde_json::json;
 use uuid::Uuid;
 
-fn address(room: &str, id: u128) -> String {
-    format!("/{room}/{}", Uuid::from_u128(id))
+fn address(module: &str, id: u128) -> String {
+    format!("/{module}/{}", Uuid::from_u128(id))
 }
 
 #[tokio::test]
@@ -47,9 +47,9 @@ async fn a_notebook_and_its_notes_are_there_for_its_members_only() {
     let note = world.get(ADA, &address("notes", 2)).await;
     assert_eq!((&note.body["role"], &note.body["title"]), (&json!("owner"), &json!("2")));
     assert_eq!(note.header("position"), "0000000a-7");
-    for (room, id, slug) in [("notebooks", 1, "notebook-missing"), ("notes", 2, "note-missing")] {
-        let hidden = world.get(BOB, &address(room, id)).await;
-        let missing = world.get(BOB, &address(room, 99)).await;
+    for (module, id, slug) in [("notebooks", 1, "notebook-missing"), ("notes", 2, "note-missing")] {
+        let hidden = world.get(BOB, &address(module, id)).await;
+        let missing = world.get(BOB, &address(module, 99)).await;
         assert_eq!(hidden.refusal(), (404, slug));
         assert_eq!(hidden.body, missing.body);
     }

@@ -1,12 +1,12 @@
-//! Rows that are set aside: withheld from whom they concern, unknown to everybody else, and nothing opens up meanwhile.
+//! Rows that are quarantined: withheld from whom they concern, unknown to everybody else, and nothing opens up meanwhile.
 
 use crate::world::{ADA, BOB, World, world};
 use serde_json::json;
 use shared::id::UserId;
 use uuid::Uuid;
 
-fn address(room: &str, id: u128) -> String {
-    format!("/{room}/{}", Uuid::from_u128(id))
+fn address(module: &str, id: u128) -> String {
+    format!("/{module}/{}", Uuid::from_u128(id))
 }
 
 fn key(id: u128) -> String {
@@ -34,9 +34,9 @@ async fn statuses(world: &World, user: UserId, addresses: &[String]) -> Vec<u16>
 }
 
 #[tokio::test]
-async fn a_note_set_aside_is_withheld_and_the_others_are_there() {
+async fn a_note_quarantined_is_withheld_and_the_others_are_there() {
     let world = furnished().await;
-    world.set_aside("notes", &key(2), &format!("note:{0},notebook:{1}", key(2), key(1))).await;
+    world.quarantined("notes", &key(2), &format!("note:{0},notebook:{1}", key(2), key(1))).await;
     let withheld = world.get(ADA, &address("notes", 2)).await;
     assert_eq!(withheld.refusal(), (503, "row-quarantined"));
     assert_eq!(
@@ -63,16 +63,16 @@ async fn a_note_set_aside_is_withheld_and_the_others_are_there() {
 #[tokio::test]
 async fn a_note_that_has_no_row_is_withheld_from_its_notebooks_members() {
     let world = furnished().await;
-    world.set_aside("notes", &key(9), &format!("note:{},notebook:{}", key(9), key(1))).await;
+    world.quarantined("notes", &key(9), &format!("note:{},notebook:{}", key(9), key(1))).await;
     assert_eq!(world.get(ADA, &address("notes", 9)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, &address("notes", 9)).await.refusal(), (404, "note-missing"));
     assert_eq!(world.get(ADA, "/notes").await.body["withheld"], json!(true));
 }
 
 #[tokio::test]
-async fn a_notebook_set_aside_is_withheld_but_not_its_notes() {
+async fn a_notebook_quarantined_is_withheld_but_not_its_notes() {
     let world = furnished().await;
-    world.set_aside("notebooks", &key(1), &format!("notebook:{}", key(1))).await;
+    world.quarantined("notebooks", &key(1), &format!("notebook:{}", key(1))).await;
     assert_eq!(world.get(ADA, &address("notebooks", 1)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, &address("notebooks", 1)).await.refusal(), (404, "notebook-missing"));
     // Who may see them does not depend on its name.
@@ -82,12 +82,14 @@ async fn a_notebook_set_aside_is_withheld_but_not_its_notes() {
 }
 
 #[tokio::test]
-async fn whose_membership_is_set_aside_sees_nothing_of_the_notebook() {
+async fn whose_membership_quarantined_sees_nothing_of_the_notebook() {
     let world = furnished().await;
     world
         .write(&format!("insert into notebook_members values ('{}', '{BOB}', 'viewer', now())", key(1)))
         .await;
-    world.set_aside("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1))).await;
+    world
+        .quarantined("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
+        .await;
     let of_the_notebook = [address("notebooks", 1), address("notes", 2), address("notes", 3)];
     assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [503; 3]);
     assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [200; 3]);
@@ -102,9 +104,9 @@ async fn whose_membership_is_set_aside_sees_nothing_of_the_notebook() {
 }
 
 #[tokio::test]
-async fn a_notebook_whose_memberships_are_all_set_aside_is_closed() {
+async fn a_notebook_whose_memberships_are_all_quarantined_is_closed() {
     let world = furnished().await;
-    world.set_aside("notebook_members", &format!("{}/*", key(1)), &format!("notebook:{}", key(1))).await;
+    world.quarantined("notebook_members", &format!("{}/*", key(1)), &format!("notebook:{}", key(1))).await;
     let of_the_notebook = [address("notebooks", 1), address("notes", 2)];
     assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [503; 2]);
     assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [404; 2]);
@@ -115,11 +117,11 @@ async fn a_notebook_whose_memberships_are_all_set_aside_is_closed() {
 }
 
 #[tokio::test]
-async fn a_person_set_aside_hears_so() {
+async fn a_person_quarantined_hears_so() {
     let world = world().await;
     world.user(ADA, "ada").await;
     world.user(BOB, "bob").await;
-    world.set_aside("users", &ADA.to_string(), "").await;
+    world.quarantined("users", &ADA.to_string(), "").await;
     assert_eq!(world.get(ADA, "/me").await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, "/me").await.status.as_u16(), 200);
 }

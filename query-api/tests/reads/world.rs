@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use servers::testing::{self, TestDatabase};
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
+use shared::encryption::MasterKey;
 use shared::id::{SessionId, UserId};
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, pool};
-use shared::seal::MasterKey;
 use shared::server_keys::ServerKeys;
 use shared::{migrate, read_schema};
 use sqlx::{Executor, PgPool};
@@ -163,8 +163,8 @@ impl World {
         self.write(&member).await;
     }
 
-    /// Sets a row aside by an event of these scopes.
-    pub(crate) async fn set_aside(&self, table: &str, key: &str, scopes: &str) {
+    /// Quarantines a row by an event of these scopes.
+    pub(crate) async fn quarantined(&self, table: &str, key: &str, scopes: &str) {
         let why = "insert into quarantine (table_name, key, position, why, scopes)";
         self.write(&format!("{why} values ('{table}', '{key}', 6, 'a test', '{{{scopes}}}')")).await;
     }

@@ -22,7 +22,7 @@ pub use span::{OBJECT, Span, SpanKind};
 pub use table::{Align, Table};
 pub use values::{Alt, BlockText, Depth, Format, HeaderLevel, Language, QuoteDepth};
 
-/// The most bytes that a block's content may have as JSON. Sealed, an event grows by a third (base64), and it has to
+/// The most bytes that a block's content may have as JSON. Encrypted, an event grows by a third (base64), and it has to
 /// stay below 256 KiB.
 pub const LARGEST_CONTENT: usize = 180 * 1024;
 /// The most characters of a block's text.

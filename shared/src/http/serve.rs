@@ -63,8 +63,8 @@ pub async fn serve_within(
     shutdown: Shutdown,
 ) {
     let connections = TaskTracker::new();
-    let mut room = Room::new(limits.connections);
-    while let Some((accepted, place)) = shutdown.run_until_cancelled(room.accept(&listener)).await {
+    let mut limit = ConnectionLimit::new(limits.connections);
+    while let Some((accepted, permit)) = shutdown.run_until_cancelled(limit.accept(&listener)).await {
         let Ok((stream, peer)) = accepted else { continue };
         tune(&stream, limits.deaf);
         let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
@@ -73,7 +73,7 @@ pub async fn serve_within(
                 None => converse(stream, peer, router, shutdown).await,
                 Some(tls) => greet(&tls, stream, peer, router, shutdown).await,
             }
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
@@ -83,15 +83,15 @@ pub async fn serve_within(
     }
 }
 
-/// Room for connections.
-struct Room {
+/// ConnectionLimit for connections.
+struct ConnectionLimit {
     places: Arc<Semaphore>,
     /// When the log was last told of either.
     full: Option<Instant>,
     failed: Option<Instant>,
 }
 
-impl Room {
+impl ConnectionLimit {
     fn new(connections: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(connections)), full: None, failed: None }
     }
@@ -107,7 +107,7 @@ impl Room {
                 "As many connections are open as this process takes; others have to wait",
             );
         }
-        let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
+        let permit = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
         let accepted = listener.accept().await;
         if let Err(cause) = &accepted
             && !matches!(cause.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
@@ -116,7 +116,7 @@ impl Room {
             complain(&mut self.failed, &format!("A connection could not be accepted: {cause}"));
             sleep_until(Instant::now() + PAUSE).await;
         }
-        (accepted, place)
+        (accepted, permit)
     }
 }
 

@@ -5,16 +5,16 @@
 //! after one step each; a rule that answered every event by its opposite would echo for ever.
 
 use command_api::aggregate::Decide;
-use command_api::app::{Answer, App, Decision, Loaded, Work};
+use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
 use shared::domain::blocks::{BlockText, Content, Depth, RichText};
 use shared::domain::tasks::Details;
+use shared::encryption::Keyring;
 use shared::event::{AggregateEvent, Opened};
+use shared::event_log;
 use shared::id::{NoteId, UserId};
 use shared::problem::Problem;
-use shared::seal::Keyring;
-use shared::stored;
 use sqlx::PgPool;
 
 use super::is_policy;
@@ -109,7 +109,7 @@ impl<A: Synced> Side<A> {
 
     async fn read(pool: &PgPool, keyring: &Keyring, id: &str) -> Result<Self, Problem> {
         let mut side = Self::default();
-        for Opened { recorded, event } in keyring.open(stored::of(pool, A::TYPE, id).await?).await? {
+        for Opened { recorded, event } in keyring.open(event_log::of(pool, A::TYPE, id).await?).await? {
             if let Some(event) = event.and_then(A::Event::pick) {
                 side.erased &= !event.tells_all();
                 side.take(recorded.position, !is_policy(&recorded.meta.actor), event);
@@ -261,7 +261,7 @@ impl Sync<'_> {
 }
 
 impl Decision for Sync<'_> {
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Answer, Problem> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let (block, task, plan) = look(&work.app.pool, &work.app.keyring, self.id, self.person).await?;
         let Plan { block: on_block, task: on_task } = plan;
         work.expect::<Block>(self.id, block.sequence);
@@ -278,13 +278,13 @@ impl Decision for Sync<'_> {
 }
 
 async fn carry_out<A: Decide>(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     id: &str,
     loaded: &Loaded<A>,
     mut commands: Vec<A::Command>,
 ) -> Result<i64, Problem> {
-    let admitted = loaded.state.admit(work, id, &mut commands).await?;
-    work.change(id, loaded, commands, admitted)
+    let authorized = loaded.state.authorize(work, id, &mut commands).await?;
+    work.change(id, loaded, commands, authorized)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const MOST: usize = 4;
 
 /// What a person asks; whatever the aggregates refuse did not happen.
 #[derive(Clone, Debug)]
-enum Deed {
+enum Action {
     AddBlock { task: bool, text: u8 },
     Write(u8),
     Check(bool),
@@ -36,7 +36,7 @@ enum Deed {
 /// What happens next.
 #[derive(Clone, Debug)]
 enum Turn {
-    Person(Deed),
+    Person(Action),
     /// The policy looks at both sides, because of an event that it has to see to.
     Look,
     /// It appends what it decided on when it looked.
@@ -79,8 +79,8 @@ fn origin() -> Origin {
     Origin { by: "ada".to_owned(), at: DateTime::UNIX_EPOCH }
 }
 
-/// The command as the door makes it whole.
-fn admitted(command: BlockCommand) -> BlockCommand {
+/// The command as the command path makes it whole.
+fn authorized(command: BlockCommand) -> BlockCommand {
     let spot = Spot::Found(rank());
     match command {
         BlockCommand::Add { note_id, block, .. } => BlockCommand::Add { note_id, block, spot },
@@ -122,7 +122,7 @@ impl World {
     }
 
     fn on_block(&mut self, by_person: bool, command: BlockCommand) {
-        for event in self.block.state.decide(admitted(command)).unwrap_or_default() {
+        for event in self.block.state.decide(authorized(command)).unwrap_or_default() {
             let before = self.block.state.facts();
             self.position += 1;
             self.block.take(self.position, by_person, event);
@@ -147,11 +147,11 @@ impl World {
         }
     }
 
-    fn person(&mut self, deed: &Deed) {
+    fn person(&mut self, action: &Action) {
         let edit = |block_type, content: Map<_, _>| BlockCommand::Edit { block_type, content: Some(content) };
         let fields = |value: serde_json::Value| value.as_object().cloned().unwrap_or_default();
-        match *deed {
-            Deed::AddBlock { task, text: n } => {
+        match *action {
+            Action::AddBlock { task, text: n } => {
                 let rich = RichText::from(text(n));
                 let block = if task {
                     Content::Task { checked: n % 2 == 0, depth: Depth::LEAST, rich }
@@ -161,31 +161,31 @@ impl World {
                 let spot = Spot::Wanted(Anchor::End);
                 self.on_block(true, BlockCommand::Add { note_id: self.note(), block, spot });
             }
-            Deed::Write(n) => self.on_block(true, edit(None, fields(json!({"text": format!("text {n}")})))),
-            Deed::Check(checked) => self.on_block(true, edit(None, fields(json!({"checked": checked})))),
-            Deed::Become(block_type) => {
+            Action::Write(n) => self.on_block(true, edit(None, fields(json!({"text": format!("text {n}")})))),
+            Action::Check(checked) => self.on_block(true, edit(None, fields(json!({"checked": checked})))),
+            Action::Become(block_type) => {
                 let level = if block_type == BlockType::Header { json!({"level": 1}) } else { json!({}) };
                 self.on_block(true, edit(Some(block_type), fields(level)));
             }
-            Deed::MoveBlock => {
+            Action::MoveBlock => {
                 let to = if self.note() == note(1) { note(2) } else { note(1) };
                 let spot = Spot::Found(rank());
                 self.on_block(true, BlockCommand::Move { note_id: to, spot, origin: Some(origin()) });
             }
-            Deed::RemoveBlock => self.on_block(true, BlockCommand::Remove),
-            Deed::RestoreBlock => {
+            Action::RemoveBlock => self.on_block(true, BlockCommand::Remove),
+            Action::RestoreBlock => {
                 self.on_block(true, BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) });
             }
-            Deed::AddTask(n) => {
+            Action::AddTask(n) => {
                 let (note_id, owner) = (Some(self.note()), UserId(Uuid::from_u128(3)));
                 let (title, completed, details) = (text(n), false, Details::default());
                 self.on_task(true, TaskCommand::Add { note_id, owner, title, completed, details });
             }
-            Deed::Retitle(n) => self.on_task(true, TaskCommand::Retitle { title: text(n) }),
-            Deed::Complete(true) => self.on_task(true, TaskCommand::Complete),
-            Deed::Complete(false) => self.on_task(true, TaskCommand::Reopen),
-            Deed::RemoveTask => self.on_task(true, TaskCommand::Remove),
-            Deed::RestoreTask => self.on_task(true, TaskCommand::Restore),
+            Action::Retitle(n) => self.on_task(true, TaskCommand::Retitle { title: text(n) }),
+            Action::Complete(true) => self.on_task(true, TaskCommand::Complete),
+            Action::Complete(false) => self.on_task(true, TaskCommand::Reopen),
+            Action::RemoveTask => self.on_task(true, TaskCommand::Remove),
+            Action::RestoreTask => self.on_task(true, TaskCommand::Restore),
         }
     }
 
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Appends, if both sides are as they were; else it looks again, as the door does.
+    /// Appends, if both sides are as they were; else it looks again, as the command path does.
     fn append(&mut self) {
         let Some((block, task, mut plan)) = self.looked.take() else { return };
         if (block, task) != (self.block.sequence, self.task.sequence) {
@@ -213,7 +213,7 @@ impl World {
 
     fn turn(&mut self, turn: &Turn) {
         match turn {
-            Turn::Person(deed) => self.person(deed),
+            Turn::Person(action) => self.person(action),
             Turn::Look => self.look(),
             Turn::Append => {
                 if self.looked.is_some() {
@@ -240,7 +240,7 @@ impl World {
     }
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let n = || 0..4_u8;
     let types = [
         BlockType::Text,
@@ -251,24 +251,24 @@ fn deed() -> impl Strategy<Value = Deed> {
         BlockType::Rule,
     ];
     prop_oneof![
-        2 => (any::<bool>(), n()).prop_map(|(task, text)| Deed::AddBlock { task, text }),
-        3 => n().prop_map(Deed::Write),
-        3 => any::<bool>().prop_map(Deed::Check),
-        3 => proptest::sample::select(types.to_vec()).prop_map(Deed::Become),
-        2 => Just(Deed::MoveBlock),
-        2 => Just(Deed::RemoveBlock),
-        2 => Just(Deed::RestoreBlock),
-        2 => n().prop_map(Deed::AddTask),
-        3 => n().prop_map(Deed::Retitle),
-        3 => any::<bool>().prop_map(Deed::Complete),
-        2 => Just(Deed::RemoveTask),
-        2 => Just(Deed::RestoreTask),
+        2 => (any::<bool>(), n()).prop_map(|(task, text)| Action::AddBlock { task, text }),
+        3 => n().prop_map(Action::Write),
+        3 => any::<bool>().prop_map(Action::Check),
+        3 => proptest::sample::select(types.to_vec()).prop_map(Action::Become),
+        2 => Just(Action::MoveBlock),
+        2 => Just(Action::RemoveBlock),
+        2 => Just(Action::RestoreBlock),
+        2 => n().prop_map(Action::AddTask),
+        3 => n().prop_map(Action::Retitle),
+        3 => any::<bool>().prop_map(Action::Complete),
+        2 => Just(Action::RemoveTask),
+        2 => Just(Action::RestoreTask),
     ]
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
-        10 => deed().prop_map(Turn::Person),
+        10 => action().prop_map(Turn::Person),
         4 => Just(Turn::Look),
         4 => Just(Turn::Append),
         1 => Just(Turn::AppendAndCrash),

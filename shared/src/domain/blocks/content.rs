@@ -10,7 +10,7 @@ use super::table::Table;
 use super::values::{Alt, BlockText, Depth, Format, HeaderLevel, Language, QuoteDepth};
 
 /// The type of a block and what it holds. As JSON at most 180 KiB, so that the event that carries it stays below
-/// 256 KiB when it is sealed. On the wire `"type": "header", "content": {"level": 1, "text": "…", "spans": []}`.
+/// 256 KiB when it is encrypted. On the wire `"type": "header", "content": {"level": 1, "text": "…", "spans": []}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 pub enum Content {

@@ -1,0 +1,245 @@
+//! One attempt at a decision: what it reads is remembered, so that the append can name it; what it writes is gathered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use shared::auth::{Caller, session_ended};
+use shared::id::UserId;
+use shared::problem::Problem;
+
+use super::record::{Home, Written};
+use super::{App, CommandMeta, Loaded};
+use crate::aggregate::{Decide, problem};
+use crate::log::{Append, Claim, Expect, Freed, RankSlot, SideRow};
+use crate::sessions::Session;
+
+/// One attempt at deciding a command.
+pub struct UnitOfWork<'a> {
+    /// What it works with.
+    pub app: &'a App,
+    /// Who asks; `None` for those who have no account yet.
+    pub caller: Option<Caller>,
+    /// For whom a policy asks.
+    on_behalf_of: Option<UserId>,
+    /// The version that the client has seen.
+    if_match: Option<i64>,
+    /// Do not trust the cache: an earlier attempt refused, perhaps on something stale.
+    fresh: bool,
+    cached: bool,
+    reads: Vec<Expect>,
+    written: Vec<Written>,
+    rows: Rows,
+}
+
+/// What is recorded besides events, in the same append.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Claims given up, before others are taken.
+    pub released: Vec<Claim>,
+    /// Claims taken.
+    pub claims: Vec<Claim>,
+    /// Items that leave their place, before others are taken.
+    pub freed: Vec<Freed>,
+    /// Places taken.
+    pub places: Vec<RankSlot>,
+    /// Rows that are no events, because they hold secrets.
+    pub side: Vec<SideRow>,
+}
+
+/// What a command that may be asked brings besides its events.
+#[derive(Clone, Debug, Default)]
+pub struct Authorized {
+    /// Where the events belong.
+    pub home: Home,
+    /// What is recorded with them, if there are any.
+    pub rows: Rows,
+}
+
+impl<'a> UnitOfWork<'a> {
+    pub(super) fn new(app: &'a App, meta: &CommandMeta, fresh: bool) -> Self {
+        Self {
+            app,
+            caller: meta.caller,
+            on_behalf_of: meta.on_behalf_of,
+            if_match: meta.if_match,
+            fresh,
+            cached: false,
+            reads: Vec::new(),
+            written: Vec::new(),
+            rows: Rows::default(),
+        }
+    }
+
+    /// Whose rights are asked, or 401.
+    pub fn user(&self) -> Result<UserId, Problem> {
+        let user = self.caller.map(|caller| caller.user).or(self.on_behalf_of);
+        user.ok_or_else(|| Problem::unauthorized("token-missing", "Log in first."))
+    }
+
+    /// Reads an aggregate to decide by: the append will be refused if it has moved.
+    pub async fn read<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+        let loaded = self.load::<A>(id).await?;
+        self.expect::<A>(id, loaded.sequence);
+        Ok(loaded)
+    }
+
+    /// Names an aggregate that was read otherwise: the append will be refused if it has moved.
+    pub fn expect<A: Decide>(&mut self, id: &str, sequence: i64) {
+        self.reads.push(Expect { aggregate_type: A::TYPE, aggregate_id: id.to_owned(), sequence });
+    }
+
+    /// Loads an aggregate that is to be changed; 404 if it was deleted for ever.
+    pub async fn load_to_change<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+        let loaded = self.load::<A>(id).await?;
+        if loaded.erased {
+            return Err(gone());
+        }
+        Ok(loaded)
+    }
+
+    /// The same for several of one kind, in their order: those that are not in memory are read together.
+    pub async fn load_all_to_change<A: Decide>(
+        &mut self,
+        ids: &[String],
+    ) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
+        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| !self.fresh);
+        let mut all: HashMap<&String, Arc<Loaded<A>>> =
+            ids.iter().filter_map(|id| Some((id, remembered(id)?))).collect();
+        self.cached |= !all.is_empty();
+        let others: Vec<String> = ids.iter().filter(|id| !all.contains_key(id)).cloned().collect();
+        let mut read = self.app.load_all::<A>(&others).await?;
+        for id in ids {
+            if let Some(loaded) = read.remove(id).map(Arc::new) {
+                self.app.cache.put(id, loaded.clone());
+                all.insert(id, loaded);
+            }
+        }
+        let found = ids.iter().map(|id| all.remove(id).filter(|loaded| !loaded.erased).ok_or_else(gone));
+        found.collect()
+    }
+
+    /// Carries out commands on what was loaded; its version afterwards.
+    pub fn change<A: Decide>(
+        &mut self,
+        id: &str,
+        loaded: &Loaded<A>,
+        commands: Vec<A::Command>,
+        authorized: Authorized,
+    ) -> Result<i64, Problem> {
+        let Authorized { home, rows } = authorized;
+        let written = self.decided(id, loaded, commands, home)?;
+        let version = written.version();
+        if version > loaded.sequence {
+            self.rows.extend(rows);
+        }
+        self.written.push(written);
+        Ok(version)
+    }
+
+    /// Carries out commands on an aggregate whose id should be new. It is not looked up: if there is one already,
+    /// the answer is `clash`.
+    pub fn create<A: Decide>(
+        &mut self,
+        id: &str,
+        commands: Vec<A::Command>,
+        authorized: Authorized,
+        clash: Problem,
+    ) -> Result<i64, Problem> {
+        let version = self.change(id, &Loaded::<A>::default(), commands, authorized)?;
+        if let Some(written) = self.written.pop() {
+            self.written.push(written.taken_for_new(clash));
+        }
+        Ok(version)
+    }
+
+    /// 412 if the client has seen another version than this.
+    pub fn if_match(&self, version: i64) -> Result<(), Problem> {
+        match self.if_match {
+            Some(seen) if seen != version => Err(stale_version(seen, version)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn decided<A: Decide>(
+        &self,
+        id: &str,
+        loaded: &Loaded<A>,
+        commands: Vec<A::Command>,
+        home: Home,
+    ) -> Result<Written, Problem> {
+        let mut state = loaded.state.clone();
+        let mut events = Vec::new();
+        for command in commands {
+            for event in state.decide(command).map_err(|refusal| problem(&refusal))? {
+                state.apply(event.clone());
+                events.push(event);
+            }
+        }
+        Ok(Written::new(self.app, id, loaded, (state, &events), home))
+    }
+
+    /// Puts what was written last before all else: a note comes before its blocks.
+    pub(super) fn last_first(&mut self) {
+        self.written.rotate_right(1);
+    }
+
+    /// Refuses a caller whose session has ended, on whichever instance that was decided.
+    pub(super) async fn check_session(&mut self) -> Result<(), Problem> {
+        let Some(caller) = self.caller else { return Ok(()) };
+        let session = self.read::<Session>(&caller.session.to_string()).await?;
+        if session.state.is_open_for(caller.user) { Ok(()) } else { Err(session_ended()) }
+    }
+
+    /// Loads an aggregate, from memory if it may.
+    async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+        if !self.fresh
+            && let Some(loaded) = self.app.cache.get::<A>(id)
+        {
+            self.cached = true;
+            return Ok(loaded);
+        }
+        let loaded = Arc::new(self.app.load::<A>(id).await?);
+        if loaded.sequence > 0 {
+            self.app.cache.put(id, loaded.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// Whether anything came from memory, and so may be stale.
+    pub(super) fn used_cache(&self) -> bool {
+        self.cached
+    }
+
+    /// Adds to an append what was read, each thing once, and the rows; and gives what was written.
+    pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>) {
+        let mut expects = self.reads;
+        expects.sort_by(|a, b| (a.aggregate_type, &a.aggregate_id).cmp(&(b.aggregate_type, &b.aggregate_id)));
+        expects.dedup_by(|a, b| (a.aggregate_type, &a.aggregate_id) == (b.aggregate_type, &b.aggregate_id));
+        let Rows { released, claims, freed, places, side } = self.rows;
+        (Append { expects, released, claims, freed, places, side, ..append }, self.written)
+    }
+}
+
+impl Rows {
+    fn extend(&mut self, more: Self) {
+        let Self { released, claims, freed, places, side } = more;
+        self.released.extend(released);
+        self.claims.extend(claims);
+        self.freed.extend(freed);
+        self.places.extend(places);
+        self.side.extend(side);
+    }
+}
+
+fn gone() -> Problem {
+    Problem::not_found("gone", "It was deleted for ever.")
+}
+
+fn stale_version(seen: i64, version: i64) -> Problem {
+    let detail = format!("It is at version {version} now, not at {seen}; read it again before changing it.");
+    Problem {
+        version: Some(version),
+        ..Problem::new(StatusCode::PRECONDITION_FAILED, "version-moved", detail)
+    }
+}

@@ -1,0 +1,117 @@
+//! What a handler holds to execute commands: who asks, with which headers.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::IF_MATCH;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use serde::Serialize;
+use shared::auth::Caller;
+use shared::problem::Problem;
+use uuid::Uuid;
+
+use crate::aggregate::Decide;
+use crate::app::{Accepted, App, CommandMeta};
+
+/// The longest idempotency key or correlation id, in bytes.
+const LONGEST_NAME: usize = 200;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request by somebody who is logged in. Extracting it answers 401 to others.
+pub struct CommandContext {
+    app: App,
+    meta: CommandMeta,
+}
+
+impl CommandContext {
+    /// A new id, for what the client did not name.
+    pub fn new_id(&self) -> Uuid {
+        self.app.clock.new_id()
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> Result<Caller, Problem> {
+        self.meta.caller.ok_or_else(|| Problem::unauthorized("token-missing", "Log in first."))
+    }
+
+    /// The same command path for what ignores idempotency keys and versions.
+    #[must_use]
+    pub fn unkeyed(self) -> Self {
+        Self { meta: CommandMeta { key: None, if_match: None, ..self.meta }, ..self }
+    }
+
+    /// Executes commands on one aggregate. `body` is what an idempotency key is bound to.
+    pub async fn execute<A: Decide>(
+        &self,
+        id: impl ToString + Send,
+        commands: Vec<A::Command>,
+        body: &(impl Serialize + Sync),
+    ) -> Result<Accepted, Problem> {
+        self.app.execute::<A>(&self.meta, &id.to_string(), commands, body).await
+    }
+}
+
+impl FromRequestParts<App> for CommandContext {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let meta = command_meta(app, parts, Some(caller), caller.user.to_string())?;
+        Ok(Self { app: app.clone(), meta })
+    }
+}
+
+/// The manner of asking, from a request's headers.
+pub fn command_meta(
+    app: &App,
+    parts: &Parts,
+    caller: Option<Caller>,
+    actor: String,
+) -> Result<CommandMeta, Problem> {
+    let causation = name(&parts.headers, &REQUEST_ID)?.unwrap_or_else(|| app.clock.new_id().to_string());
+    Ok(CommandMeta {
+        caller,
+        on_behalf_of: None,
+        remembered: actor.clone(),
+        actor,
+        key: name(&parts.headers, &IDEMPOTENCY_KEY)?,
+        if_match: if_match(&parts.headers)?,
+        correlation: name(&parts.headers, &CORRELATION_ID)?.unwrap_or_else(|| causation.clone()),
+        causation,
+        target: format!("{} {}", parts.method, parts.uri.path()),
+    })
+}
+
+fn name(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(header) else { return Ok(None) };
+    let fits = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= LONGEST_NAME
+            && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    };
+    match value.to_str().ok().filter(fits) {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(Problem::bad_request(
+            "bad-header",
+            format!("The header {header} takes 1 to {LONGEST_NAME} printable ASCII characters."),
+        )),
+    }
+}
+
+/// `"3"` is version 3; `*` asks only that the thing exists, which every change asks anyway.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version =
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        Problem::bad_request(
+            "bad-header",
+            "If-Match takes one version in quotes, such as \"3\", as the ETag of the last answer gave it.",
+        )
+    })
+}

@@ -1,0 +1,121 @@
+//! An event whose form changes: what was stored before and what is stored now are read alike, everywhere.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use shared::encryption::{MasterKey, about};
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::program::{LIMIT, Program, program};
+use super::{NOTEBOOK, folder};
+
+/// The data of `NotebookDescribed` as version 1.0 was stored; kept for ever.
+const FIRST_FORM: [&str; 2] = [r#"{"description": "What we tried"}"#, r#"{"description": ""}"#];
+
+/// The version that is written now, and its data when a description was cleared.
+const NOW: &str = "2.0";
+const CLEARED: &str = r#"{"description": null}"#;
+
+#[tokio::test]
+async fn an_event_of_the_first_form_is_read_everywhere() {
+    let data = folder();
+    let daybook = Program::start(data.path()).await;
+    daybook.register("ada@example.org").await;
+    let token = daybook.login("ada@example.org").await;
+    daybook.post("/notebooks", &token, &json!({"id": NOTEBOOK, "name": "Lab"})).await;
+
+    // Asking for what an old event says already is nothing to do: it decides, and stands in the row.
+    for (version, form) in (2..).zip(FIRST_FORM) {
+        store(&daybook.database_url, data.path(), version, form).await;
+        describe(&daybook, &token, &parsed(form), version).await;
+    }
+    for (description, version) in [("Anew", 4), ("", 5), ("", 5)] {
+        describe(&daybook, &token, &json!({ "description": description }), version).await;
+    }
+
+    let forms = [FIRST_FORM[0], CLEARED, r#"{"description": "Anew"}"#, CLEARED];
+    let expected = forms.map(|form| (json!(NOW), parsed(form)));
+    assert_eq!(events(data.path()).await, expected);
+    assert_eq!(frames(data.path(), &token).await, expected);
+
+    let mut owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
+    let stored =
+        "select event_version from es.event where event_type = 'NotebookDescribed' order by position";
+    let stored: Vec<String> = sqlx::query_scalar(stored).fetch_all(&mut owner).await.expect("events");
+    assert_eq!(stored, ["1.0", "1.0", NOW, NOW], "what is stored stays, and the new is written as new");
+    owner.close().await.expect("closes");
+    assert!(daybook.stop().success());
+}
+
+/// Describes the notebook, which then has this version and shows this description.
+async fn describe(daybook: &Program, token: &str, body: &Value, version: i64) {
+    let path = format!("/notebooks/{NOTEBOOK}");
+    let position = daybook.patch(&path, token, body).await;
+    let row = daybook.get(&format!("{path}?after={position}"), token).await;
+    assert_eq!((&row["description"], &row["version"]), (&body["description"], &json!(version)));
+}
+
+/// Adds an event of the first form to the notebook, as a release of then did.
+async fn store(url: &str, data: &Path, sequence: i64, form: &str) {
+    let mut owner = PgConnection::connect(url).await.expect("the database is there");
+    let key_owner = format!("notebook:{NOTEBOOK}");
+    let wrapped: Vec<u8> = sqlx::query_scalar("select wrapped from es.key where key_owner = $1")
+        .bind(&key_owner)
+        .fetch_one(&mut owner)
+        .await
+        .expect("the notebook has a key");
+    let master = std::fs::read_to_string(data.join("master.key")).expect("the program has made one");
+    let master = MasterKey::from_hex(&master).expect("64 digits");
+    let key = master.unwrap(&key_owner, &wrapped).expect("it opens");
+    let payload = key.encrypt(&key_owner, &about("NotebookDescribed", NOTEBOOK, sequence), &parsed(form));
+    let insert =
+        "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
+                                        event_version, payload, metadata, scopes, recorded_at)
+                  select max(position) + 1, gen_random_uuid(), 'notebook', $1, $2, 'NotebookDescribed', '1.0',
+                         $3::jsonb, '{}', array[$4], max(recorded_at) from es.event";
+    let insert = sqlx::query(insert).bind(NOTEBOOK).bind(sequence).bind(payload.get()).bind(&key_owner);
+    insert.execute(&mut owner).await.expect("the owner may");
+    owner.close().await.expect("closes");
+}
+
+fn parsed(form: &str) -> Value {
+    serde_json::from_str(form).expect("JSON")
+}
+
+/// The version and the data, if it is a description.
+fn described(event: &Value) -> Option<(Value, Value)> {
+    (event["type"] == "NotebookDescribed").then(|| (event["event_version"].clone(), event["data"].clone()))
+}
+
+/// What `daybook events` prints.
+async fn events(data: &Path) -> Vec<(Value, Value)> {
+    let printed =
+        Command::new(program()).args(["events", "--data"]).arg(data).output().await.expect("it runs");
+    let printed = String::from_utf8(printed.stdout).expect("text");
+    printed.lines().filter_map(|line| described(&parsed(line))).collect()
+}
+
+/// What a socket is sent that has seen nothing yet.
+async fn frames(data: &Path, token: &str) -> Vec<(Value, Value)> {
+    let mut watching = Command::new(program())
+        .args(["watch", "--after", "0", "--token", token, "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut seen = Vec::new();
+    let last = async {
+        while seen.len() < 4 {
+            let line = lines.next_line().await.expect("text").expect("it runs still");
+            seen.extend(described(&parsed(&line)["event"]));
+        }
+    };
+    timeout(LIMIT, last).await.expect("all are sent");
+    seen
+}
