@@ -75,3 +75,38 @@ pub(super) fn routes(openapi: OpenApi) -> Router {
 fn asset<B>(content_type: &'static str, body: B) -> ([(HeaderName, &'static str); 2], B) {
     ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=3600")], body)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode};
+    use sha2::{Digest, Sha256};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn get(path: &str) -> (StatusCode, Vec<u8>) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = routes(OpenApi::default()).oneshot(request).await.unwrap();
+        let status = answer.status();
+        (status, to_bytes(answer.into_body(), usize::MAX).await.unwrap().to_vec())
+    }
+
+    #[tokio::test]
+    async fn the_page_names_only_what_is_served_beside_it() {
+        let named = PAGE.split('"').filter(|text| text.starts_with('/')).chain(["/api/openapi.json"]);
+        for path in named {
+            assert_eq!(get(path).await.0, StatusCode::OK, "{path}");
+        }
+        assert!(!PAGE.contains("http") && !START.contains("http"), "nothing is asked of another host");
+    }
+
+    #[tokio::test]
+    async fn the_files_of_swagger_ui_are_those_that_were_released() {
+        let released = include_str!("../../assets/swagger-ui/README.md");
+        for path in ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon.png"] {
+            let hash = hex::encode(Sha256::digest(get(path).await.1));
+            assert!(released.contains(&hash), "{path} has the hash {hash}");
+        }
+    }
+}
