@@ -1,15 +1,14 @@
-//! What a module's aggregate is to the command path: pure decisions over cqrs-es aggregates.
+//! What an aggregate of a module is to the command path: pure decisions over cqrs-es aggregates.
 
-use axum::http::StatusCode;
 use shared::event::AggregateEvent;
-use shared::problem::{FieldError, Problem};
+use shared::problem::{FieldError, Problem, ProblemType};
 
 use crate::app::{Authorized, UnitOfWork};
 
-/// A refusal by a rule: its status and its stable code. The message is the error's own words.
+/// A refusal by a rule: which type of problem it is. The message is the error's own words.
 pub trait Refusal: std::error::Error {
-    /// The HTTP status and the slug.
-    fn refuse(&self) -> (StatusCode, &'static str);
+    /// The type of problem, which also gives the HTTP status.
+    fn refuse(&self) -> ProblemType;
 
     /// Which parts of the request were wrong, where it is about those.
     fn fields(&self) -> Vec<FieldError> {
@@ -19,8 +18,7 @@ pub trait Refusal: std::error::Error {
 
 /// Turns a module's refusal into the answer.
 pub fn problem(refusal: &impl Refusal) -> Problem {
-    let (status, slug) = refusal.refuse();
-    Problem { errors: refusal.fields(), ..Problem::new(status, slug, refusal.to_string()) }
+    Problem { errors: refusal.fields(), ..Problem::new(refusal.refuse(), refusal.to_string()) }
 }
 
 /// An aggregate that the command path can execute commands on.
@@ -30,15 +28,15 @@ pub trait Decide:
     + Sync
     + 'static
 {
-    /// The version of the state's form, as snapshots keep it. Raise it with every change of the fields, or of what
-    /// events make of them: snapshots of another version are ignored, and made anew.
+    /// The version of the state's form in snapshots. Raise it with every change of the fields, or of what events do to
+    /// them: snapshots of another version are ignored and replaced.
     const SNAPSHOT_VERSION: i32;
 
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 
-    /// Whether the caller may ask this, and what is recorded besides the events. It also fills in what a command
-    /// leaves to the command path, such as the rank of a place.
+    /// Whether the caller may do this, and what is recorded besides the events. It also fills in what a command leaves
+    /// to the command path, such as the rank of a place.
     fn authorize(
         &self,
         work: &mut UnitOfWork<'_>,

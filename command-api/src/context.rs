@@ -1,4 +1,4 @@
-//! What a handler holds to execute commands: who asks, with which headers.
+//! What a handler holds to execute commands: who asks, and with which headers.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::IF_MATCH;
@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use shared::auth::Caller;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use uuid::Uuid;
 
 use crate::aggregate::Decide;
@@ -18,24 +18,24 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request by somebody who is logged in. Extracting it answers 401 to others.
+/// A request by a signed-in person. Extracting it answers 401 to others.
 pub struct CommandContext {
     app: App,
     meta: CommandMeta,
 }
 
 impl CommandContext {
-    /// A new id, for what the client did not name.
+    /// A new id, if the client did not choose one.
     pub fn new_id(&self) -> Uuid {
         self.app.clock.new_id()
     }
 
     /// Who asks.
     pub fn caller(&self) -> Result<Caller, Problem> {
-        self.meta.caller.ok_or_else(|| Problem::unauthorized("token-missing", "Log in first."))
+        self.meta.caller.ok_or_else(|| Problem::new(ProblemType::TokenMissing, "Log in first."))
     }
 
-    /// The same command path for what ignores idempotency keys and versions.
+    /// The same, for commands that ignore idempotency keys and versions.
     #[must_use]
     pub fn unkeyed(self) -> Self {
         Self { meta: CommandMeta { key: None, if_match: None, ..self.meta }, ..self }
@@ -62,7 +62,7 @@ impl FromRequestParts<App> for CommandContext {
     }
 }
 
-/// The manner of asking, from a request's headers.
+/// The caller and the headers of a command, from its request.
 pub fn command_meta(
     app: &App,
     parts: &Parts,
@@ -92,8 +92,8 @@ fn name(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, Prob
     };
     match value.to_str().ok().filter(fits) {
         Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Problem::bad_request(
-            "bad-header",
+        None => Err(Problem::new(
+            ProblemType::BadHeader,
             format!("The header {header} takes 1 to {LONGEST_NAME} printable ASCII characters."),
         )),
     }
@@ -109,8 +109,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let version =
         text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
     version.map(Some).ok_or_else(|| {
-        Problem::bad_request(
-            "bad-header",
+        Problem::new(
+            ProblemType::BadHeader,
             "If-Match takes one version in quotes, such as \"3\", as the ETag of the last answer gave it.",
         )
     })

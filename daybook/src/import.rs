@@ -1,7 +1,7 @@
 //! `daybook import`: a client of the API that turns a tree of Markdown files into notebooks and notes.
 //!
-//! Every folder with such files becomes a notebook, every file a note. Their ids follow from the person and where the file
-//! is, so that importing again finds what is there, also when the first run was stopped half-way.
+//! Every folder with such files becomes a notebook, and every file a note. Their ids are derived from the person and
+//! the place of the file. So a second import finds what already exists, even if the first one was interrupted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::domain::blocks::Content;
+use shared::problem::ProblemType;
 use tokio::sync::RwLock;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -24,28 +25,28 @@ use walkdir::{DirEntry, WalkDir};
 use crate::account::{Account, reason};
 use crate::output;
 
-/// Files that are under way at once.
+/// Files imported at once.
 const AT_ONCE: usize = 16;
-/// How many blocks a note takes when it is made; others follow one by one.
+/// How many blocks a note is created with; others follow one by one.
 const FIRST: usize = 999;
-/// A note is made with no more blocks once they have so many bytes: with the last one it stays below the 1 MiB that a
-/// request may have.
+/// A note is created with no more blocks once they have this many bytes. With the last one, the request stays below the
+/// limit of 1 MiB.
 const LARGEST: usize = 700 * 1024;
 /// The longest title.
 const TITLE: usize = 500;
-/// How often a server that is not ready is asked again, and how long it is left alone in between.
+/// How often a request is repeated while the server is not ready, and the pause between two attempts.
 const TRIES: usize = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
 pub(crate) struct Import {
-    /// The folder.
+    /// The folder with Markdown files.
     folder: PathBuf,
     #[command(flatten)]
     account: Account,
 }
 
-/// What became of a file.
+/// The outcome of one file.
 struct Imported {
     blocks: usize,
     new: bool,
@@ -60,7 +61,7 @@ struct Notebook {
     files: Vec<PathBuf>,
 }
 
-/// The server, asked in somebody's name.
+/// The server, and the person to act as.
 struct Server {
     http: Client,
     url: String,
@@ -80,7 +81,7 @@ impl Import {
         let notebooks = notebooks(&self.folder, &names)?;
         let files: usize = notebooks.iter().map(|notebook| notebook.files.len()).sum();
         if files == 0 {
-            bail!("{} holds no Markdown (.md, .markdown).", self.folder.display());
+            bail!("{} contains no Markdown files (.md, .markdown).", self.folder.display());
         }
         let bar = bar(files);
         let mut failed = Vec::new();
@@ -88,7 +89,7 @@ impl Import {
             let server = Arc::clone(&server);
             async move {
                 let body = json!({"id": notebook.id, "name": notebook.name});
-                let made = server.make("/notebooks", &body, "notebook-exists").await;
+                let made = server.make("/notebooks", &body, ProblemType::NotebookExists).await;
                 (notebook, made)
             }
         });
@@ -133,7 +134,10 @@ impl Import {
         for (file, why) in &failed {
             output::complaint(&format!("{}: {why}", file.display()));
         }
-        ensure!(failed.is_empty(), "Some files could not be imported; run it again to try only those.");
+        ensure!(
+            failed.is_empty(),
+            "Some files could not be imported. Run the command again to try only those."
+        );
         Ok(())
     }
 }
@@ -159,31 +163,31 @@ impl Server {
         let ours = begun.elapsed();
         let begun_with = first.len();
         let body = json!({"id": note, "notebook_id": notebook, "title": title, "blocks": first});
-        let mut new = self.make("/notes", &body, "note-exists").await?;
+        let mut new = self.make("/notes", &body, ProblemType::NoteExists).await?;
         for (nth, mut body) in (begun_with..).zip(bodies) {
             body["note_id"] = json!(note);
             body["after"] = json!(id(nth - 1));
-            new |= self.make("/blocks", &body, "block-exists").await?;
+            new |= self.make("/blocks", &body, ProblemType::BlockExists).await?;
         }
         Ok(Imported { blocks: document.blocks.len(), new, ours })
     }
 
-    /// Makes something; `false` if it is there already, as `known` says.
-    async fn make(&self, path: &str, body: &Value, known: &str) -> anyhow::Result<bool> {
+    /// Creates something; `false` if it already exists, which the server answers with `known`.
+    async fn make(&self, path: &str, body: &Value, known: ProblemType) -> anyhow::Result<bool> {
         let (status, answer) =
             self.ask(|http| http.post(format!("{}/api/v1{path}", self.url)).json(body)).await?;
         if status.is_success() {
             return Ok(true);
         }
-        ensure!(answer["type"] == known, "The server refused it: {}", reason(&answer));
+        ensure!(answer["type"] == known.uri(), "The server refused it: {}", reason(&answer));
         Ok(false)
     }
 
-    /// Who imports.
+    /// The person who imports.
     async fn person(&self) -> anyhow::Result<String> {
         let (_, me) = self.ask(|http| http.get(format!("{}/api/v1/me", self.url))).await?;
         let id = me["id"].as_str().map(str::to_owned);
-        id.with_context(|| format!("The server did not say who you are: {}", reason(&me)))
+        id.with_context(|| format!("The server did not answer who you are: {}", reason(&me)))
     }
 
     /// Sends a request, and again while the server is not ready.
@@ -194,28 +198,28 @@ impl Server {
             tries.tick().await;
             let token = self.token.read().await.clone();
             let answer = request(&self.http).bearer_auth(token.expose_secret()).send().await;
-            let answer = answer.with_context(|| format!("Nobody answers at {}", self.url))?;
+            let answer = answer.with_context(|| format!("No server answers at {}", self.url))?;
             match answer.status() {
                 StatusCode::UNAUTHORIZED => self.renew(&token).await?,
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => (),
                 status => return Ok((status, answer.json().await.unwrap_or_default())),
             }
         }
-        bail!("The server is not ready; try again later.")
+        bail!("The server is not ready. Try again later.")
     }
 
-    /// Logs in again, once for all that found the same token to have ended.
+    /// Logs in again, once for all requests whose token has expired.
     async fn renew(&self, ended: &SecretString) -> anyhow::Result<()> {
         let mut token = self.token.write().await;
         if token.expose_secret() == ended.expose_secret() {
             *token = self.account.token(&self.url).await?;
-            ensure!(token.expose_secret() != ended.expose_secret(), "The token has ended; get a new one.");
+            ensure!(token.expose_secret() != ended.expose_secret(), "The token has expired. Get a new one.");
         }
         Ok(())
     }
 }
 
-/// The folders with Markdown files, in the order of their paths. What is hidden, and links, are passed over.
+/// The folders with Markdown files, in the order of their paths. Hidden files and symbolic links are skipped.
 fn notebooks(root: &Path, names: &Names) -> anyhow::Result<Vec<Notebook>> {
     let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
     let mut notebooks: BTreeMap<PathBuf, Notebook> = BTreeMap::new();
@@ -241,7 +245,7 @@ fn is_markdown(path: &Path) -> bool {
     })
 }
 
-/// What a notebook is called: the folder's path from the root on, or the root's own name.
+/// The name of a notebook: the folder's path below the root, or the root's own name.
 fn notebook_name(root: &Path, folder: &Path) -> String {
     let path = inside(root, folder);
     let own =
@@ -258,7 +262,7 @@ fn inside(root: &Path, path: &Path) -> String {
 #[derive(Clone)]
 struct Names {
     person: String,
-    /// Where the folder really is, so that two folders never meet.
+    /// The real path of the folder, so that two folders never share ids.
     root: PathBuf,
     asked_for: PathBuf,
 }
@@ -289,13 +293,13 @@ fn name(parts: &[&[u8]]) -> Uuid {
     Uuid::new_v8(*first)
 }
 
-/// What a note is called: by its first heading, or by its file.
+/// The title of a note: its first heading, or the name of its file.
 fn title(heading: Option<&str>, file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     heading.and_then(line).or_else(|| stem.as_deref().and_then(line)).unwrap_or_else(|| "Untitled".to_owned())
 }
 
-/// A text as one line of at most as many characters as titles have; none if nothing is left.
+/// A text as one line, as long as a title may be; none if nothing is left.
 fn line(text: &str) -> Option<String> {
     let plain = text.replace(char::is_control, " ");
     let cut: String = plain.trim().chars().take(TITLE).collect();

@@ -9,6 +9,7 @@ mod migrate;
 mod openapi;
 mod output;
 mod own;
+mod problems;
 mod progress;
 mod projector;
 mod rebuild;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use shared::telemetry::{Format, Logs};
 
-/// Daybook: a workspace of notes whose every change is an event.
+/// Daybook: a workspace of notebooks, notes and tasks in which every change is an event.
 #[derive(Parser)]
 #[command(version, about)]
 struct Program {
@@ -34,24 +35,26 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run all services in this process, with servers of our own unless you name yours.
+    /// Run all services in this process. Starts its own Postgres and NATS unless you name yours.
     Up(up::Up),
-    /// Bring a database to the form of this release, and end.
+    /// Migrate a database to this release, and exit.
     Migrate(migrate::Migrate),
     /// Print the description of the HTTP API (OpenAPI 3.1).
     Openapi,
-    /// Print what a socket receives, as it happens.
+    /// Print the explanations of all problems that the HTTP API answers with (Markdown).
+    Problems,
+    /// Print the frames that a socket receives, as they arrive.
     Watch(watch::Watch),
-    /// Turn a folder of Markdown files into notebooks and notes. Run again, it adds only what is not there yet.
+    /// Turn a folder of Markdown files into notebooks and notes. A second run adds only new files.
     Import(import::Import),
     /// Print the event log, decrypted. For the operator: it shows everything.
     Events(events::Events),
-    /// Events to leave out of the read tables, and rows that could not be kept up.
+    /// Skip events, and list quarantined rows and refused policy commands.
     Projector(projector::Projector),
-    /// Build the read tables anew beside the live ones, which are served meanwhile, and swap. Stopped, it goes on when
-    /// run again.
+    /// Rebuild the read tables beside the live ones, which are served meanwhile, and swap them. If it is interrupted,
+    /// run it again: it continues.
     Rebuild(rebuild::Rebuild),
-    /// Compare every column of every row of the read tables with what the log makes of them; exit code 1 if any differs.
+    /// Compare every column of every row of the read tables with the log. The exit code is 1 if any differs.
     Check(check::Check),
 }
 
@@ -64,7 +67,7 @@ async fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Each cause is a sentence for whoever runs this; where it happened in the code is not.
+            // Each cause is a sentence for the operator. The place in the code is not shown.
             output::complaint(&format!("daybook: {error:#}"));
             ExitCode::FAILURE
         }
@@ -76,6 +79,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(up) => up.run().await,
         Command::Migrate(migrate) => migrate.run().await,
         Command::Openapi => openapi::run(),
+        Command::Problems => {
+            problems::run();
+            Ok(())
+        }
         Command::Watch(watch) => watch.run().await,
         Command::Import(import) => import.run().await,
         Command::Events(events) => events.run().await,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use shared::auth::Issuer;
 use shared::clock::Clock;
 use shared::id::{SessionId, UserId};
+use shared::problem::ProblemType;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -158,9 +159,11 @@ impl World {
         }
         let problem: Value = serde_json::from_str(&text).unwrap_or_default();
         let speaks = |name: &str| problem[name].as_str().is_some_and(|text| !text.is_empty());
+        let kind = problem["type"].as_str().and_then(|uri| uri.strip_prefix("/problems/"));
+        let kind = kind.and_then(ProblemType::find);
         let well_formed = media.as_deref() == Some(b"application/problem+json")
             && problem["status"] == status
-            && speaks("type")
+            && kind.is_some_and(|kind| kind.status() == status && problem["title"] == kind.title())
             && speaks("detail")
             && REFUSALS.contains(&status)
             && (status != 422 || problem["errors"][0]["pointer"].is_string());

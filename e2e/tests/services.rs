@@ -202,7 +202,11 @@ async fn send(request: &RequestBuilder) -> reqwest::Result<(StatusCode, HeaderMa
 /// It says that it waits for the database, and that asking again is of use.
 async fn is_refused(request: &RequestBuilder) {
     let (status, headers, problem) = send(request).await.expect("an answer");
-    assert_eq!((status.as_u16(), &problem["type"]), (503, &json!("database-unavailable")), "{problem}");
+    assert_eq!(
+        (status.as_u16(), &problem["type"]),
+        (503, &json!("/problems/database-unavailable")),
+        "{problem}"
+    );
     assert_eq!(headers["retry-after"], "1");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("Try again")), "{problem}");
 }

@@ -1,17 +1,16 @@
-//! Reading one's own writes: a read waits until the tables have come as far as the caller has seen.
+//! Read your writes: a read waits until the read tables have reached the position that the client names.
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, de};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use crate::answer::building;
 use crate::watermark::{After, WaitError, Watermark};
 
-/// How long a read waits. Longer, and callers think that nobody is there.
+/// How long a read waits. If it waited longer, clients would give up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// When to read one thing.
@@ -33,18 +32,17 @@ pub(crate) async fn wait(watermark: &Watermark, after: Option<&After>) -> Result
     }
     let Some(after) = after else { return Ok(()) };
     watermark.wait(after, Instant::now() + PATIENCE).await.map_err(|refused| match refused {
-        WaitError::TooLate => not_yet("The tables have not come as far as `after` says yet. Try again."),
+        WaitError::TooLate => not_yet("The read tables have not reached the position in `after` yet. Try again."),
         WaitError::EpochChanged => Problem::new(
-            StatusCode::CONFLICT,
-            "epoch-changed",
-            "`after` is a position of another history: this server was restored. Read without it, and begin anew.",
+            ProblemType::EpochChanged,
+            "`after` is a position of another history, because this server was restored. Discard what you have, and read without `after`.",
         ),
     })
 }
 
 /// 503 for what the log holds and the tables do not hold yet.
 pub(crate) fn not_yet(detail: &str) -> Problem {
-    Problem::unavailable("not-yet", detail, 1)
+    Problem::passing(ProblemType::NotYet, detail, 1)
 }
 
 /// Reads the parameter `after`.

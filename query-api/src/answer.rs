@@ -1,4 +1,4 @@
-//! What a read answers: the thing, the position it is true at, and a tag by which the caller may keep it.
+//! What a read answers: the thing, the position at which it is true, and a tag for the client's cache.
 
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 
 use crate::watermark::Mark;
 
@@ -23,7 +23,7 @@ const POSITION: HeaderName = HeaderName::from_static("position");
 pub(crate) struct Found<T> {
     position: i64,
     epoch: String,
-    /// What was asked for is quarantined, or is part of it; see docs/quarantine.md.
+    /// The row, or a part of it, is quarantined; see docs/quarantine.md.
     pub(crate) withheld: bool,
     pub(crate) item: Option<T>,
 }
@@ -96,13 +96,13 @@ pub(crate) fn failed(error: sqlx::Error) -> Problem {
     if code.is_some_and(|code| code == "42P01" || code == "3F000") { building(None) } else { error.into() }
 }
 
-/// 503 for a row that could not be kept up: what it shows may be wrong, and so may be who may see it.
+/// 503 for a quarantined row: its content may be wrong, and so may be who has access to it.
 fn quarantined() -> Problem {
     /// People mend it, so it takes a while.
     const SECONDS: u64 = 60;
-    let detail = "Something that happened to this could not be taken in, so it is withheld rather than shown wrong. \
-                  Nothing is lost. The operator of this server was told and can mend it; try again later.";
-    Problem::unavailable("row-quarantined", detail, SECONDS)
+    let detail = "The server could not process a change of this, so it is withheld instead of shown wrong. Nothing is \
+                  lost. The operator of this server can repair it. Try again later.";
+    Problem::passing(ProblemType::RowQuarantined, detail, SECONDS)
 }
 
 /// 503 until the tables are built; with how far they are, if that is known.
@@ -113,11 +113,11 @@ pub(crate) fn building(mark: Option<&Mark>) -> Problem {
         let seconds = ((mark.head - mark.position) / PACE).clamp(1, 30);
         (format!(": {} of {} events", mark.position, mark.head), seconds)
     });
-    let detail = format!("The tables to read from are being built{progress}. Try again.");
-    Problem::unavailable("read-tables-building", detail, seconds.max(1).unsigned_abs())
+    let detail = format!("The read tables are being built{progress}. Try again.");
+    Problem::passing(ProblemType::ReadTablesBuilding, detail, seconds.max(1).unsigned_abs())
 }
 
-/// Answers 304 to a caller who has the representation already (RFC 9110, 13.1.2).
+/// Answers 304 to a client that already has the representation (RFC 9110, 13.1.2).
 pub(crate) async fn unless_seen(request: Request, next: Next) -> Response {
     let seen = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
     let response = next.run(request).await;
@@ -157,7 +157,7 @@ fn represented(media: &'static str, position: String, body: Vec<u8>) -> Response
     let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
     let headers = [
         (CONTENT_TYPE, media.to_owned()),
-        // Who may see it can change at any moment: keep it, but ask each time.
+        // Access can change at any moment, so a cache may keep it but must ask each time.
         (CACHE_CONTROL, "private, no-cache".to_owned()),
         (ETAG, format!("W/\"{digest}\"")),
         (POSITION, position),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::id::UserId;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use shared::server_keys::ServerKeys;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -18,18 +18,18 @@ use crate::answer::{Answer, Found};
 #[serde(try_from = "i64")]
 pub(crate) struct Limit(i64);
 
-/// Where a thing stands in its list: later times first, and of one time larger ids first.
+/// The place of a thing in its list: later times first; for one time, larger ids first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CursorKey {
     pub(crate) at: DateTime<Utc>,
     pub(crate) id: Uuid,
 }
 
-/// What stands in a list.
+/// An item of a list.
 pub(crate) trait Listed {
-    /// What a place in the list is told by.
+    /// The key of a place in the list.
     type Key: Serialize + DeserializeOwned;
-    /// Where it stands.
+    /// Its place.
     fn cursor_key(&self) -> Self::Key;
 }
 
@@ -69,7 +69,7 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
         Ok(Self { after, ..begun })
     }
 
-    /// Where the last thing of the page before stands.
+    /// The place of the last item of the page before.
     pub(crate) fn after(&self) -> Option<&P> {
         self.after.as_ref()
     }
@@ -126,9 +126,9 @@ impl Paging<'_> {
 }
 
 fn bad_cursor() -> Problem {
-    Problem::bad_request(
-        "bad-cursor",
-        "The cursor is not one that this list gave to you for these filters; begin without one.",
+    Problem::new(
+        ProblemType::BadCursor,
+        "This list did not give you this cursor for these filters. Start without a cursor.",
     )
 }
 

@@ -7,7 +7,7 @@ use shared::access::Role;
 use shared::auth::Caller;
 use shared::http::{Path, Query};
 use shared::id::NotebookId;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -205,6 +205,6 @@ async fn read(
     .await
     .map_err(failed)?;
     Found::from(row).answer(|| {
-        Problem::not_found("notebook-missing", "There is no such notebook, or none that you may see.")
+        Problem::new(ProblemType::NotebookMissing, "There is no such notebook, or none that you may see.")
     })
 }

@@ -8,7 +8,7 @@ use shared::access::Role;
 use shared::auth::Caller;
 use shared::http::{Path, Query};
 use shared::id::{BlockId, NoteId, NotebookId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use sqlx::types::Json as SqlJson;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -307,7 +307,7 @@ async fn as_markdown(
 }
 
 fn missing() -> Problem {
-    Problem::not_found("note-missing", "There is no such note, or none that you may see.")
+    Problem::new(ProblemType::NoteMissing, "There is no such note, or none that you may see.")
 }
 
 async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Result<Found<Whole>, Problem> {

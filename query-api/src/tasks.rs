@@ -8,7 +8,7 @@ use shared::auth::Caller;
 use shared::domain::tasks::{Due, Priority};
 use shared::http::{Path, Query};
 use shared::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -173,7 +173,7 @@ enum Sort {
     Priority,
 }
 
-/// Where a task stands in its list: smaller keys first, and of one key larger ids first.
+/// The place of a task in its list: smaller keys first; for one key, larger ids first.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct TaskCursorKey {
     key: i64,
@@ -382,5 +382,5 @@ async fn read(
     .await
     .map_err(failed)?;
     Found::from(row)
-        .answer(|| Problem::not_found("task-missing", "There is no such task, or none that you may see."))
+        .answer(|| Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see."))
 }

@@ -19,7 +19,7 @@ use sqlx::PgPool;
 use crate::clock::Clock;
 use crate::id::{SessionId, UserId};
 use crate::lifecycle::Shutdown;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemType};
 use crate::server_keys::ServerKeys;
 use crate::signature;
 
@@ -67,7 +67,7 @@ pub struct Issuer {
 /// Sessions that have ended, and when this process heard of it.
 type Ended = Arc<RwLock<HashMap<SessionId, DateTime<Utc>>>>;
 
-/// Reads access tokens, and knows who has been logged out since.
+/// Verifies access tokens, and knows which sessions have ended since.
 #[derive(Clone)]
 pub struct Verifier {
     key: Arc<DecodingKey>,
@@ -142,9 +142,9 @@ impl Verifier {
         }
         let expires_at = DateTime::from_timestamp(data.claims.exp, 0).ok_or_else(wrong_token)?;
         if expires_at <= self.clock.now() {
-            return Err(Problem::unauthorized(
-                "token-expired",
-                "The access token has ended; get a new one at /api/v1/auth/refresh.",
+            return Err(Problem::new(
+                ProblemType::TokenExpired,
+                "The access token has expired. Get a new one at /api/v1/auth/refresh.",
             ));
         }
         let caller = Caller { user: data.claims.sub, session: data.claims.sid, expires_at };
@@ -169,11 +169,11 @@ impl Verifier {
 
 /// 401 for a session that has ended.
 pub fn session_ended() -> Problem {
-    Problem::unauthorized("session-ended", "This session has ended; log in again.")
+    Problem::new(ProblemType::SessionEnded, "This session has ended. Log in again.")
 }
 
 fn wrong_token() -> Problem {
-    Problem::unauthorized("token-invalid", "The access token is not one of ours; log in again.")
+    Problem::new(ProblemType::TokenInvalid, "This server did not issue the access token. Log in again.")
 }
 
 /// RFC 7638 wants the thumbprint of the canonical key; any stable name serves, and this is shorter.
@@ -227,8 +227,8 @@ where
 
 fn bearer(parts: &Parts) -> Result<&str, Problem> {
     let missing = || {
-        Problem::unauthorized(
-            "token-missing",
+        Problem::new(
+            ProblemType::TokenMissing,
             "Send an access token: Authorization: Bearer <token>. Log in at /api/v1/auth/login.",
         )
     };
@@ -258,8 +258,8 @@ mod tests {
         let (token, _) = pair(at(0)).0.issue(user, session);
         assert_eq!(pair(at(899)).1.verify(&token).map(|caller| caller.user), Ok(user));
         assert_eq!(
-            pair(at(900)).1.verify(&token).map_err(|problem| problem.slug),
-            Err("token-expired".to_owned())
+            pair(at(900)).1.verify(&token).map_err(|problem| problem.kind),
+            Err(ProblemType::TokenExpired)
         );
     }
 
@@ -279,8 +279,8 @@ mod tests {
         let changed = format!("{}.{}x.{}", parts[0], parts[1], parts[2]);
         for forged in [unsigned, symmetric, changed, String::new(), "a.b.c".to_owned()] {
             assert_eq!(
-                verifier.verify(&forged).map_err(|problem| problem.slug),
-                Err("token-invalid".to_owned()),
+                verifier.verify(&forged).map_err(|problem| problem.kind),
+                Err(ProblemType::TokenInvalid),
                 "{forged}"
             );
         }
@@ -292,6 +292,6 @@ mod tests {
         let session = SessionId(Uuid::from_u128(2));
         let (token, _) = issuer.issue(UserId(Uuid::from_u128(1)), session);
         verifier.note_ended(session);
-        assert_eq!(verifier.verify(&token).map_err(|problem| problem.slug), Err("session-ended".to_owned()));
+        assert_eq!(verifier.verify(&token).map_err(|problem| problem.kind), Err(ProblemType::SessionEnded));
     }
 }

@@ -1,33 +1,43 @@
-//! The one form of a refusal over HTTP: RFC 9457 problem details with a stable `type`.
+//! The one form of every error answer: RFC 9457 problem details with a stable `type`.
+
+mod page;
+mod types;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// A refusal. Its `type` is for programs and never changes; its `detail` is for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, thiserror::Error)]
-#[error("{status} {slug}: {detail}")]
+pub use page::{markdown, routes};
+pub use types::ProblemType;
+
+/// A refusal. Its `type` is for programs and never changes; its `title` and `detail` are for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema, thiserror::Error)]
+#[error("{status} {}: {detail}", kind.slug())]
 pub struct Problem {
-    /// What kind of refusal, such as `note-missing`; relative to the documentation of problems.
+    /// The kind of problem: a relative URI that answers with its explanation.
     #[serde(rename = "type")]
-    pub slug: String,
-    /// The HTTP status, once more.
+    #[schema(value_type = String, pattern = "^/problems/[a-z-]+$", example = "/problems/note-missing")]
+    pub kind: ProblemType,
+    /// What happened, in a few words that are the same for each problem of this type.
+    pub title: &'static str,
+    /// The HTTP status, which is the same for each problem of this type.
     pub status: u16,
-    /// What was wrong and what to do.
+    /// What is wrong with this request, and what to do.
     pub detail: String,
-    /// Which parts of the request were wrong.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Which parts of the request are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub errors: Vec<FieldError>,
-    /// With 412: the version that the thing has now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// With 412: the current version of the thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// Seconds to wait before trying again; also sent as `Retry-After`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Seconds to wait before trying again; the header `Retry-After` says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
 
 /// One wrong part of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Where: a JSON pointer (RFC 6901) into the body, or `?name` for a query parameter.
     pub pointer: String,
@@ -36,11 +46,12 @@ pub struct FieldError {
 }
 
 impl Problem {
-    /// A refusal with its status, slug and plain words.
-    pub fn new(status: StatusCode, slug: &str, detail: impl Into<String>) -> Self {
+    /// A problem of this kind; `detail` says what is wrong with this request.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         Self {
-            slug: slug.to_owned(),
-            status: status.as_u16(),
+            kind,
+            title: kind.title(),
+            status: kind.status().as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
             version: None,
@@ -48,50 +59,36 @@ impl Problem {
         }
     }
 
-    /// 400: the request cannot be read.
-    pub fn bad_request(slug: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, slug, detail)
-    }
-
-    /// 401: nobody knows who asks.
-    pub fn unauthorized(slug: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, slug, detail)
-    }
-
-    /// 404: there is no such thing, or none that the caller may see.
-    pub fn not_found(slug: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, slug, detail)
-    }
-
-    /// 422: readable, but a part of it is not acceptable.
+    /// 422: the request is readable, but the part of it at `pointer` is not acceptable.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            "A part of the request is not acceptable; see errors.",
-        );
-        problem.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
-        problem
+        let error = FieldError { pointer: pointer.into(), detail: detail.into() };
+        let detail = "A part of the request is not acceptable; see errors.";
+        Self { errors: vec![error], ..Self::new(ProblemType::Invalid, detail) }
     }
 
-    /// 503: try again in `seconds`.
-    pub fn unavailable(slug: &str, detail: impl Into<String>, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, slug, detail) }
+    /// A problem that passes: the client may try again after `seconds`.
+    pub fn passing(kind: ProblemType, detail: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(kind, detail) }
     }
 
-    /// An error of ours: logged here, once, with its cause; the caller learns only that it happened.
+    /// 503: the database is away for a moment.
+    pub fn database_unavailable() -> Self {
+        let detail = "The server cannot reach its database at the moment. Nothing was changed. Try again.";
+        Self::passing(ProblemType::DatabaseUnavailable, detail, 1)
+    }
+
+    /// 500: the server failed. The cause is logged here, once; the client only learns that it happened.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "A request failed for a reason of ours");
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something went wrong here; it was logged with the id in the X-Request-Id header.",
+            ProblemType::Internal,
+            "Something went wrong in the server. Its log has the cause, with the id in the header X-Request-Id.",
         )
     }
 
     /// The status as axum's type.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        self.kind.status()
     }
 }
 
@@ -111,11 +108,7 @@ impl From<sqlx::Error> for Problem {
             .is_some_and(|code| is_passing(&code));
         if away {
             tracing::warn!(cause = %error, "The database cannot be reached");
-            Self::unavailable(
-                "database-unavailable",
-                "The database cannot be reached at the moment; nothing was changed. Try again.",
-                1,
-            )
+            Self::database_unavailable()
         } else {
             Self::internal(error)
         }
@@ -145,7 +138,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+        if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(seconds) = self.retry_after {

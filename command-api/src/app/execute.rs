@@ -1,4 +1,4 @@
-//! Executing a command: decide, append, and decide again when what it was based on has moved.
+//! Executing a command: decide, append, and decide again if what it was based on has changed.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,35 +7,36 @@ use sha2::{Digest, Sha256};
 use shared::auth::Caller;
 use shared::epoch::EpochId;
 use shared::id::UserId;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 
 use super::record::Recording;
 use super::{App, UnitOfWork};
 use crate::aggregate::Decide;
 use crate::blocks::ITEM;
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
+use crate::users::{EMAIL, USERNAME};
 
-/// How often a decision is made again because what it was based on had moved.
+/// How often a command is decided because what it was based on has changed.
 const ATTEMPTS: usize = 16;
 
-/// Who asks, and the manner of asking, besides the command itself.
+/// The caller and the headers of a command, besides the command itself.
 #[derive(Clone, Debug)]
 pub struct CommandMeta {
     /// The person, by a verified token.
     pub caller: Option<Caller>,
-    /// The person in whose stead a policy asks, without a session.
+    /// The person that a policy acts for, without a session.
     pub on_behalf_of: Option<UserId>,
-    /// In whose name events are recorded.
+    /// The actor of the events.
     pub actor: String,
-    /// In whose name keys are remembered.
+    /// The actor that idempotency keys belong to.
     pub remembered: String,
     /// The client's idempotency key.
     pub key: Option<String>,
     /// The version that the client has seen, from `If-Match`.
     pub if_match: Option<i64>,
-    /// Names the request that started it all.
+    /// The id of the request that started everything.
     pub correlation: String,
-    /// Names this request.
+    /// The id of this request.
     pub causation: String,
     /// Method and path, which a key is bound to.
     pub target: String,
@@ -92,7 +93,7 @@ pub struct Answer {
     pub version: i64,
 }
 
-/// What a command does. It may be asked again and again, each time with fresh work, until its append stands.
+/// What a command does. It may be called several times, each time with a fresh unit of work, until its append succeeds.
 pub trait Decision: Sync {
     /// Reads, checks and writes through `work`; what was written is recorded in one append.
     fn decide(&self, work: &mut UnitOfWork<'_>) -> impl Future<Output = Result<Answer, Problem>> + Send;
@@ -150,16 +151,16 @@ impl App {
             match self.attempt(meta, decision, fingerprint, fresh).await {
                 Attempt::Done(accepted) => return Ok(self.in_epoch(accepted)),
                 Attempt::Again => (),
-                // Decided on memory alone: what it was based on may have moved. Look again before refusing.
+                // This was decided on memory, which may be stale. Decide again on fresh data before refusing.
                 Attempt::Refused { stale: true, .. } => fresh = true,
                 Attempt::Refused { problem, stale: false } => {
                     return self.answer_of_then(meta, fingerprint, problem).await;
                 }
             }
         }
-        Err(Problem::unavailable(
-            "contended",
-            "Too many others change the same things at this moment; nothing was changed. Try again.",
+        Err(Problem::passing(
+            ProblemType::Contended,
+            "Too many people change the same things at this moment. Nothing was changed. Try again.",
             1,
         ))
     }
@@ -231,7 +232,7 @@ impl App {
         }
     }
 
-    /// Before a keyed command is refused: it may have succeeded before, and then gets the answer of then.
+    /// Before a keyed command is refused: it may have succeeded earlier, and then gets the same answer again.
     async fn answer_of_then(
         &self,
         meta: &CommandMeta,
@@ -259,9 +260,8 @@ fn replay(fingerprint: [u8; 32], then: &[u8], id: String, version: i64, position
         return Attempt::Done(Accepted { id, version, position, created: false, epoch: None });
     }
     let problem = Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "idempotency-key-reused",
-        "This Idempotency-Key was used for another request; send a new key with each new request.",
+        ProblemType::IdempotencyKeyReused,
+        "This Idempotency-Key was used for another request. Send a new key with each new request.",
     );
     Attempt::Refused { problem, stale: false }
 }
@@ -272,41 +272,35 @@ fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
 }
 
 fn taken(kind: &str) -> Problem {
-    if kind == ITEM {
-        return id_taken();
+    match kind {
+        ITEM => id_taken(),
+        EMAIL => Problem::new(ProblemType::EmailTaken, "Another account has this e-mail address."),
+        USERNAME => Problem::new(ProblemType::UsernameTaken, "Another account has this username."),
+        other => Problem::internal(format!("a claim of kind {other} is taken, which no module makes")),
     }
-    Problem::new(
-        StatusCode::CONFLICT,
-        &format!("{kind}-taken"),
-        format!("This {kind} belongs to another account."),
-    )
 }
 
-/// For who creates something under an id that something has already which they may not see, or of another kind.
+/// For creating something under an id that already belongs to something the person may not see, or of another kind.
 pub(crate) fn id_taken() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "id-taken", "This id belongs to something else; choose another one.")
+    Problem::new(ProblemType::IdTaken, "This id belongs to something else. Choose another one.")
 }
 
 fn unrecorded(error: &LogError) -> Problem {
     match error {
-        LogError::Full => {
-            Problem::unavailable("busy", "Too many commands are waiting; nothing was changed. Try again.", 1)
+        LogError::Full => Problem::passing(
+            ProblemType::Busy,
+            "Too many commands are waiting. Nothing was changed. Try again.",
+            1,
+        ),
+        LogError::Unavailable => Problem::database_unavailable(),
+        LogError::Unknown => Problem::passing(
+            ProblemType::OutcomeUnknown,
+            "The connection to the database broke, and nobody knows whether the change was recorded. Send it again with the same Idempotency-Key.",
+            1,
+        ),
+        LogError::TooLarge(what) => {
+            Problem::new(ProblemType::TooLarge, format!("The change is too large to record: {what}."))
         }
-        LogError::Unavailable => Problem::unavailable(
-            "database-unavailable",
-            "The database cannot be reached at the moment; nothing was changed. Try again.",
-            1,
-        ),
-        LogError::Unknown => Problem::unavailable(
-            "outcome-unknown",
-            "The connection to the database broke; it is not known whether the change was made. Send it again with the same Idempotency-Key.",
-            1,
-        ),
-        LogError::TooLarge(what) => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            format!("It is larger than can be recorded: {what}."),
-        ),
         LogError::Malformed(_) | LogError::Refused(_) => Problem::internal(error),
     }
 }

@@ -1,5 +1,6 @@
-//! Loading aggregates from the log: whole streams through cqrs-es and postgres-es, what follows a snapshot by our own
-//! statement (theirs puts the number into the SQL's text, and their snapshot store applies every new event twice).
+//! Loading aggregates from the log: whole streams through cqrs-es and postgres-es, and the events after a snapshot by
+//! our own statement (theirs puts the number into the SQL's text, and their snapshot store applies every new event
+//! twice).
 
 use std::collections::HashMap;
 
@@ -184,11 +185,7 @@ fn unreadable(error: cqrs_es::persist::PersistenceError) -> Problem {
     match error {
         E::ConnectionError(cause) => {
             tracing::warn!(%cause, "The database cannot be reached");
-            Problem::unavailable(
-                "database-unavailable",
-                "The database cannot be reached at the moment; nothing was changed. Try again.",
-                1,
-            )
+            Problem::database_unavailable()
         }
         E::UnknownError(cause) => match cause.downcast::<sqlx::Error>() {
             Ok(error) => Problem::from(*error),

@@ -1,12 +1,12 @@
-//! One attempt at a decision: what it reads is remembered, so that the append can name it; what it writes is gathered.
+//! One attempt to decide a command: it remembers what it reads, so that the append can name it, and gathers what it
+//! writes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use shared::auth::{Caller, session_ended};
 use shared::id::UserId;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 
 use super::record::{Home, Written};
 use super::{App, CommandMeta, Loaded};
@@ -74,7 +74,7 @@ impl<'a> UnitOfWork<'a> {
     /// Whose rights are asked, or 401.
     pub fn user(&self) -> Result<UserId, Problem> {
         let user = self.caller.map(|caller| caller.user).or(self.on_behalf_of);
-        user.ok_or_else(|| Problem::unauthorized("token-missing", "Log in first."))
+        user.ok_or_else(|| Problem::new(ProblemType::TokenMissing, "Log in first."))
     }
 
     /// Reads an aggregate to decide by: the append will be refused if it has moved.
@@ -233,13 +233,11 @@ impl Rows {
 }
 
 fn gone() -> Problem {
-    Problem::not_found("gone", "It was deleted for ever.")
+    Problem::new(ProblemType::Gone, "It was deleted for ever.")
 }
 
 fn stale_version(seen: i64, version: i64) -> Problem {
-    let detail = format!("It is at version {version} now, not at {seen}; read it again before changing it.");
-    Problem {
-        version: Some(version),
-        ..Problem::new(StatusCode::PRECONDITION_FAILED, "version-moved", detail)
-    }
+    let detail =
+        format!("It is now at version {version}, not at {seen}. Read it again before you change it.");
+    Problem { version: Some(version), ..Problem::new(ProblemType::VersionMoved, detail) }
 }

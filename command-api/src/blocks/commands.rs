@@ -1,11 +1,10 @@
-//! What may be asked of a block, by whom, and each refusal.
+//! The commands of a block: who may give them, and each refusal.
 
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use shared::domain::blocks::{BlockType, Content, ContentError};
 use shared::id::{BlockId, NoteId};
-use shared::problem::{FieldError, Problem};
+use shared::problem::{FieldError, Problem, ProblemType};
 use shared::rank::Rank;
 
 use super::Block;
@@ -69,7 +68,7 @@ pub enum Spot {
     Found(Rank),
 }
 
-/// What a place is told by.
+/// How a place is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     /// Behind all others.
@@ -98,27 +97,27 @@ pub enum BlockError {
     #[error("There is no such block.")]
     Missing,
     /// The id is in use.
-    #[error("There is a block with this id already.")]
+    #[error("There is already a block with this id.")]
     AlreadyExists,
     /// It is not a part of its note any more.
-    #[error("The block was removed; restore it first.")]
+    #[error("The block was removed. Restore it first.")]
     Removed,
     /// What it should hold is not possible.
     #[error("A part of the request is not acceptable; see errors.")]
     Content(ContentError),
-    /// Nobody has looked for its place.
+    /// Its place was not looked up.
     #[error("The block has no place.")]
     Unplaced,
 }
 
 impl Refusal for BlockError {
-    fn refuse(&self) -> (StatusCode, &'static str) {
+    fn refuse(&self) -> ProblemType {
         match self {
-            Self::Missing => (StatusCode::NOT_FOUND, "block-missing"),
-            Self::AlreadyExists => (StatusCode::CONFLICT, "block-exists"),
-            Self::Removed => (StatusCode::CONFLICT, "block-removed"),
-            Self::Content(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Self::Unplaced => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Missing => ProblemType::BlockMissing,
+            Self::AlreadyExists => ProblemType::BlockExists,
+            Self::Removed => ProblemType::BlockRemoved,
+            Self::Content(_) => ProblemType::Invalid,
+            Self::Unplaced => ProblemType::Internal,
         }
     }
 

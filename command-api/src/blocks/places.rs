@@ -1,7 +1,7 @@
 //! Where a block stands among the blocks of its note: ranks are found here, and taken in the append.
 
 use shared::id::{BlockId, NoteId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use shared::rank::Rank;
 
 use super::commands::{Origin, Spot, container, freed, place};
@@ -10,7 +10,7 @@ use crate::aggregate::problem;
 use crate::app::{Authorized, Home, Rows, UnitOfWork};
 use crate::log::Gap;
 
-/// How many neighbours on each side of a crowd are spread anew; more, if those beyond are as crowded.
+/// How many neighbours on each side of a crowded place get new ranks; more, if those beyond are as crowded.
 const NEIGHBOURS: [usize; 3] = [32, 128, 480];
 /// What no rank reaches: ranks are made of letters and digits.
 const BEHIND_ALL: &str = "~";
@@ -22,7 +22,7 @@ struct Neighbours {
     itself: BlockId,
 }
 
-/// A block where it stands.
+/// A block and its rank.
 struct Standing {
     rank: Rank,
     item: BlockId,
@@ -85,7 +85,7 @@ pub(super) async fn find(
     }
 }
 
-/// Spreads those who stand closest around a crowded place, and gives a rank in their middle.
+/// Spreads the nearest blocks around a crowded place, and returns a rank in their middle.
 async fn make_room(
     work: &mut UnitOfWork<'_>,
     home: &Home,
@@ -126,7 +126,7 @@ async fn crowd(
         let limit = i64::try_from(most).unwrap_or_default() + 1;
         let mut before = neighbours.before(work, between.before.as_ref(), limit).await?;
         let mut behind = neighbours.behind(work, between.after.as_ref(), limit).await?;
-        // Whoever stands beyond them stays.
+        // Blocks beyond them stay.
         let beyond =
             |all: &mut Vec<Standing>| all.split_off(all.len().min(most)).pop().map(|standing| standing.rank);
         let outer = Between { after: beyond(&mut before), before: beyond(&mut behind) };
@@ -138,9 +138,9 @@ async fn crowd(
 }
 
 fn crowded() -> Problem {
-    Problem::unavailable(
-        "contended",
-        "Too many blocks are put into one place at this moment; nothing was changed. Try again.",
+    Problem::passing(
+        ProblemType::Contended,
+        "Too many blocks are added at the same place at this moment. Nothing was changed. Try again.",
         1,
     )
 }
@@ -149,7 +149,7 @@ impl Neighbours {
     /// The rank of a block of this note, which is read to decide by.
     async fn stands(self, work: &mut UnitOfWork<'_>, other: BlockId, pointer: &str) -> Result<Rank, Problem> {
         if other == self.itself {
-            return Err(Problem::invalid(pointer, "A block cannot stand beside itself."));
+            return Err(Problem::invalid(pointer, "A block cannot be placed beside itself."));
         }
         let block = work.read::<Block>(&other.to_string()).await?;
         match block.state.live() {
@@ -158,7 +158,7 @@ impl Neighbours {
         }
     }
 
-    /// Who stands before a rank, or before the end, the nearest first.
+    /// The blocks before a rank, or before the end, the nearest first.
     async fn before(
         self,
         work: &UnitOfWork<'_>,
@@ -177,7 +177,7 @@ impl Neighbours {
         rows.fetch_all(&work.app.pool).await?.into_iter().map(Standing::try_from).collect()
     }
 
-    /// Who stands behind a rank, or behind the beginning, the nearest first.
+    /// The blocks behind a rank, or behind the beginning, the nearest first.
     async fn behind(
         self,
         work: &UnitOfWork<'_>,

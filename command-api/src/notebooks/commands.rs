@@ -1,9 +1,8 @@
-//! What may be asked of a notebook, by whom, and each refusal.
+//! The commands of a notebook: who may give them, and each refusal.
 
-use axum::http::StatusCode;
 use shared::access::{Role, effective};
 use shared::id::{NotebookId, UserId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use shared::text::{Description, Title};
 
 use super::Notebook;
@@ -39,7 +38,7 @@ pub enum NotebookError {
     #[error("There is no such notebook.")]
     Missing,
     /// The id is in use.
-    #[error("There is a notebook with this id already.")]
+    #[error("There is already a notebook with this id.")]
     AlreadyExists,
     /// The caller may see it, but not do this.
     #[error("Only owners of the notebook may do this.")]
@@ -47,11 +46,11 @@ pub enum NotebookError {
 }
 
 impl Refusal for NotebookError {
-    fn refuse(&self) -> (StatusCode, &'static str) {
+    fn refuse(&self) -> ProblemType {
         match self {
-            Self::Missing => (StatusCode::NOT_FOUND, "notebook-missing"),
-            Self::AlreadyExists => (StatusCode::CONFLICT, "notebook-exists"),
-            Self::OwnerNeeded => (StatusCode::FORBIDDEN, "owner-needed"),
+            Self::Missing => ProblemType::NotebookMissing,
+            Self::AlreadyExists => ProblemType::NotebookExists,
+            Self::OwnerNeeded => ProblemType::OwnerNeeded,
         }
     }
 }
@@ -69,7 +68,7 @@ pub(crate) async fn role_of(
     user: UserId,
 ) -> Result<Option<Role>, Problem> {
     let notebook = work.read::<Notebook>(&notebook.to_string()).await?;
-    // A notebook stands in nothing, so nothing is inherited.
+    // A notebook is in no container, so nothing is inherited.
     Ok(effective(notebook.state.role_of(user), None))
 }
 

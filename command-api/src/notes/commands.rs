@@ -1,9 +1,8 @@
-//! What may be asked of a note, by whom, and each refusal.
+//! The commands of a note: who may give them, and each refusal.
 
-use axum::http::StatusCode;
 use shared::access::Role;
 use shared::id::{NoteId, NotebookId, UserId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use shared::text::Title;
 
 use super::Note;
@@ -43,15 +42,15 @@ pub enum NoteError {
     #[error("There is no such note.")]
     Missing,
     /// The id is in use.
-    #[error("There is a note with this id already.")]
+    #[error("There is already a note with this id.")]
     AlreadyExists,
 }
 
 impl Refusal for NoteError {
-    fn refuse(&self) -> (StatusCode, &'static str) {
+    fn refuse(&self) -> ProblemType {
         match self {
-            Self::Missing => (StatusCode::NOT_FOUND, "note-missing"),
-            Self::AlreadyExists => (StatusCode::CONFLICT, "note-exists"),
+            Self::Missing => ProblemType::NoteMissing,
+            Self::AlreadyExists => ProblemType::NoteExists,
         }
     }
 }
@@ -109,7 +108,7 @@ pub(crate) async fn role_of(
     }
 }
 
-/// Where the events of a note's parts belong, for who may change them; the note is read to decide by.
+/// The home of the events of a note's parts, if the caller may change them; the note is read to decide.
 pub(crate) async fn may_edit(
     work: &mut UnitOfWork<'_>,
     note: NoteId,
@@ -130,8 +129,7 @@ async fn may_edit_in(
     match role_in(work, notebook).await? {
         None => Err(missing()),
         Some(Role::Viewer) => Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "editor-needed",
+            ProblemType::EditorNeeded,
             "Only editors and owners of the notebook may do this.",
         )),
         Some(Role::Editor | Role::Owner) => Ok(()),

@@ -1,9 +1,8 @@
-//! What may be asked of a session, and each refusal.
+//! The commands of a session, and each refusal.
 
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use shared::id::UserId;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 
 use super::Session;
 use crate::aggregate::{Refusal, problem};
@@ -37,15 +36,15 @@ pub enum SessionError {
     #[error("There is no such session.")]
     Missing,
     /// The id is in use.
-    #[error("There is a session with this id already.")]
+    #[error("There is already a session with this id.")]
     AlreadyExists,
 }
 
 impl Refusal for SessionError {
-    fn refuse(&self) -> (StatusCode, &'static str) {
+    fn refuse(&self) -> ProblemType {
         match self {
-            Self::Missing => (StatusCode::NOT_FOUND, "session-missing"),
-            Self::AlreadyExists => (StatusCode::CONFLICT, "session-exists"),
+            Self::Missing => ProblemType::SessionMissing,
+            Self::AlreadyExists => ProblemType::SessionExists,
         }
     }
 }

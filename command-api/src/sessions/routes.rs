@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared::http::{Json, present};
 use shared::id::{SessionId, UserId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -82,7 +82,7 @@ async fn login(
     let (user, hash) = account.unzip();
     let right = app.passwords.check(&body.password, hash).await?;
     let Some(user) = user.filter(|_| right) else {
-        return Err(Problem::unauthorized("login-wrong", "No account has this login with this password."));
+        return Err(Problem::new(ProblemType::LoginWrong, "No account has this login and this password."));
     };
     let session = SessionId(app.clock.new_id());
     let token = RefreshToken::first();
@@ -107,7 +107,7 @@ async fn refresh(
     Json(body): Json<Refresh>,
 ) -> Result<axum::Json<Tokens>, Problem> {
     let wrong =
-        || Problem::unauthorized("refresh-invalid", "This refresh token is not good any more; log in again.");
+        || Problem::new(ProblemType::RefreshInvalid, "This refresh token is no longer valid. Log in again.");
     app.throttle.check_address(peer(&parts))?;
     let token = RefreshToken::parse(&body.refresh_token).ok_or_else(wrong)?;
     match turn(&app, &token).await? {
@@ -133,7 +133,7 @@ async fn logout(context: CommandContext, State(app): State<App>) -> Result<Accep
     Ok(accepted)
 }
 
-/// Logging in twice with one key is still logging in twice: the tokens of then are not kept.
+/// Two logins with one key are still two logins, because earlier tokens are not kept.
 fn unkeyed(meta: CommandMeta) -> CommandMeta {
     CommandMeta { key: None, if_match: None, ..meta }
 }

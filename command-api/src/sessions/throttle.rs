@@ -4,11 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::ConnectInfo;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 
 /// Attempts on one account: ten at once, then one every six seconds.
 const PER_ACCOUNT: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
@@ -51,11 +50,8 @@ impl Throttle {
 
 fn too_many(until: &governor::NotUntil<governor::clock::QuantaInstant>) -> Problem {
     let seconds = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-    let detail = format!("Too many attempts; wait {seconds} s before the next.");
-    Problem {
-        retry_after: Some(seconds),
-        ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", detail)
-    }
+    let detail = format!("Too many attempts. Wait {seconds} s before the next one.");
+    Problem { retry_after: Some(seconds), ..Problem::new(ProblemType::TooManyAttempts, detail) }
 }
 
 /// The address of the peer, when the server knows it.

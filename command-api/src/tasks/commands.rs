@@ -1,11 +1,10 @@
-//! What may be asked of a task, by whom, and each refusal.
+//! The commands of a task: who may give them, and each refusal.
 
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use shared::domain::blocks::BlockText;
 use shared::domain::tasks::{Details, Due, Priority};
 use shared::id::{NoteId, UserId};
-use shared::problem::{FieldError, Problem};
+use shared::problem::{FieldError, Problem, ProblemType};
 use shared::text::Description;
 
 use super::Task;
@@ -88,23 +87,23 @@ pub enum TaskError {
     #[error("There is no such task.")]
     Missing,
     /// The id is in use.
-    #[error("There is a task with this id already.")]
+    #[error("There is already a task with this id.")]
     AlreadyExists,
     /// It is no longer wanted.
-    #[error("The task was removed; restore it first.")]
+    #[error("The task was removed. Restore it first.")]
     Removed,
-    /// Nobody would know what is to be done.
+    /// A task without a title says nothing.
     #[error("A part of the request is not acceptable; see errors.")]
     Untitled,
 }
 
 impl Refusal for TaskError {
-    fn refuse(&self) -> (StatusCode, &'static str) {
+    fn refuse(&self) -> ProblemType {
         match self {
-            Self::Missing => (StatusCode::NOT_FOUND, "task-missing"),
-            Self::AlreadyExists => (StatusCode::CONFLICT, "task-exists"),
-            Self::Removed => (StatusCode::CONFLICT, "task-removed"),
-            Self::Untitled => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Self::Missing => ProblemType::TaskMissing,
+            Self::AlreadyExists => ProblemType::TaskExists,
+            Self::Removed => ProblemType::TaskRemoved,
+            Self::Untitled => ProblemType::Invalid,
         }
     }
 
@@ -187,7 +186,7 @@ pub(super) async fn authorize(
     Ok(authorized)
 }
 
-/// Who is to do it must be able to see it.
+/// An assignee must have access to the task.
 async fn may_see(
     work: &mut UnitOfWork<'_>,
     note: Option<NoteId>,
@@ -202,7 +201,7 @@ async fn may_see(
     if sees {
         Ok(())
     } else {
-        Err(Problem::invalid("/assignee_id", "This person cannot see the task, and so cannot do it."))
+        Err(Problem::invalid("/assignee_id", "The assignee has no access to this task."))
     }
 }
 

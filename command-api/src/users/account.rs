@@ -1,4 +1,4 @@
-//! Finding accounts by what people type, and who may make one.
+//! Finding accounts by what people type, and who may create one.
 
 use std::net::SocketAddr;
 
@@ -8,11 +8,11 @@ use shared::problem::Problem;
 use crate::app::App;
 
 /// The kind of the claim on an e-mail address.
-pub(super) const EMAIL: &str = "email";
+pub(crate) const EMAIL: &str = "email";
 /// The kind of the claim on a username.
-pub(super) const USERNAME: &str = "username";
+pub(crate) const USERNAME: &str = "username";
 
-/// Who may make an account.
+/// Who may create an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Registration {
     /// Everybody who can reach the server.
@@ -23,7 +23,7 @@ pub enum Registration {
 }
 
 impl Registration {
-    /// What holds where nobody said: a loopback address is reached by whoever started it, others by anybody.
+    /// The default: open on a loopback address, which only this machine reaches, and closed on others.
     pub fn by_default(listen: SocketAddr) -> Self {
         if listen.ip().is_loopback() { Self::Open } else { Self::Closed }
     }

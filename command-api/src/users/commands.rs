@@ -1,8 +1,7 @@
-//! What may be asked of an account, by whom, and each refusal.
+//! The commands of an account: who may give them, and each refusal.
 
-use axum::http::StatusCode;
 use serde_json::{Map, Value};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use shared::text::{DisplayName, Email, Username, WebAddress};
 
 use super::account::{EMAIL, USERNAME};
@@ -49,28 +48,28 @@ pub enum UserError {
     #[error("There is no such account.")]
     Missing,
     /// The id is in use.
-    #[error("There is an account with this id already.")]
+    #[error("There is already an account with this id.")]
     AlreadyExists,
     /// They are for settings, not for data.
-    #[error("Preferences may have 64 KiB at most, as JSON.")]
+    #[error("Preferences have at most 64 KiB as JSON.")]
     PreferencesTooLarge,
     /// The log holds no floats: their bytes differ between writers of JSON.
-    #[error("Preferences take whole numbers up to 2^53 only; write others as text.")]
+    #[error("Preferences hold only whole numbers up to 2^53. Write other numbers as text.")]
     PreferencesNumber,
 }
 
 impl Refusal for UserError {
-    fn refuse(&self) -> (StatusCode, &'static str) {
+    fn refuse(&self) -> ProblemType {
         match self {
-            Self::Missing => (StatusCode::NOT_FOUND, "user-missing"),
-            Self::AlreadyExists => (StatusCode::CONFLICT, "user-exists"),
-            Self::PreferencesTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "preferences-too-large"),
-            Self::PreferencesNumber => (StatusCode::UNPROCESSABLE_ENTITY, "preferences-number"),
+            Self::Missing => ProblemType::UserMissing,
+            Self::AlreadyExists => ProblemType::UserExists,
+            Self::PreferencesTooLarge => ProblemType::PreferencesTooLarge,
+            Self::PreferencesNumber => ProblemType::PreferencesNumber,
         }
     }
 }
 
-/// Everybody registers themselves and changes themselves, nobody else.
+/// Everybody registers and changes only themselves.
 pub(super) fn authorize(
     work: &UnitOfWork<'_>,
     id: &str,

@@ -5,6 +5,7 @@ mod aggregate;
 mod commands;
 mod routes;
 
+pub(crate) use account::{EMAIL, USERNAME};
 pub use account::{Registration, find_account};
 pub use aggregate::User;
 pub use commands::{UserCommand, UserError};

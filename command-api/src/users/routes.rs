@@ -1,13 +1,12 @@
-//! Asking for accounts over HTTP.
+//! Commands on accounts over HTTP.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::http::{Json, present};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use shared::text::{DisplayName, Email, Username, WebAddress, fold};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -76,15 +75,14 @@ async fn register(
 ) -> Result<Response, Problem> {
     if app.registration == Registration::Closed {
         return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "registration-closed",
-            "This server does not take new accounts; meta whoever runs it.",
+            ProblemType::RegistrationClosed,
+            "This server does not accept new accounts. CommandMeta its operator for one.",
         ));
     }
     let claim = app.keys.claim("register", body.email.as_str());
     app.throttle.check(&claim, peer(&parts))?;
     let hash = app.passwords.hash(&body.password).await?;
-    // Nobody is logged in yet, so keys are remembered per e-mail address.
+    // There is no signed-in person yet, so keys are remembered per e-mail address.
     let remembered = format!("register:{}", hex::encode(claim));
     let id = app.clock.new_id().to_string();
     let meta = CommandMeta { if_match: None, remembered, ..command_meta(&app, &parts, None, id.clone())? };
@@ -98,11 +96,14 @@ async fn register(
         let command =
             UserCommand::Register { email: body.email.clone(), username, display_name, hash: hash.clone() };
         match app.execute::<User>(&meta, &id, vec![command], &body).await {
-            Err(problem) if problem.slug == "username-taken" && body.username.is_none() => (),
+            Err(problem) if problem.kind == ProblemType::UsernameTaken && body.username.is_none() => (),
             other => return Ok(other?.created().into_response()),
         }
     }
-    Err(Problem::invalid("/username", "no free name could be made from the e-mail address; choose one"))
+    Err(Problem::invalid(
+        "/username",
+        "no free username could be derived from the e-mail address; choose one",
+    ))
 }
 
 /// Change your profile and preferences.
@@ -136,6 +137,9 @@ fn made_from(email: &Email, attempt: usize) -> Result<Username, Problem> {
         format!("{base}{}", u16::from_le_bytes(shared::clock::random()) % 10_000)
     };
     Username::try_from(name).map_err(|error| {
-        Problem::invalid("/username", format!("none could be made from the e-mail address: it {error}"))
+        Problem::invalid(
+            "/username",
+            format!("no username could be derived from the e-mail address: it {error}"),
+        )
     })
 }

@@ -196,8 +196,8 @@ impl Answer {
     }
 
     pub(crate) fn is_refused(&self, status: u16, slug: &str) {
-        let kind = self.body["type"].as_str().unwrap_or_default();
-        assert!(self.status == status && kind.ends_with(slug), "{status} {slug}, not {self:?}");
+        let kind = format!("/problems/{slug}");
+        assert!(self.status == status && self.body["type"] == kind, "{status} {slug}, not {self:?}");
     }
 }
 

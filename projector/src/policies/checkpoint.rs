@@ -1,4 +1,4 @@
-//! How far a policy has come, and what it was refused on the way: both move in one statement.
+//! How far a policy has come, and which of its commands were refused: both are written in one statement.
 
 use shared::epoch::{self, EpochId};
 use shared::id::UserId;
@@ -15,22 +15,22 @@ pub(super) struct Checkpoint {
     epoch: EpochId,
 }
 
-/// Something that a policy asked for and did not get.
+/// A refused command of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The event that made it ask.
+    /// The event that it reacted to.
     pub(super) position: i64,
-    /// The id of what it wanted to change.
+    /// The id of the thing that it wanted to change.
     pub(super) aggregate: String,
-    /// In whose name it asked.
+    /// The person that it acted for.
     pub(super) person: UserId,
-    /// What it was told.
+    /// The refusal.
     pub(super) problem: Problem,
 }
 
 impl Checkpoint {
-    /// Where the policy stands in the history of now. One that has never run begins at the beginning; after a restore it
-    /// goes back to where the histories still agree.
+    /// The policy's checkpoint in the current history. A policy that has never run begins at the beginning. After a
+    /// restore it goes back to the last position at which the histories agree.
     pub(super) async fn read(pool: &PgPool, policy: &'static str) -> Result<Self, Stopped> {
         let now = epoch::current(pool).await?.ok_or(Stopped::NoEpoch)?;
         let row = sqlx::query!("select position, epoch from es.policy where name = $1", policy);
@@ -51,8 +51,8 @@ impl Checkpoint {
         Ok(Self { policy, position, epoch: now.epoch })
     }
 
-    /// Moves on, and records what was refused on the way. A policy that is sent back is refused again, and that is told
-    /// already.
+    /// Moves the checkpoint, and records which commands were refused. A policy that goes back is refused again, which is
+    /// recorded only once.
     pub(super) async fn moved(self, pool: &PgPool, to: i64, refused: &[Refusal]) -> Result<Self, Stopped> {
         let moved = sqlx::query_scalar!(
             r#"with moved as (
@@ -74,21 +74,21 @@ impl Checkpoint {
             &refused.iter().map(|refusal| refusal.position).collect::<Vec<_>>()[..],
             &refused.iter().map(|refusal| refusal.aggregate.clone()).collect::<Vec<_>>()[..],
             &refused.iter().map(|refusal| refusal.person.to_string()).collect::<Vec<_>>()[..],
-            &refused.iter().map(|refusal| refusal.problem.slug.clone()).collect::<Vec<_>>()[..],
+            &refused.iter().map(|refusal| refusal.problem.kind.slug().to_owned()).collect::<Vec<_>>()[..],
             &refused.iter().map(|refusal| words(&refusal.problem)).collect::<Vec<_>>()[..]
         );
         if moved.fetch_one(pool).await? == 0 {
             return Err(Stopped::Overtaken);
         }
         for Refusal { position, aggregate, problem, .. } in refused {
-            let (slug, detail) = (&problem.slug, words(problem));
+            let (slug, detail) = (problem.kind.slug(), words(problem));
             tracing::warn!(policy = self.policy, position, aggregate, slug, detail, "A policy was refused");
         }
         Ok(Self { position: to, ..self })
     }
 }
 
-/// What a rule said, and of which part of the request.
+/// The words of the rule, and the part of the request that it is about.
 fn words(problem: &Problem) -> String {
     let parts = problem.errors.iter().map(|part| format!("{}: {}", part.pointer, part.detail));
     let parts: Vec<String> = parts.collect();

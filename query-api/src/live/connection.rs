@@ -1,9 +1,10 @@
-//! One open socket: hello, welcome, what was missed, and then what happens.
+//! One open socket: hello, welcome, missed events, and then new events.
 
 use std::sync::Arc;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use shared::auth::Caller;
+use shared::problem::ProblemType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
@@ -19,7 +20,7 @@ use crate::watermark::After;
 
 /// Events taken from the queue and flushed together.
 const TOGETHER: usize = 64;
-/// Heartbeats without a sign of life, after which nobody is there.
+/// After so many heartbeats without a sign of life, the client counts as gone.
 const SILENT_BEATS: u32 = 3;
 /// How long a client that is ahead of this process waits for it.
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(2);
@@ -41,7 +42,7 @@ struct Hello {
     resume: Option<Resume>,
 }
 
-/// Serves a socket to its end. `caller` is whoever brought a ticket.
+/// Serves a socket to its end. `caller` is the person of its ticket, if it has one.
 pub(super) async fn serve(live: Live, socket: WebSocket, caller: Option<Caller>, mut permit: SocketPermit) {
     let mut wire = Wire::new(socket, live.shutdown.clone());
     let gone = match converse(live, &mut wire, caller, &mut permit).await {
@@ -74,11 +75,11 @@ async fn hello(live: &Live, wire: &mut Wire, caller: Option<Caller>) -> Result<H
     let Ok(ClientFrame::Hello { token, topics, resume }) = serde_json::from_str(&frame) else {
         return Err(Gone::Bye(Farewell::BadFrame));
     };
-    let refused = |slug: String| Gone::Bye(Farewell::Unauthorized(slug));
+    let refused = |kind| Gone::Bye(Farewell::Unauthorized(kind));
     let caller = match (token, caller) {
-        (Some(token), _) => live.verifier.verify(&token).map_err(|problem| refused(problem.slug))?,
+        (Some(token), _) => live.verifier.verify(&token).map_err(|problem| refused(problem.kind))?,
         (None, Some(caller)) => caller,
-        (None, None) => return Err(refused("token-missing".to_owned())),
+        (None, None) => return Err(refused(ProblemType::TokenMissing)),
     };
     Ok(Hello { caller, topics, resume })
 }
@@ -235,7 +236,7 @@ impl Connection {
 
     async fn renew(&mut self, wire: &mut Wire, token: &str) -> Result<(), Gone> {
         let refused =
-            |code| ServerFrame::Refused { id: None, code, detail: "The token does not renew this socket." };
+            |code| ServerFrame::Refused { id: None, code, detail: "This token cannot renew this socket." };
         match self.live.verifier.verify(token) {
             Ok(caller) if caller.user == self.seat.user() => {
                 wire.expire_at(ends_at(&self.live, &caller));
@@ -243,7 +244,7 @@ impl Connection {
                 Ok(())
             }
             Ok(_) => wire.send_frame(&refused("token-of-another")).await,
-            Err(problem) => wire.send_frame(&refused(&problem.slug)).await,
+            Err(problem) => wire.send_frame(&refused(problem.kind.slug())).await,
         }
     }
 }

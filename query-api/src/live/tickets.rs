@@ -1,4 +1,4 @@
-//! One-shot tickets: what a browser puts into the address of a socket in place of an access token.
+//! One-time tickets: what a browser puts into the address of a socket instead of an access token.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use shared::auth::Caller;
 use shared::clock::random;
 use shared::id::{SessionId, UserId};
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 
 use super::Live;
 
@@ -22,15 +22,15 @@ const LIFETIME: TimeDelta = TimeDelta::seconds(30);
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = live::Ticket)]
 pub(super) struct Ticket {
-    /// What the address carries; good once.
+    /// The value for the address; valid once.
     ticket: String,
     /// Until when.
     expires_at: DateTime<Utc>,
 }
 
-/// Buys a ticket.
+/// Get a ticket.
 ///
-/// For clients that cannot wait with their token until the first frame. It opens one socket, once, within 30 seconds.
+/// For clients that cannot send their token in the first frame. A ticket opens one socket, once, within 30 seconds.
 #[utoipa::path(
     post,
     path = "/live/tickets",
@@ -73,7 +73,10 @@ pub(super) async fn redeem(live: &Live, ticket: &str) -> Result<Caller, Problem>
     let row = row.filter(|row| row.expires_at > now && row.caller_until > now);
     let caller = row.map(|row| Caller { user: row.user, session: row.session, expires_at: row.caller_until });
     caller.filter(|caller| !live.verifier.is_ended(caller)).ok_or_else(|| {
-        Problem::unauthorized("ticket-invalid", "The ticket was used before, is too old, or is none of ours.")
+        Problem::new(
+            ProblemType::TicketInvalid,
+            "The ticket was used before, is too old, or was not issued here.",
+        )
     })
 }
 

@@ -1,13 +1,13 @@
-//! Upgrades: from an HTTP request to a socket, with everything that is refused before there is one.
+//! From an HTTP request to a socket, with everything that can be refused before there is one.
 
 use std::sync::Arc;
 
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use shared::problem::Problem;
+use shared::problem::{Problem, ProblemType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::frames::{FRAME_BYTES, PROTOCOL};
@@ -18,13 +18,13 @@ const BUFFER: usize = 4 * 1024;
 
 /// Opens a socket: one per client, for all modules.
 ///
-/// JSON text frames, subprotocol `daybook.v1`. The first is `hello`; docs/live.md tells the rest.
+/// JSON text frames, subprotocol `daybook.v1`. The first is `hello`; docs/live.md explains the rest.
 #[utoipa::path(
     get,
     path = "/live",
     operation_id = "live_open",
     tag = "live",
-    params(("ticket" = Option<String>, Query, description = "From POST /api/v1/live/tickets; else hello brings a token")),
+    params(("ticket" = Option<String>, Query, description = "From POST /api/v1/live/tickets. Without it, hello carries a token")),
     responses(
         (status = 101, description = "A WebSocket"),
         (status = 400, body = Problem),
@@ -41,12 +41,19 @@ pub(super) async fn open(
 ) -> Result<Response, Problem> {
     let ticket = ticket(query.as_deref().unwrap_or_default())?;
     let upgrade = upgrade.map_err(|_| {
-        Problem::bad_request("websocket-expected", "This is a WebSocket; open it with a WebSocket client.")
+        Problem::new(
+            ProblemType::WebsocketExpected,
+            "This address is a WebSocket. Open it with a WebSocket client.",
+        )
     })?;
     check_origin(&headers, &live.settings.origins)?;
     let upgrade = negotiate(upgrade)?;
     if live.hub.position().0.is_empty() || live.shutdown.is_cancelled() {
-        return Err(Problem::unavailable("live-not-ready", "There is nothing to read yet. Try again.", 1));
+        return Err(Problem::passing(
+            ProblemType::LiveNotReady,
+            "The server is not ready for sockets yet. Try again.",
+            1,
+        ));
     }
     let permit = SocketPermit::take(&live, ticket.is_none())?;
     let caller = match ticket {
@@ -67,17 +74,18 @@ pub(super) async fn open(
 /// What a socket takes up while it is open.
 pub(super) struct SocketPermit {
     _permit: OwnedSemaphorePermit,
-    /// Until it is known whose it is.
+    /// Held until its person is known.
     stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl SocketPermit {
-    /// A ticket tells who comes before there is a socket, so it is let in however many strangers there are.
+    /// With a ticket the person is known before there is a socket, so it does not count as a stranger.
     fn take(live: &Live, stranger: bool) -> Result<Self, Problem> {
         let take = |places: &Arc<Semaphore>| {
             Arc::clone(places).try_acquire_owned().map_err(|_| {
-                let detail = "As many sockets are open as this server takes. Try again, or read over REST.";
-                Problem::unavailable("too-many-sockets", detail, 10)
+                let detail =
+                    "This server has as many open sockets as it accepts. Try again later, or read over REST.";
+                Problem::passing(ProblemType::TooManySockets, detail, 10)
             })
         };
         let permit = take(&live.permits)?;
@@ -85,13 +93,13 @@ impl SocketPermit {
         Ok(Self { _permit: permit, stranger })
     }
 
-    /// It is known now whose the socket is.
+    /// The person of the socket is now known.
     pub(super) fn known(&mut self) {
         self.stranger = None;
     }
 }
 
-/// Addresses end up in logs and histories, so a token has no place there.
+/// Addresses end up in logs and histories, so they must not contain a token.
 fn ticket(query: &str) -> Result<Option<String>, Problem> {
     let mut ticket = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -100,12 +108,12 @@ fn ticket(query: &str) -> Result<Option<String>, Problem> {
             Some(("ticket", value)) if ticket.is_none() => ticket = Some(value.to_owned()),
             Some(("token" | "access_token" | "authorization" | "jwt", _)) => {
                 let detail =
-                    "An access token has no permit in an address. Send it in hello, or buy a ticket.";
-                return Err(Problem::bad_request("token-in-url", detail));
+                    "An access token must not be part of an address. Send it in hello, or use a ticket.";
+                return Err(Problem::new(ProblemType::TokenInUrl, detail));
             }
             Some(_) | None => {
-                let detail = "The only parameter here is ticket, once.";
-                return Err(Problem::bad_request("unknown-parameter", detail));
+                let detail = "The only parameter is ticket, at most once.";
+                return Err(Problem::new(ProblemType::UnknownParameter, detail));
             }
         }
     }
@@ -125,16 +133,19 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> 
         return Ok(());
     }
     let detail =
-        "Pages of this origin may not open sockets here; the operator can allow it with DAYBOOK_ORIGINS.";
-    Err(Problem::new(StatusCode::FORBIDDEN, "origin-refused", detail))
+        "Pages of this origin may not open sockets here. The operator can allow it with DAYBOOK_ORIGINS.";
+    Err(Problem::new(ProblemType::OriginRefused, detail))
 }
 
-/// Who names protocols must name ours; who names none gets it.
+/// If a client names protocols, ours must be among them. If it names none, it gets ours.
 fn negotiate(upgrade: WebSocketUpgrade) -> Result<WebSocketUpgrade, Problem> {
     let names_any = upgrade.requested_protocols().next().is_some();
     let upgrade = upgrade.protocols([PROTOCOL]);
     if names_any && upgrade.selected_protocol().is_none() {
-        return Err(Problem::bad_request("unknown-protocol", "The protocol spoken here is daybook.v1."));
+        return Err(Problem::new(
+            ProblemType::UnknownProtocol,
+            "If you send Sec-WebSocket-Protocol, it must include daybook.v1.",
+        ));
     }
     Ok(upgrade)
 }

@@ -7,6 +7,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures::SinkExt;
 use shared::clock::random;
 use shared::lifecycle::Shutdown;
+use shared::problem::ProblemType;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -35,8 +36,8 @@ pub(super) enum Farewell {
     TokenExpired,
     EpochChanged,
     HelloTimeout,
-    /// Nobody is let in; the code is that of the refusal.
-    Unauthorized(String),
+    /// The caller is not let in; the code is the slug of the problem.
+    Unauthorized(ProblemType),
     BadFrame,
     FrameTooLarge,
     /// Topics of the hello were refused.
@@ -71,7 +72,7 @@ impl Wire {
         self.ends.hub = Some(hub);
     }
 
-    /// From now on the socket ends at `at`, unless it is told another time.
+    /// From now on the socket ends at `at`, unless another time is set.
     pub(super) fn expire_at(&mut self, at: Instant) {
         self.ends.expires = Some(at);
     }
@@ -137,7 +138,7 @@ impl Wire {
             // Closing on unread bytes would reset the connection, and the goodbye with it.
             while let Some(Ok(_)) = self.socket.recv().await {}
         };
-        // Whoever does not read does not hear it.
+        // A client that does not read does not get it.
         _ = timeout(PART_WITHIN, parting).await;
     }
 }
@@ -178,7 +179,7 @@ impl Farewell {
             Self::TokenExpired => "token-expired",
             Self::EpochChanged => "epoch-changed",
             Self::HelloTimeout => "hello-timeout",
-            Self::Unauthorized(code) => code,
+            Self::Unauthorized(kind) => kind.slug(),
             Self::BadFrame => "bad-frame",
             Self::FrameTooLarge => "frame-too-large",
             Self::Topics(code) => code,

@@ -44,7 +44,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// The status, and which problem.
     pub(crate) fn refusal(&self) -> (u16, &str) {
-        (self.status.as_u16(), self.body["type"].as_str().unwrap_or_default())
+        let kind = self.body["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/"));
+        (self.status.as_u16(), kind.unwrap_or_default())
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -1,32 +1,32 @@
-//! Reading requests: extractors whose rejections are problems, so that no caller ever sees a bare line of text.
+//! Reading requests: extractors whose rejections are problems, so no client ever gets a bare line of text.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemType};
 
 /// The largest body that is read, in bytes.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
-/// How long a body may take to come, whole.
+/// How long a whole body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_mins(1);
-/// How much more is let go by, and for how long, so that a client which still sends hears why it was refused: closing
-/// on it would destroy the answer on its way.
+/// How much more of a refused body is read and discarded, and for how long. If the connection were closed while the
+/// client still sends, the client would not get the answer.
 const LET_GO: (usize, Duration) = (64 * 1024 * 1024, Duration::from_secs(2));
 
 /// A JSON body. 400 unreadable, 413 too large, 415 not JSON, 422 not acceptable, with a pointer.
 pub struct Json<T>(pub T);
 
-/// The parameters of the path. One that does not parse names nothing: 404.
+/// The parameters of the path. 404 if one does not parse, because it names nothing.
 pub struct Path<T>(pub T);
 
 /// The parameters of the query. 400 for a bad or unknown one.
@@ -44,8 +44,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let essence = media.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "not-json",
+                ProblemType::NotJson,
                 "Send the body as JSON, with the header Content-Type: application/json.",
             ));
         }
@@ -56,7 +55,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 /// Reads a JSON body from its bytes, with the same refusals as [`Json`].
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        Problem::bad_request("unreadable-json", format!("The body is not readable as JSON: {error}."))
+        Problem::new(ProblemType::UnreadableJson, format!("The body is not well-formed JSON: {error}."))
     })?;
     if let Some(pointer) = find_nul(&value, &mut String::new()) {
         return Err(Problem::invalid(pointer, "must not contain U+0000"));
@@ -105,20 +104,20 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
     loop {
         let Ok(frame) = timeout_at(deadline, body.frame()).await else {
             drop(timeout(LET_GO.1, let_go(body)).await);
-            let detail = "The body did not come within a minute. Send it again, over a better line.";
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail));
+            let detail = "The body did not arrive within a minute. Send the request again.";
+            return Err(Problem::new(ProblemType::BodyTooSlow, detail));
         };
         let Some(frame) = frame else { return Ok(bytes) };
-        let frame = frame
-            .map_err(|_| Problem::bad_request("unreadable-body", "The body ended before it was whole."))?;
+        let frame = frame.map_err(|_| {
+            Problem::new(
+                ProblemType::UnreadableBody,
+                "The connection ended before the whole body had arrived.",
+            )
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > BODY_LIMIT {
             drop(timeout(LET_GO.1, let_go(body)).await);
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The body is larger than this server takes (1 MiB).",
-            ));
+            return Err(Problem::new(ProblemType::BodyTooLarge, "The body is larger than 1 MiB."));
         }
         bytes.extend_from_slice(&data);
     }
@@ -140,7 +139,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(path) => Ok(Self(path.0)),
             Err(PathRejection::FailedToDeserializePathParams(_)) => {
-                Err(Problem::not_found("not-found", "There is nothing at this address: an id is a UUID."))
+                Err(Problem::new(ProblemType::NotFound, "There is nothing at this address. An id is a UUID."))
             }
             Err(other) => Err(Problem::internal(other)),
         }
@@ -155,10 +154,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         uri.map(|query| Self(query.0)).map_err(|rejection| {
             let detail = std::error::Error::source(&rejection)
                 .map_or_else(|| rejection.to_string(), ToString::to_string);
-            Problem::bad_request(
-                "bad-query",
-                format!("The query of the address is not acceptable: {detail}."),
-            )
+            Problem::new(ProblemType::BadQuery, format!("The query of the address is not valid: {detail}."))
         })
     }
 }

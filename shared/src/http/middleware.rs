@@ -17,13 +17,13 @@ use utoipa::openapi::OpenApi;
 
 use super::extract::BODY_LIMIT;
 use super::{docs, trace};
-use crate::problem::Problem;
+use crate::problem::{self, Problem, ProblemType};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a health question may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Answers whether a process can do its work; what is not ready says so in a sentence.
+/// Whether a process can do its work. Each part that is not ready says so in a sentence.
 pub trait Health: Send + Sync + 'static {
     /// An empty list when ready.
     fn complaints(&self) -> impl Future<Output = Vec<String>> + Send;
@@ -37,15 +37,15 @@ pub fn middleware(api: Router, openapi: OpenApi, health: impl Health) -> Router 
     api.route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", ready)
         .route("/metrics", get(|| async { metrics.render() }))
+        .merge(problem::routes())
         .merge(docs::routes(openapi))
         .fallback(|| async {
-            Problem::not_found("not-found", "There is nothing at this address; /docs lists what there is.")
+            Problem::new(ProblemType::NotFound, "There is nothing at this address. /docs lists all routes.")
         })
         .method_not_allowed_fallback(|| async {
             Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "This address does not take this method; /docs lists what it takes.",
+                ProblemType::MethodNotAllowed,
+                "This address does not accept this method. /docs lists all routes.",
             )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
