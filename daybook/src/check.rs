@@ -1,4 +1,4 @@
-//! `daybook check`: whether the read tables are what the log makes of them.
+//! `daybook check`: compares the read tables with the log.
 
 use anyhow::bail;
 use shared::config::Stores;
@@ -21,12 +21,12 @@ impl Check {
         let (position, rows, different) = (report.position, report.rows, report.different);
         if different > 0 {
             bail!(
-                "At position {position}, {different} rows of the read tables are not what the log makes of them. The \
-                 first of each table are listed; daybook rebuild mends them all."
+                "At position {position}, {different} rows of the read tables differ from the log. The first of each table \
+                 are listed. daybook rebuild repairs them all."
             );
         }
         output::line(&format!(
-            "At position {position}, all {rows} rows of the read tables are what the log makes of them."
+            "At position {position}, all {rows} rows of the read tables agree with the log."
         ));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `daybook migrate`: brings a database to the form of this release.
+//! `daybook migrate`: migrates a database to this release.
 
 use anyhow::Context;
 use shared::config::Stores;
@@ -14,11 +14,11 @@ pub(crate) struct Migrate {
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let url = self.stores.database()?.context(
-            "Name the database, as its owner: DATABASE_URL or --database-url. (daybook up migrates a database of its own by itself.)",
+            "Give the address of the database, with its owner's login: DATABASE_URL or --database-url. (`daybook up` migrates its own database by itself.)",
         )?;
         running::folder(&self.stores.data)?;
         shared::migrate::migrate(&url, &self.stores.master_key()?).await?;
-        tracing::info!("The database has the form of this release");
+        tracing::info!("The database is migrated to this release");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `daybook projector`: what the projector has quarantined, which events it shall leave out, what its policies were refused.
+//! `daybook projector`: skips events, and lists quarantined rows and refused policy commands.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -19,11 +19,11 @@ pub(crate) struct Projector {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Leave an event out of the read tables, for ever. It stays in the log.
+    /// Skip an event in the read tables, for ever. It stays in the log.
     Skip(Skip),
-    /// List the rows that could not be kept up, and are withheld from readers.
+    /// List the quarantined rows, which are withheld from readers.
     Quarantine(Quarantine),
-    /// List what policies asked for in the last 30 days and did not get.
+    /// List the policy commands that were refused in the last 30 days.
     Refused(Refused),
 }
 
@@ -31,9 +31,9 @@ enum Command {
 struct Skip {
     #[command(flatten)]
     stores: Stores,
-    /// Where the event stands in the log.
+    /// The event's position in the log.
     position: i64,
-    /// Why, in words for whoever asks in ten years.
+    /// The reason, for people who ask in ten years.
     #[arg(long)]
     why: String,
 }
@@ -77,7 +77,7 @@ fn connect(stores: &Stores) -> anyhow::Result<PgPool> {
     Ok(pool(&url, DatabaseRole::Projector, Some(read_schema::name()), 1)?)
 }
 
-/// Who runs this, as the operating system knows them.
+/// The name of the operator's account in the operating system.
 fn operator() -> String {
     let Ok(process) = std::fs::metadata("/proc/self") else { return "unknown".to_owned() };
     let id = process.uid().to_string();
@@ -95,7 +95,7 @@ fn name_of<'a>(id: &str, accounts: &'a str) -> Option<&'a str> {
 
 /// Records the decision; says what to do next.
 async fn skip(pool: &PgPool, position: i64, why: &str, by: &str) -> anyhow::Result<String> {
-    ensure!(!why.trim().is_empty(), "Say why with --why: somebody will ask in ten years.");
+    ensure!(!why.trim().is_empty(), "Give the reason with --why: somebody will ask in ten years.");
     let Some(event) = event_log::at(pool, position).await? else {
         let head = event_log::head(pool).await?;
         anyhow::bail!("There is no event at position {position}: the log goes from 1 to {head}.");
@@ -112,26 +112,26 @@ async fn skip(pool: &PgPool, position: i64, why: &str, by: &str) -> anyhow::Resu
         let before = sqlx::query!("select why, by, at from es.skip where position = $1", position)
             .fetch_one(pool)
             .await?;
-        anyhow::bail!("It is skipped already, by {} at {}: {}", before.by, before.at, before.why);
+        anyhow::bail!("It is already skipped, by {} at {}: {}", before.by, before.at, before.why);
     }
     let done = format!("{} at position {position} is skipped from now on.", event.event_type);
     let next = match passed(pool, position).await? {
         Some(true) => {
-            "The read tables have passed it, so they change only when they are built anew: daybook rebuild."
+            "The read tables have already folded it. To apply the skip to them, run daybook rebuild."
         }
-        Some(false) => "The projector has not come to it yet and will leave it out by itself.",
-        None => "The read tables are not built yet and will be without it.",
+        Some(false) => "The projector has not reached it yet and will skip it.",
+        None => "The read tables are not built yet and will be built without it.",
     };
     Ok(format!("{done} {next}"))
 }
 
-/// Whether the tables of this release have come to a position; `None` when there are none.
+/// Whether the tables of this release have reached a position; `None` if there are none.
 async fn passed(pool: &PgPool, position: i64) -> anyhow::Result<Option<bool>> {
     let passed = sqlx::query_scalar!(r#"select position >= $1 as "passed!" from checkpoint"#, position);
     Ok(unless_unbuilt(passed.fetch_one(pool).await)?)
 }
 
-/// A line for each row that is quarantined.
+/// A line for each quarantined row.
 async fn quarantined(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let rows = sqlx::query!(
         r#"select q.table_name, q.key, q.position, q.why as "why!",
@@ -145,7 +145,7 @@ async fn quarantined(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let rows = unless_unbuilt(rows.fetch_all(pool).await)?
         .context("The read tables of this release are not built. Is it the release that runs?")?;
     if rows.is_empty() {
-        return Ok(vec!["Nothing is quarantined.".to_owned()]);
+        return Ok(vec!["No row is quarantined.".to_owned()]);
     }
     let lines = rows.iter().map(|row| {
         format!(
@@ -156,7 +156,7 @@ async fn quarantined(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     Ok(lines.collect())
 }
 
-/// A line for each thing that a policy was refused, the last one at the end.
+/// A line for each refused command of a policy, the latest one last.
 async fn refused(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let rows = sqlx::query!(
         "select policy, position, aggregate_id, person, slug, detail, at from es.refusal
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(row, ("nobody bears it".to_owned(), "ada".to_owned()));
 
         for (position, why, wrong) in [
-            (2, "again", "It is skipped already, by ada at "),
+            (2, "again", "It is already skipped, by ada at "),
             (4, "x", "There is no event at position 4: the log goes from 1 to 3."),
             (0, "x", "There is no event at position 0"),
             (1, " ", "Say why with --why"),
@@ -241,7 +241,7 @@ mod tests {
     #[tokio::test]
     async fn what_quarantined_is_listed_with_what_waits() {
         let (pool, _owner, _database) = world().await;
-        assert_eq!(quarantined(&pool).await.expect("read"), ["Nothing is quarantined."]);
+        assert_eq!(quarantined(&pool).await.expect("read"), ["No row is quarantined."]);
         let rows = "insert into quarantine (table_name, key, position, why, scopes) values
                      ('notes', 'n', 1, 'it panicked', '{}'), ('notes', 'n', 2, null, '{}'),
                      ('notebook_members', 'b/*', 1, 'forged', '{}'), ('notebook_members', 'b/u', 3, null, '{}'),

@@ -1,4 +1,4 @@
-//! `daybook rebuild`: builds the read tables anew beside the live ones, and swaps.
+//! `daybook rebuild`: rebuilds the read tables beside the live ones, and swaps them.
 
 use shared::config::Stores;
 
@@ -14,7 +14,7 @@ impl Rebuild {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let shadow_build = shadow_build::open(&self.stores).await?;
         let position = progress::shown("Rebuilding", &shadow_build.status, shadow_build.rebuild()).await?;
-        output::line(&format!("The read tables were built anew, up to position {position}."));
+        output::line(&format!("The read tables were rebuilt up to position {position}."));
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The data folder belongs to one `daybook up` at a time, which leaves word there of how to reach it.
+//! One `daybook up` at a time owns the data folder. It leaves a file there that says how to reach it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -24,7 +24,7 @@ pub(crate) struct Running {
 /// Held while a `daybook up` runs on a data folder; the system lets go of it however the process ends.
 pub(crate) struct Hold(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
 
-/// Takes the data folder, which is made if it is not there, or says who has it.
+/// Takes the data folder, which is created if it does not exist, or says which process has it.
 pub(crate) fn hold(data: &Path) -> anyhow::Result<Hold> {
     folder(data)?;
     let file =
@@ -33,27 +33,27 @@ pub(crate) fn hold(data: &Path) -> anyhow::Result<Hold> {
         Ok(()) => Ok(Hold(file)),
         Err(TryLockError::WouldBlock) => match read(data) {
             Ok(other) => bail!(
-                "Daybook is running on {} already (process {}, {}). Stop it, or give this one a folder of its own with --data.",
+                "Daybook already runs on {} (process {}, {}). Stop it, or give this one another folder with --data.",
                 data.display(),
                 other.pid,
                 other.url
             ),
-            Err(_) => bail!("Daybook is starting on {} already.", data.display()),
+            Err(_) => bail!("Another Daybook is already starting on {}.", data.display()),
         },
         Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{} cannot be locked", data.display()))
+            Err(error).with_context(|| format!("Cannot lock {}", data.display()))
         }
     }
 }
 
-/// Makes the data folder. Others may pass through it, as Postgres may have to run as another user, but what it holds is each
-/// for its owner alone.
+/// Creates the data folder. Other users may pass through it, because Postgres may have to run as another user, but each
+/// file in it is readable only by its owner.
 pub(crate) fn folder(data: &Path) -> anyhow::Result<()> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(data);
-    made.with_context(|| format!("{} cannot be made", data.display()))
+    made.with_context(|| format!("Cannot create {}", data.display()))
 }
 
-/// Every address is no address to go to, but this machine's own is one of them.
+/// A wildcard address cannot be connected to, so the loopback address stands for it.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -63,7 +63,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Leaves word of how to reach this process.
+/// Writes the file that says how to reach this process.
 pub(crate) fn write(data: &Path, address: SocketAddr, database_url: &str) -> anyhow::Result<String> {
     let url = format!("http://{}", reachable(address));
     let running =
@@ -81,11 +81,11 @@ pub(crate) fn read(data: &Path) -> anyhow::Result<Running> {
     let path = data.join("running.json");
     let text = match std::fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "Nothing seems to run on {}: there is no {}. Start it with `daybook up`, or ./dev up in a clone.",
+            "No Daybook runs on {}: there is no {}. Start one with `daybook up`, or with ./dev up in a clone.",
             data.display(),
             path.display()
         ),
-        read => read.with_context(|| format!("{} cannot be read", path.display()))?,
+        read => read.with_context(|| format!("Cannot read {}", path.display()))?,
     };
     Ok(serde_json::from_slice(&text)?)
 }
@@ -98,7 +98,7 @@ pub(crate) fn database(stores: &Stores) -> anyhow::Result<String> {
     }
 }
 
-/// Takes the word back.
+/// Removes that file.
 pub(crate) fn clear(data: &Path) {
     // Gone already is as good.
     _ = std::fs::remove_file(data.join("running.json"));

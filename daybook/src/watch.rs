@@ -1,4 +1,4 @@
-//! `daybook watch`: prints what a socket receives, a frame a line.
+//! `daybook watch`: prints the frames that a socket receives, one a line.
 
 use anyhow::{Context, bail};
 use futures::{SinkExt, StreamExt};
@@ -16,7 +16,7 @@ use crate::output;
 pub(crate) struct Watch {
     #[command(flatten)]
     account: Account,
-    /// Begin with what happened after this position, instead of now.
+    /// Start after this position instead of now.
     #[arg(long)]
     after: Option<i64>,
 }
@@ -28,7 +28,7 @@ impl Watch {
         let mut request = format!("{}/api/v1/live", url.replacen("http", "ws", 1)).into_client_request()?;
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("daybook.v1"));
         let (mut socket, _) =
-            connect_async(request).await.with_context(|| format!("No socket opens at {url}"))?;
+            connect_async(request).await.with_context(|| format!("Cannot open a socket at {url}"))?;
         let mut hello = json!({"type": "hello", "token": token.expose_secret()});
         if let Some(after) = self.after {
             hello["resume"] = json!({"epoch": epoch(&url, &token).await?, "after": after});
@@ -60,5 +60,5 @@ async fn epoch(url: &str, token: &SecretString) -> anyhow::Result<String> {
         return Ok(epoch.to_owned());
     }
     let problem: Value = answer.json().await.unwrap_or_default();
-    bail!("The server did not say which history it is in: {}", reason(&problem))
+    bail!("The server did not say which epoch it is in: {}", reason(&problem))
 }

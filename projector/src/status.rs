@@ -1,4 +1,4 @@
-//! How far the read tables are, for readiness and for whoever waits.
+//! How far the read tables have come, for readiness and for waiting tasks.
 
 use shared::epoch::EpochId;
 
@@ -15,16 +15,16 @@ pub struct Status {
     pub building: bool,
     /// This process writes them; the others stand by.
     pub leading: bool,
-    /// Why the projector stands still, in words for the operator.
+    /// Why the projector has stopped, in words for the operator.
     pub fault: Option<Fault>,
-    /// Rows that are quarantined, and not kept up until the tables are built anew. All others are.
+    /// Quarantined rows, which are not updated until the tables are rebuilt. All others are.
     pub quarantined: usize,
 }
 
 /// An event that only a newer release can read, and that this one does not go beyond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it stands in the log.
+    /// Its position in the log.
     pub position: i64,
     /// What is wrong with it.
     pub why: String,
@@ -56,12 +56,12 @@ impl Status {
         if let Some(fault) = &self.fault {
             let Fault { position, why } = fault;
             return Some(format!(
-                "The projector stands still: {why}. A newer release has to lead, or the event at position {position} be skipped."
+                "The projector has stopped: {why}. Start a newer release, or skip the event at position {position}."
             ));
         }
         let Self { position, head, .. } = self;
         (!self.is_ready()).then(|| match head {
-            0 => "The read tables are being made.".to_owned(),
+            0 => "The read tables are being created.".to_owned(),
             _ => format!("The read tables are being built: {position} of {head} events."),
         })
     }

@@ -1,4 +1,4 @@
-//! Starting the query API: the watermark, the gateway, and what the reads work with.
+//! Starting the query API: the read position, the gateway, and what the reads work with.
 
 use std::sync::Mutex;
 
@@ -20,14 +20,14 @@ use crate::{Parts, QueryApp};
 
 /// Connections for reads, and for sockets that catch up.
 const CONNECTIONS: u32 = 24;
-/// Connections of a process of its own for what does not concern the read tables: keys, and who has logged out.
+/// Connections of a separate process for other tables than the read tables: keys, and ended sessions.
 const OTHER_CONNECTIONS: u32 = 2;
 
 /// What the query API needs to start.
 pub struct Setup {
     /// The database. The address' user must be `daybook_query`, or allowed to become it.
     pub database_url: String,
-    /// The carrier, if there is one.
+    /// NATS, if there is one.
     pub nats: Option<Client>,
     /// Wraps all keys.
     pub master: MasterKey,
@@ -67,7 +67,7 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
     Ok(Running { app, live })
 }
 
-/// Runs the query API as a process of its own, until that is told to stop.
+/// Runs the query API as a process of its own, until the process is told to stop.
 pub async fn run(process: Process, live: live::Settings) -> anyhow::Result<()> {
     let pool = pool(&process.database_url, DatabaseRole::Query, None, OTHER_CONNECTIONS)?;
     let keys = ServerKeys::load(&pool, &process.master).await?;
@@ -101,7 +101,7 @@ impl Ready {
         let mark = self.app.watermark.current();
         if mark.epoch.is_empty() {
             return Some(
-                "The read tables are not there yet; the projector makes them. Does it run?".to_owned(),
+                "The read tables do not exist yet. The projector creates them. Is it running?".to_owned(),
             );
         }
         let mut caught_up = self.caught_up.lock().expect("nobody panics while holding this lock");

@@ -1,4 +1,4 @@
-//! Configuration that more than one program reads: where the stores are, and the key to what is in them.
+//! Configuration that more than one program reads: where the databases are, and the key to what is in them.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,20 +19,22 @@ use crate::telemetry::Logs;
 /// Where events and messages are kept.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Stores {
-    /// A Postgres database of your own, as its owner. Without it, a server of ours keeps its data in the data folder.
+    /// The address of a Postgres database, with its owner's login. Default: Daybook starts a server that keeps its data
+    /// in the data folder.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
-    /// A NATS server of your own, with `JetStream`. Without it, one of ours keeps its data in the data folder.
+    /// The address of a NATS server with `JetStream`. Default: Daybook starts a server that keeps its data in the data
+    /// folder.
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     pub nats_url: Option<SecretString>,
-    /// Where our own servers keep their data, and the master key stands.
+    /// The folder for the master key, and for the data of servers that Daybook starts.
     #[arg(long, env = "DAYBOOK_DATA", default_value = ".daybook")]
     pub data: PathBuf,
-    /// The key that all content is encrypted under: 64 hexadecimal digits. Without it, `master.key` in the data folder is
-    /// read, and made at first start. Whoever loses it loses everything.
+    /// The master key, which encrypts the keys of all content: 64 hexadecimal digits. Default: the file `master.key` in the
+    /// data folder, which is created at the first start. If you lose it, all content is lost.
     #[arg(long, env = "DAYBOOK_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<SecretString>,
-    /// Accept a Postgres that may lose what it has acknowledged (fsync off). For databases that may be lost.
+    /// Accept a Postgres that may lose acknowledged changes (fsync off). Only for databases that may be lost.
     #[arg(long, env = "DAYBOOK_THROWAWAY")]
     pub throwaway: bool,
 }
@@ -49,28 +51,29 @@ impl Stores {
     }
 }
 
-/// What each service reads that runs as a program of its own. `PORT` is where it listens unless it is told.
+/// The settings of each service as a program of its own. `PORT` is the default port.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Service<const PORT: u16> {
-    /// The Postgres database, by a login that is this service's role or may become it.
+    /// The address of the Postgres database. Its login must be this service's role, or be granted it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
-    /// The NATS server, with `JetStream`. Without it everything works, within half a second.
+    /// The address of a NATS server with `JetStream`. Without it everything works, with a delay of at most half a second.
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     pub nats_url: Option<SecretString>,
-    /// Where `master.key` stands.
+    /// The folder of the file `master.key`.
     #[arg(long, env = "DAYBOOK_DATA", default_value = ".daybook")]
     pub data: PathBuf,
-    /// The key that all content is encrypted under: 64 hexadecimal digits. Without it, `master.key` in the data folder.
+    /// The master key, which encrypts the keys of all content: 64 hexadecimal digits. Default: the file `master.key` in the
+    /// data folder.
     #[arg(long, env = "DAYBOOK_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<SecretString>,
-    /// Accept a Postgres that may lose what it has acknowledged (fsync off). For databases that may be lost.
+    /// Accept a Postgres that may lose acknowledged changes (fsync off). Only for databases that may be lost.
     #[arg(long, env = "DAYBOOK_THROWAWAY")]
     pub throwaway: bool,
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)))]
     pub listen: SocketAddr,
-    /// A PEM file with the certificate to speak TLS with. Without it, plain HTTP is spoken.
+    /// A PEM file with the TLS certificate. Without it, the service speaks plain HTTP.
     #[arg(long, env = "DAYBOOK_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// A PEM file with the certificate's private key.
@@ -91,7 +94,7 @@ impl<const PORT: u16> Service<PORT> {
     pub fn master_key(&self) -> anyhow::Result<MasterKey> {
         master_key(self.master_key.as_ref(), &self.data, |path| {
             bail!(
-                "Give the master key that the database was made with: DAYBOOK_MASTER_KEY, or the file {}.",
+                "Give the master key that this database was created with: DAYBOOK_MASTER_KEY, or the file {}.",
                 path.display()
             )
         })
@@ -104,14 +107,14 @@ impl<const PORT: u16> Service<PORT> {
     }
 }
 
-/// What is no address is told so without being repeated: it may hold a password. So it is not for clap to tell.
+/// A wrong address may contain a password, so the error does not repeat it, as clap's would.
 fn address(url: &SecretString) -> anyhow::Result<String> {
     let url = url.expose_secret();
     match PgConnectOptions::from_str(url) {
         Ok(_) => Ok(url.to_owned()),
         Err(cause) => bail!(
-            "DATABASE_URL is no address as in postgres://user:password@host/database; what a password has beside letters \
-             and digits is written as in %2F ({cause})"
+            "DATABASE_URL is not an address such as postgres://user:password@host/database. Write every character of the \
+             password that is not a letter or a digit in the form %2F ({cause})"
         ),
     }
 }
@@ -124,9 +127,9 @@ fn master_key(
     let path = data.join("master.key");
     let text = match given {
         Some(text) => text.clone(),
-        None if path.exists() => std::fs::read_to_string(&path)
-            .with_context(|| format!("{} cannot be read", path.display()))?
-            .into(),
+        None if path.exists() => {
+            std::fs::read_to_string(&path).with_context(|| format!("Cannot read {}", path.display()))?.into()
+        }
         None => otherwise(&path)?,
     };
     MasterKey::from_hex(text.expose_secret()).with_context(|| {
@@ -140,17 +143,17 @@ fn master_key(
 /// Binds `address`, or says how to choose another.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("{address} cannot be listened on; choose another address with --listen (or DAYBOOK_LISTEN)")
+        format!("Cannot listen on {address}. Choose another address with --listen (or DAYBOOK_LISTEN)")
     })
 }
 
 fn make_key(path: &Path) -> anyhow::Result<SecretString> {
     let text = hex::encode(random::<32>());
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = made.with_context(|| format!("{} cannot be made", path.display()))?;
+    let mut file = made.with_context(|| format!("Cannot create {}", path.display()))?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
-    tracing::info!(path = %path.display(), "Made a master key: keep a copy of it somewhere else");
+    tracing::info!(path = %path.display(), "Created a master key. Keep a copy of it in another place");
     Ok(text.into())
 }
 

@@ -1,8 +1,9 @@
-//! Encryption: an event's data is ciphertext under its key owner's key, and the keys are wrapped by the master key.
+//! Encryption: the data of an event is encrypted under the key of its key owner, and those keys under the master key.
 //!
-//! The log can then stay whole for ever while content can still be forgotten: destroying the one small key of a note
-//! makes every copy of its events unreadable, in backups and in the stream too. XChaCha20-Poly1305
-//! (draft-irtf-cfrg-xchacha-03), random 24-byte nonces; the associated data ties a ciphertext to its event.
+//! So the log can stay whole for ever while content can still be forgotten: when the one small key of a note is
+//! destroyed, every copy of its events becomes unreadable, in backups and in the stream too. The cipher is
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with random 24-byte nonces. The associated data binds a ciphertext
+//! to its event.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
@@ -29,7 +30,7 @@ use crate::upcasters::{newest, upcast};
 const NONCE: usize = 24;
 /// Keys kept in memory by one process; at about 200 bytes each, 20 MB.
 const KEPT_KEYS: u64 = 100_000;
-/// How long a key is kept after it was read; a destroyed one is gone everywhere after this.
+/// How long a key is kept in memory after it was read. After this time a destroyed key is gone everywhere.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 
 /// The key that wraps all others. It is never stored in the database.
@@ -53,15 +54,17 @@ struct Encrypted<'p> {
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptionError {
     /// The master key is not the one that this database was written with, or the bytes were changed.
-    #[error("the key of {0} does not open: is DAYBOOK_MASTER_KEY the one this database was made with?")]
+    #[error(
+        "the key of {0} cannot be decrypted: is DAYBOOK_MASTER_KEY the one that this database was created with?"
+    )]
     Wrapped(String),
     /// The ciphertext does not belong to this event, or was changed.
-    #[error("the data of the event at position {0} does not open with its key_owner's key")]
+    #[error("the data of the event at position {0} cannot be decrypted with its owner's key")]
     Forged(i64),
     /// Not readable as an event of this release.
     #[error("the event at position {position}: {source}")]
     Unreadable {
-        /// Where it stands in the log.
+        /// Its position in the log.
         position: i64,
         /// What is wrong with it.
         source: ParseError,
@@ -74,7 +77,7 @@ pub enum EncryptionError {
 /// An event that could not be opened or read.
 #[derive(Debug)]
 pub struct Unopened {
-    /// What of it is in clear.
+    /// Its parts in clear.
     pub recorded: Recorded,
     /// What is wrong with it.
     pub why: EncryptionError,
@@ -262,8 +265,8 @@ fn open(mut event: Recorded, keys: &HashMap<String, DataKey>) -> Result<Opened, 
     }
 }
 
-/// Opens the data in place, lifts it to today's form, and reads it. A type or version of a newer release is told first:
-/// what else may be wrong with it is not ours to judge.
+/// Decrypts the data in place, lifts it to the newest version, and reads it. A type or version of a newer release is
+/// reported first, because this release cannot judge what else may be wrong with it.
 fn read(event: &mut Recorded, key: Option<(&DataKey, Encrypted<'_>)>) -> Result<Event, EncryptionError> {
     let position = event.position;
     let unreadable = |source| EncryptionError::Unreadable { position, source };

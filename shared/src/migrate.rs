@@ -1,4 +1,4 @@
-//! Bringing a database to this release's form: the log's tables only ever grow, and the server's keys are made once.
+//! Migrates a database to this release: the log's tables only grow, and the server's keys are created once.
 
 use std::collections::HashMap;
 
@@ -21,13 +21,10 @@ pub async fn migrate(owner_url: &str, master: &MasterKey) -> anyhow::Result<()> 
     let options: PgConnectOptions = owner_url.parse()?;
     let connected = PgConnection::connect_with(&options).await;
     let mut connection =
-        connected.with_context(|| format!("The database cannot be reached at {}", place(&options)))?;
+        connected.with_context(|| format!("Cannot reach the database at {}", place(&options)))?;
     sqlx::query!("select pg_advisory_lock($1)", MIGRATION_LOCK).execute(&mut connection).await?;
-    MIGRATIONS
-        .run(&mut connection)
-        .await
-        .context("The database could not be brought to this release's form")?;
-    // The services look whether the form is theirs. The table is sqlx's, so none of our files may speak of it.
+    MIGRATIONS.run(&mut connection).await.context("The database could not be migrated to this release")?;
+    // The services check the migrations. The table is sqlx's own, so none of our migrations may name it.
     connection
         .execute("grant select on _sqlx_migrations to daybook_command, daybook_projector, daybook_query")
         .await?;
@@ -37,7 +34,7 @@ pub async fn migrate(owner_url: &str, master: &MasterKey) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Refuses a database that has not exactly the form of this release, and says what to do. Any of the roles may ask.
+/// Refuses a database that is not migrated to exactly this release, and says what to do. Every role may call it.
 pub async fn ensure_current(pool: &PgPool) -> anyhow::Result<()> {
     let applied: HashMap<i64, Vec<u8>> =
         sqlx::query_as("select version, checksum from public._sqlx_migrations where success")

@@ -1,12 +1,12 @@
-//! How many files this process may have open, and how many connections that makes.
+//! How many files this process may have open, and how many connections that allows.
 
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Kept back for the database, the carrier, logs and our own servers.
+/// Reserved for the database, NATS, logs and our own servers.
 const OTHERS: u64 = 256;
-/// More than one process can do anything useful with.
+/// More than a process can use.
 const MOST: u64 = 100_000;
 
 /// How many connections of clients fit into this process. The first call raises the limit as far as it may be.
@@ -15,19 +15,19 @@ pub fn for_peers() -> usize {
     *PEERS.get_or_init(|| peers(raise()))
 }
 
-/// Many systems start programs with 1,024 and let them have more when they ask.
+/// Many systems start programs with a limit of 1,024, and allow more on request.
 fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
         Err(cause) => {
-            tracing::warn!(%cause, "The limit of open files stays as it was");
+            tracing::warn!(%cause, "The limit of open files could not be raised");
             current
         }
     }
 }
 
-/// What is left of a limit; none is no limit.
+/// What remains of a limit; `None` means no limit.
 fn peers(files: Option<u64>) -> usize {
     let files = files.unwrap_or(MOST).min(MOST);
     let left = files.saturating_sub(OTHERS).max(files / 4).max(2);

@@ -29,9 +29,9 @@ impl DatabaseRole {
     }
 }
 
-/// Options for connections that run as `role`; `schema` (if any) is what unqualified names mean. Nothing is compiled just
-/// in time: nobody waits for statements that run long enough to be worth it, but over new tables, whose size Postgres only
-/// guesses, it would spend seconds of compiling on reads of microseconds.
+/// Options for connections that run as `role`. Unqualified names refer to `schema`, if it is given. Just-in-time
+/// compilation is off: no request runs long enough to gain from it, and over new tables, whose size Postgres only guesses,
+/// it would spend seconds on compiling reads that take microseconds.
 pub fn options(url: &str, role: DatabaseRole, schema: Option<&str>) -> sqlx::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)?
         .application_name(role.name())
@@ -61,13 +61,12 @@ pub async fn reach(pool: &PgPool, role: DatabaseRole) -> anyhow::Result<()> {
             "The database has no role {name}. Run `daybook migrate` of this release, as the database's owner."
         ),
         Some("42501") => anyhow::anyhow!(
-            "The login of DATABASE_URL is not {name} and may not become it. Use another, or let it, as the database's \
-             owner: grant {name} to its-name"
+            "The login of DATABASE_URL is not {name} and was not granted it. Use another login, or grant it as the \
+             database's owner: grant {name} to its-name"
         ),
         _ => {
             let place = place(&pool.connect_options());
-            anyhow::Error::new(error)
-                .context(format!("The database of DATABASE_URL cannot be reached at {place}"))
+            anyhow::Error::new(error).context(format!("Cannot reach the database of DATABASE_URL at {place}"))
         }
     })
 }
@@ -77,7 +76,7 @@ pub(crate) fn place(options: &PgConnectOptions) -> String {
     options.get_socket().map_or_else(|| options.get_host().to_owned(), |folder| folder.display().to_string())
 }
 
-/// What is wrong with the database, for whoever asks whether a process is ready.
+/// What is wrong with the database, for `/readyz`.
 pub async fn complaint(pool: &PgPool) -> Option<String> {
     let cause = sqlx::query("select 1").execute(pool).await.err()?;
     tracing::warn!(%cause, "The database does not answer");
@@ -91,8 +90,8 @@ pub async fn refuse_forgetful(pool: &PgPool) -> anyhow::Result<()> {
             sqlx::query_scalar!(r#"select current_setting($1) as "value!""#, setting).fetch_one(pool).await?;
         anyhow::ensure!(
             value != "off",
-            "Postgres runs with {setting} = off: it may lose what it has acknowledged. Turn it on, or say --throwaway \
-             if this database may be lost."
+            "Postgres runs with {setting} = off, so it may lose acknowledged changes. Turn it on, or use --throwaway if \
+             this database may be lost."
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What a process says of itself: sentences with fields, as lines for people or JSON for machines; and traces of requests.
+//! Logs and traces: sentences with fields, as lines for people or JSON for machines, and a span for each request.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 /// The target of the spans that are traced: one a request.
 pub(crate) const REQUESTS: &str = "daybook::requests";
 
-/// How long the last traces may take on their way when a process ends.
+/// How long a process waits for its last traces to be sent when it ends.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What to log and trace, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Logs {
-    /// What to log, such as `info` or `debug,sqlx=warn`.
+    /// How much to log, such as `info` or `debug,sqlx=warn`.
     #[arg(long, env = "DAYBOOK_LOG", default_value = "info,async_nats=warn,sqlx=warn", global = true)]
     pub log: String,
-    /// How to log; by default text from `daybook`, JSON from a service's own program.
+    /// The format of the log. Default: text from `daybook`, JSON from the services.
     #[arg(long, env = "DAYBOOK_LOG_FORMAT", value_enum, global = true)]
     pub log_format: Option<Format>,
-    /// An OpenTelemetry collector that is sent a trace of each request (OTLP, protobuf over HTTP), such as
+    /// The address of an OpenTelemetry collector that receives a span for each request (OTLP, protobuf over HTTP), such as
     /// `http://localhost:4318`.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = collector, global = true)]
     pub otlp_endpoint: Option<String>,
@@ -61,7 +61,7 @@ impl Logs {
         }
         tracing_subscriber::registry().with(layers).init();
         Telemetry(traces.unwrap_or_else(|cause| {
-            tracing::error!(%cause, "Requests are not traced: the exporter could not be made");
+            tracing::error!(%cause, "Requests are not traced, because the exporter could not be created");
             None
         }))
     }
@@ -99,7 +99,7 @@ fn traces(service: &'static str, collector: &str) -> anyhow::Result<SdkTracerPro
     Ok(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
 }
 
-/// Collectors stand beside what they collect from, so there is no TLS in the exporter.
+/// A collector runs next to the service, so the exporter has no TLS.
 fn collector(text: &str) -> Result<String, String> {
     let address: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match address.scheme_str() {

@@ -1,4 +1,4 @@
-//! Texts that cannot be wrong: each type has one constructor, and it is the one serde uses.
+//! Texts that cannot be wrong: each type has one constructor, and serde uses it too.
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ text!(
     Username, 40, |text| {
         let text = line(&text, 2, 40)?;
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if text.chars().all(fits) { Ok(text) } else { Err(TextError::Form("may have letters, digits, '.', '_' and '-' only")) }
+        if text.chars().all(fits) { Ok(text) } else { Err(TextError::Form("must have only letters, digits, '.', '_' and '-'")) }
     }
 );
 text!(

@@ -1,4 +1,4 @@
-//! Asking for blocks over HTTP.
+//! Commands on blocks over HTTP.
 
 use std::collections::HashSet;
 
@@ -179,6 +179,8 @@ fn anchor(after: Option<BlockId>, before: Option<BlockId>) -> Result<Anchor, Pro
         (None, None) => Ok(Anchor::End),
         (Some(block), None) => Ok(Anchor::After(block)),
         (None, Some(block)) => Ok(Anchor::Before(block)),
-        (Some(_), Some(_)) => Err(Problem::invalid("/before", "takes no `after` beside it: say one of both")),
+        (Some(_), Some(_)) => {
+            Err(Problem::invalid("/before", "cannot be combined with `after`; give one of them"))
+        }
     }
 }

@@ -54,7 +54,7 @@ impl TryFrom<String> for Password {
             0..8 => Err(TextError::TooShort(8)),
             257.. => Err(TextError::TooLong(256)),
             _ if COMMONEST.contains(&text.to_lowercase().as_str()) => {
-                Err(TextError::Form("is one that everybody tries first; choose another"))
+                Err(TextError::Form("is one of the most common passwords; choose another"))
             }
             _ => Ok(Self(text.into())),
         }

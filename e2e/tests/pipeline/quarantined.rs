@@ -37,7 +37,7 @@ async fn one_bad_event_withholds_its_note_and_stops_nothing() {
     let data = folder();
     let daybook = Program::start(data.path()).await;
     let (token, _) = ada_writes(&daybook).await;
-    assert_eq!(said(&operator(data.path(), &["quarantine"])), "Nothing is quarantined.\n");
+    assert_eq!(said(&operator(data.path(), &["quarantine"])), "No row is quarantined.\n");
     let position = spoil(&daybook).await;
     let other = json!({"id": OTHER, "notebook_id": NOTEBOOK, "title": "Plans"});
     let after = daybook.post("/notes", &token, &other).await["position"].as_i64().expect("a position");
@@ -57,6 +57,6 @@ async fn one_bad_event_withholds_its_note_and_stops_nothing() {
     assert!(said(&operator(data.path(), &skip)).contains("daybook rebuild"));
     let again = operator(data.path(), &skip);
     assert!(!again.status.success());
-    assert!(String::from_utf8_lossy(&again.stderr).contains("It is skipped already"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("It is already skipped"));
     assert!(daybook.stop().success());
 }

@@ -1,4 +1,4 @@
-//! What an operator may set of the gateway.
+//! The gateway's settings for operators.
 
 use axum::http::uri::Authority;
 
@@ -7,11 +7,11 @@ use super::Settings;
 /// How the gateway is told what to let in.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Other sites whose pages may open sockets here, such as `https://app.example.org`; several with commas between.
-    /// Pages of Daybook's own address always may.
+    /// Other origins whose pages may open sockets here, such as `https://app.example.org`, separated by commas. Pages of
+    /// Daybook's own address always may.
     #[arg(long, env = "DAYBOOK_ORIGINS", default_value = "", hide_default_value = true, value_parser = origins)]
     origins: Origins,
-    /// The most sockets open at once. At most half as many as the process may have files open (`ulimit -n`).
+    /// How many sockets may be open at once. At most half as many as the process may have open files (`ulimit -n`).
     #[arg(long, env = "DAYBOOK_SOCKETS", default_value_t = Settings::default().sockets)]
     sockets: usize,
 }
@@ -34,8 +34,11 @@ fn origins(text: &str) -> Result<Origins, String> {
 
 /// An origin as browsers send it (RFC 6454, section 6.2): in lower case, without the port that goes without saying.
 fn origin(text: &str) -> Result<String, String> {
-    let wrong =
-        || format!("{text} is to be as in https://app.example.org or http://localhost:3000, with no path");
+    let wrong = || {
+        format!(
+            "{text} is not an origin such as https://app.example.org or http://localhost:3000, without a path"
+        )
+    };
     let text = text.to_ascii_lowercase();
     let (scheme, authority) = text.split_once("://").ok_or_else(wrong)?;
     let default = match scheme {

@@ -20,7 +20,7 @@ pub(super) enum Topic {
 /// Why topics were refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("one of the topics is not there, or not yours to see")]
+    #[error("a topic does not exist, or you may not see it")]
     Unseen,
     #[error("too many topics on one socket")]
     TooMany,

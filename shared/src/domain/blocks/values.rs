@@ -1,4 +1,4 @@
-//! The small values in a block's content: each has one constructor, and what it holds cannot be wrong.
+//! The small values in a block's content: each has one constructor, and cannot be wrong.
 
 use serde::{Deserialize, Serialize};
 
@@ -130,7 +130,7 @@ text!(
             return Err(TextError::Empty);
         }
         if !text.chars().all(fits) {
-            return Err(TextError::Form("may have small letters, digits, '.', '_', '+' and '-' only"));
+            return Err(TextError::Form("must have only lower-case letters, digits, '.', '_', '+' and '-'"));
         }
         within(text, 50)
     }
