@@ -1,4 +1,4 @@
-//! The only command path to the log: load, check access, decide, append, answer.
+//! The command path, the only way to the log: load, authorize, decide, append, answer.
 
 mod cache;
 mod execute;
@@ -58,7 +58,7 @@ pub struct Parts {
     pub snapshots: Snapshots,
     /// The history that positions count in, as far as it is known.
     pub epoch: watch::Receiver<Option<EpochId>>,
-    /// Who may register.
+    /// Who may create an account.
     pub registration: crate::users::Registration,
 }
 

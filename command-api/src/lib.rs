@@ -1,4 +1,5 @@
-//! The command API: decides what may happen, and records it. One command path (`app`), one log (`log`), one relay (`relay`).
+//! The command API: decides what may happen, and records it. One command path (`app`), one log (`log`), one relay
+//! (`relay`).
 
 pub mod aggregate;
 pub mod app;

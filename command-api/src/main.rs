@@ -13,7 +13,7 @@ use shared::postgres::DatabaseRole;
 struct Program {
     #[command(flatten)]
     service: Service<8081>,
-    /// Who may make an account; by default everybody on a loopback address, nobody elsewhere.
+    /// Who may create an account. Default: open on a loopback address, closed elsewhere.
     #[arg(long, env = "DAYBOOK_REGISTRATION", value_enum)]
     registration: Option<Registration>,
 }

@@ -34,13 +34,13 @@ const POLL: Duration = Duration::from_millis(250);
 pub struct Setup {
     /// The database. The address' user must be `daybook_command`, or allowed to become it.
     pub database_url: String,
-    /// The carrier, if there is one.
+    /// NATS, if there is one.
     pub nats: Option<Client>,
     /// Wraps all keys.
     pub master: MasterKey,
     /// Time and ids.
     pub clock: Clock,
-    /// Who may make an account.
+    /// Who may create an account.
     pub registration: Registration,
     /// Accept a database that may lose what it acknowledged.
     pub throwaway: bool,
@@ -120,7 +120,7 @@ impl Running {
     }
 }
 
-/// Runs the command API as a process of its own, until that is told to stop.
+/// Runs the command API as a process of its own, until the process is told to stop.
 pub async fn run(process: Process, registration: Registration) -> anyhow::Result<()> {
     let setup = Setup {
         database_url: process.database_url.clone(),

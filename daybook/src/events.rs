@@ -1,4 +1,5 @@
-//! `daybook events`: prints the log, decrypted, an event a line; one that cannot be read as it is, with a complaint.
+//! `daybook events`: prints the log, decrypted, one event a line. An unreadable event is printed as it is stored, with a
+//! complaint.
 
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ const POLL: Duration = Duration::from_millis(250);
 pub(crate) struct Events {
     #[command(flatten)]
     stores: Stores,
-    /// Begin after this position.
+    /// Start after this position.
     #[arg(long, default_value_t = 0)]
     after: i64,
-    /// Go on as more happens.
+    /// Keep printing new events.
     #[arg(long)]
     follow: bool,
 }

@@ -1,4 +1,4 @@
-//! Standard output: what a command was asked for, and nothing else. Complaints go to standard error.
+//! Standard output holds only what a command was asked for. Complaints go to standard error.
 
 use std::io::Write;
 
@@ -12,6 +12,6 @@ pub(crate) fn line(text: &str) {
 
 /// Says why a command failed.
 pub(crate) fn complaint(text: &str) {
-    // Nobody may be listening any more; there is no other place to say it.
+    // Standard error may be closed; there is no other place to report it.
     _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Servers of our own, for whoever named none: Postgres and NATS as children of this process.
+//! Our own Postgres and NATS, as children of this process, if the operator names none.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use servers::postgres::{self, Durability, Postgres};
 use shared::config::Stores;
 use tokio::time::Instant;
 
-/// How long a server of before may take to end; after that Postgres itself says what is wrong.
+/// How long an earlier server may take to end; after that, Postgres itself says what is wrong.
 const PREDECESSOR: Duration = Duration::from_secs(20);
-/// The database that is made in a Postgres of our own.
+/// The name of the database in our own Postgres.
 const DATABASE: &str = "daybook";
 
-/// Addresses to work with, and the servers behind them that end with us.
+/// The addresses of both servers, and those servers that end with us.
 pub(crate) struct Servers {
     pub(crate) database_url: String,
     pub(crate) nats_url: String,
@@ -37,7 +37,7 @@ impl Servers {
         Ok(Self { database_url, nats_url, postgres, nats })
     }
 
-    /// Stops what was started, the carrier first.
+    /// Stops the servers that were started, NATS first.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         if let Some(mut nats) = self.nats {
             nats.stop().await?;
@@ -61,7 +61,7 @@ async fn own_postgres(data: &Path) -> anyhow::Result<(String, Postgres)> {
     Ok((server.url(DATABASE), server))
 }
 
-/// After a kill -9 the server of before is still ending: the data folder is ours (we hold its lock), so it will be gone.
+/// After a kill -9 the earlier server is still ending. We hold the lock of the data folder, so it will be gone soon.
 async fn wait_for_predecessor(data: &Path) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let deadline = Instant::now() + PREDECESSOR;
@@ -70,7 +70,7 @@ async fn wait_for_predecessor(data: &Path) {
     }
 }
 
-/// Whether a Postgres runs on a data folder: its first line names a process that is there.
+/// Whether a Postgres runs on a data folder: the first line of its file names a living process.
 fn runs(data: &Path) -> bool {
     let file = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     file.lines().next().is_some_and(|pid| Path::new("/proc").join(pid.trim()).exists())

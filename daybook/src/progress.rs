@@ -1,4 +1,4 @@
-//! How far long work is: a bar on a terminal, a line in the log now and then elsewhere.
+//! Progress of long work: a bar on a terminal, a regular line in the log elsewhere.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `daybook up`: all services in this process on one port, with servers of our own unless you name yours.
+//! `daybook up`: all services in this process on one port, with its own Postgres and NATS unless you name yours.
 
 use std::net::SocketAddr;
 
@@ -22,10 +22,10 @@ use crate::{api, output, running};
 pub(crate) struct Up {
     #[command(flatten)]
     stores: Stores,
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Who may make an account; by default everybody on a loopback address, nobody elsewhere.
+    /// Who may create an account. Default: open on a loopback address, closed elsewhere.
     #[arg(long, env = "DAYBOOK_REGISTRATION", value_enum)]
     registration: Option<Registration>,
     #[command(flatten)]

@@ -1,8 +1,8 @@
-//! Rows quarantined: one whose fold failed, and the later events that wait for it.
+//! Quarantined rows: a row whose fold failed, and the later events that wait for it.
 //!
-//! A row at fault stays as it was before the event that failed, and everything else goes on. What was quarantined is never
-//! folded in afterwards: when the cause is mended (a release whose fold takes the event, or the event is skipped) the
-//! tables are built anew, and the row with them. docs/quarantine.md tells it to operators.
+//! The row stays as it was before the event that failed, and everything else goes on. Waiting events are never folded
+//! into it afterwards. When the cause is repaired (a release whose fold handles the event, or a skip of the event),
+//! the tables are rebuilt, and the row with them. docs/quarantine.md explains it to operators.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::projections::RowKey;
 use crate::status::Status;
 
-/// What is quarantined, as a batch finds and leaves it.
+/// The quarantined rows before and after a batch.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     at_fault: HashMap<String, HashSet<String>>,
@@ -28,7 +28,7 @@ pub struct Quarantined {
     pub table: &'static str,
     /// The row's key as text; see [`RowKey::text`].
     pub key: String,
-    /// Where the event stands in the log.
+    /// The event's position in the log.
     pub position: i64,
     /// What went wrong; `None` when it waits for an earlier one.
     pub why: Option<String>,
@@ -79,7 +79,7 @@ impl Quarantine {
         })
     }
 
-    /// Quarantines a row from this event on; a row that is quarantined already only has one more event waiting.
+    /// Quarantines a row from this event on. If it is already quarantined, it has one more waiting event.
     pub(crate) fn fault(&mut self, table: &'static str, key: String, event: &Recorded, why: &str) {
         let news = self.at_fault.entry(table.to_owned()).or_default().insert(key.clone());
         self.add(table, key, event, news.then(|| why.to_owned()));
@@ -95,7 +95,7 @@ impl Quarantine {
         &self.new
     }
 
-    /// Rings: once for each row, when that it is quarantined was committed.
+    /// Logs an alarm once for each row, after its quarantine was committed.
     pub(crate) fn alarm(&self, status: &watch::Sender<Status>) {
         for quarantined in &self.new {
             if let Some(why) = &quarantined.why {

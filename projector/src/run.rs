@@ -1,4 +1,4 @@
-//! The projector's life: stand for the lead, write while leading, watch while not.
+//! The life of the projector: stand for the lead, write while leading, watch while not.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -25,9 +25,9 @@ use crate::tables;
 /// How often a standby looks how far the leader is.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How often the leader drops what nobody uses.
+/// How often the leader drops unused schemas.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
-/// How long it then tries to drop a table that is still read.
+/// How long it then tries to drop a table that is still being read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the projector needs of its process.

@@ -24,11 +24,11 @@ const CONNECTIONS: u32 = 5;
 pub struct Setup {
     /// The database. The address' user must be `daybook_projector`, or allowed to become it.
     pub database_url: String,
-    /// The carrier, if there is one.
+    /// NATS, if there is one.
     pub nats: Option<Client>,
     /// Wraps all keys.
     pub master: MasterKey,
-    /// The command path by which policies ask.
+    /// The command path for the policies.
     pub command_path: App,
 }
 
@@ -71,9 +71,9 @@ impl Running {
     }
 }
 
-/// Runs the projector as a process of its own, until that is told to stop.
+/// Runs the projector as a process of its own, until the process is told to stop.
 pub async fn run(process: Process) -> anyhow::Result<()> {
-    // Its own command path: nobody comes in by it but the policies. Without NATS it relays nothing; who does looks at the log.
+    // A command path for the policies alone. Without NATS it relays nothing; the relay elsewhere polls the log.
     let command_path = command_api::service::Setup {
         database_url: process.database_url.clone(),
         nats: None,

@@ -1,7 +1,8 @@
-//! Where tables are built beside the live ones, which are fed and served meanwhile.
+//! Builds tables beside the live ones, which are fed and served meanwhile.
 //!
-//! It needs no lead: other tables are nobody's business, and the live ones are touched under the lock of their checkpoint
-//! alone, which fences whoever leads. So it runs in any process that reaches the database. One at a time for each schema.
+//! It needs no lead: nobody else uses its tables, and it touches the live ones only under the lock of their
+//! checkpoint, which fences every leader. So it can run in any process that reaches the database. Only one runs at a
+//! time for each schema.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Whether this process stands for the lead: not while the next event is one that only a newer release can read.
+//! Whether this process stands for the lead. It does not while only a newer release can read the next event.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) async fn until_passable(pool: &PgPool, status: &watch::Sender<Status>
         tokio::select! { () = shutdown.cancelled() => return, _ = looks.tick() => {} }
         let fault = status.borrow().fault.clone();
         let Some(fault) = fault else { return };
-        // While the database is away nobody can lead.
+        // Without the database no process can lead.
         if is_skipped(pool, fault.position).await.unwrap_or(false) {
             tracing::info!(position = fault.position, "The event is skipped; standing for the lead again");
             return;

@@ -1,7 +1,8 @@
-//! Read schemas that come and go: one takes the place of another, and what nobody uses is dropped.
+//! Replaces read schemas, and drops unused ones.
 //!
-//! Renaming locks no table, so readers never wait for it. Dropping does: it is done table by table, with little patience,
-//! and tried again, because a reader that waits behind a waiting drop waits as long as the slowest reader before it.
+//! Renaming a schema locks no table, so readers never wait for it. Dropping a table does lock it. Therefore tables
+//! are dropped one by one, with a short timeout, and tried again: a reader behind a waiting drop would wait as long
+//! as the slowest reader before it.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(crate) async fn swap(connection: &mut PgConnection, live: &str, side: &str) 
     Ok(())
 }
 
-/// Drops what was retired, as far as nobody reads it within `patience`; the rest goes another time.
+/// Drops retired tables that are not being read, trying for `patience`; the rest is dropped another time.
 pub(crate) async fn drop_gone(pool: &PgPool, patience: Duration) {
     let deadline = Instant::now() + patience;
     let mut ticks = interval(AGAIN);
@@ -67,7 +68,7 @@ async fn drop_once(pool: &PgPool) -> sqlx::Result<()> {
     .await?;
     let mut busy = Ok(());
     for table in tables {
-        // At run time, as nobody knew these names before.
+        // Built at run time, because these names were not known before.
         busy = drop_one(&mut connection, &format!("drop table if exists {table}")).await.and(busy);
     }
     busy?;

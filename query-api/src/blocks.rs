@@ -1,4 +1,4 @@
-//! Blocks as their note shows them; who sees the note sees them.
+//! Blocks as their note shows them. A person who sees the note sees its blocks.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Reading about persons: so far, about oneself.
+//! Reads about persons: so far, only about oneself.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -83,6 +83,6 @@ async fn me(
             version: row.version?,
         })
     });
-    // Who has a token has registered: the tables only have not come that far.
+    // A person with a token has registered, so the read tables have not reached that event yet.
     found.answer(|| not_yet("Your account is so new that it cannot be read yet. Try again."))
 }

@@ -1,7 +1,7 @@
-//! How far reads may be served: the checkpoint of the read tables, polled and told, whichever is ahead.
+//! The read position: how far reads may be served. It is polled and announced, and the larger of both counts.
 //!
-//! A message from the projector is fast and may be lost; the poll costs one statement every 150 ms. The larger of the
-//! two counts, so a lost message costs 150 ms and never a hang.
+//! An announcement by the projector is fast but may be lost. The poll costs one statement every 150 ms. So a lost
+//! message costs 150 ms and never a hang.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,7 +83,7 @@ impl Watermark {
         watermark
     }
 
-    /// One that stands where it is told to; for tests.
+    /// One with a fixed position; for tests.
     pub fn fixed(mark: Mark) -> Self {
         let watermark =
             Self { mark: Arc::new(watch::Sender::new(mark)), built: Arc::default(), tables: Arc::default() };
@@ -96,7 +96,7 @@ impl Watermark {
         self.mark.borrow().clone()
     }
 
-    /// Which tables are read: another number once they were built anew. 0 before the first answer of the database.
+    /// Which tables are read: another number after a rebuild. 0 before the first answer of the database.
     pub fn tables(&self) -> u32 {
         self.tables.load(Ordering::Relaxed)
     }

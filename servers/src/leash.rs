@@ -1,13 +1,13 @@
-//! A child process that ends with us, even when we are ended by kill -9.
+//! A child process that ends with us, even if we are ended by kill -9.
 //!
-//! The child is started through `sh`, which leaves a watcher behind and then becomes the program, so the
-//! process we spawned _is_ the server. The watcher reads a pipe whose other end only we hold. When we are
-//! gone, for whatever reason, the kernel closes that end; the watcher wakes, ends the server and removes its
-//! temporary folders. Dropping a [`Leash`] closes the pipe too, so there is no `Drop` to get wrong.
+//! The child is started through `sh`, which leaves a watcher behind and then becomes the program, so the process that
+//! we spawned _is_ the server. The watcher reads a pipe whose other end only we hold. When we are gone, for whatever
+//! reason, the kernel closes that end; the watcher wakes, ends the server and removes its temporary folders. Dropping
+//! a [`Leash`] closes the pipe too, so there is no `Drop` to get wrong.
 //!
-//! Both live in a process group of their own: a Ctrl-C in the terminal reaches us alone, and we stop the
-//! server cleanly. As long as the watcher is in that group the kernel does not give its number to another
-//! process, so a late signal never hits a stranger.
+//! Both are in a process group of their own: a Ctrl-C in the terminal reaches only us, and we stop the server
+//! cleanly. As long as the watcher is in that group, the kernel does not give the group's number to another process,
+//! so a late signal never hits a stranger.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! For `./dev`: says where the server programs are, or lends a throw-away Postgres to a command.
+//! For `./dev`: prints where the server programs are, or lends a throw-away Postgres to a command.
 
 mod tables;
 

@@ -59,7 +59,7 @@ impl Nats {
             nats.launch().await?;
             return Ok(nats);
         }
-        // Only the server itself can say that a port is free: whoever asks before it may be too late.
+        // Only the server itself can say that a port is free: an answer from before may be outdated.
         for _ in 0..50 {
             nats.port = next_port();
             match nats.launch().await {

@@ -1,4 +1,4 @@
-//! A Postgres of our own: made when its folder is empty, reached by a private Unix socket only.
+//! A Postgres of our own: created if its folder is empty, and reached only by a private Unix socket.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -1,5 +1,5 @@
-//! Where the server programs are: named by a variable, on the PATH, in the system's folders, or installed by
-//! `./dev servers` into the cache folder.
+//! Where the server programs are: named by a variable, on the PATH, in the system's folders, or installed by `./dev
+//! servers` into the cache folder.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

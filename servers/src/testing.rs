@@ -1,8 +1,8 @@
-//! For tests: a migrated database of one's own in milliseconds, and a NATS of one's own.
+//! For tests: a migrated database of their own in milliseconds, and a NATS of their own.
 //!
-//! The migrations run once, into a template; each test gets a copy of it. Tests of many processes share a
-//! server when `DAYBOOK_TEST_POSTGRES` names one (`./dev test` does that), and each process starts its own
-//! otherwise, so that a plain `cargo test` works too.
+//! The migrations run once, into a template; each test gets a copy of it. Tests of many processes share a server if
+//! `DAYBOOK_TEST_POSTGRES` names one (`./dev test` does that). Otherwise each process starts its own, so that a plain
+//! `cargo test` works too.
 
 mod statements;
 

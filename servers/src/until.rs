@@ -1,4 +1,4 @@
-//! The one helper that polls: a server tells nobody when it is ready, so it must be asked.
+//! The one helper that polls: a server does not announce when it is ready, so it must be asked.
 
 use std::time::Duration;
 

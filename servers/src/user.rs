@@ -1,4 +1,4 @@
-//! As whom Postgres runs, since it refuses root.
+//! The user that Postgres runs as, since it refuses root.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Roles, and the one rule of how they combine.
+//! Roles, and the one rule by which they combine.
 
 use serde::{Deserialize, Serialize};
 

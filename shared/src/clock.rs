@@ -1,4 +1,4 @@
-//! Time and chance, handed in wherever they are used, so that tests can choose both.
+//! Time and chance. They are passed in wherever they are used, so that tests can choose both.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::{NoContext, Timestamp, Uuid};

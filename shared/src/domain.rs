@@ -17,7 +17,7 @@ use sessions::SessionEvent;
 use tasks::TaskEvent;
 use users::UserEvent;
 
-/// Any event of any module: the contents page. A new module adds a line here, and the compiler names the other places.
+/// Any event of any module: the table of contents. A new module adds a line here, and the compiler names the other places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// users
@@ -37,13 +37,13 @@ pub enum Event {
 /// Why a stored event could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// Written by a newer release.
+    /// A newer release wrote it.
     #[error("this release does not know events of type {0}")]
     UnknownType(String),
-    /// Of a type that we know, in a form that a newer release gave it.
+    /// Its type is known, but a newer release wrote another version.
     #[error("this release does not know version {1} of events of type {0}")]
     UnknownVersion(String, String),
-    /// Known, but not of the form it should have.
+    /// Its type is known, but it does not have its form.
     #[error("the data of a {0} does not have its form: {1}")]
     Malformed(String, serde_json::Error),
 }

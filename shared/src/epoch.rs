@@ -1,4 +1,5 @@
-//! Epochs: each names one history of the log. A restore or a failover parts histories, and a new epoch begins.
+//! Epochs: each one names a history of the log. When a restore or a failover makes histories differ, a new epoch
+//! begins.
 
 use std::fmt;
 
@@ -19,7 +20,7 @@ pub struct EpochId(String);
 pub struct NotAnEpoch;
 
 impl EpochId {
-    /// A name that nobody used before.
+    /// A new random name.
     pub fn fresh() -> Self {
         Self(hex::encode(random::<4>()))
     }
@@ -48,14 +49,14 @@ impl fmt::Display for EpochId {
 /// Which Postgres wrote a history. A failover changes the timeline, another cluster has another identifier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The timeline; `None` when the server does not tell.
+    /// The timeline; `None` if the server does not say.
     pub timeline: Option<i32>,
-    /// The identifier of the cluster; `None` when the server does not tell.
+    /// The identifier of the cluster; `None` if the server does not say.
     pub system_identifier: Option<String>,
 }
 
 impl Origin {
-    /// Whether `self` is known to be another server than `other`; what is not known is not held against it.
+    /// Whether `self` is known to be another server than `other`. Missing values count as equal.
     pub fn differs(&self, other: &Self) -> bool {
         fn apart<T: PartialEq>(one: Option<&T>, two: Option<&T>) -> bool {
             one.is_some() && two.is_some() && one != two
@@ -72,7 +73,7 @@ pub struct Epoch {
     pub epoch: EpochId,
     /// Its place in the order of epochs.
     pub seq: i64,
-    /// Up to this position it is the history before it, for certain.
+    /// Up to this position it certainly equals the history before it.
     pub agreed_position: i64,
     /// Why it began.
     pub reason: String,
@@ -104,7 +105,7 @@ pub async fn bygone(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<EpochId>>
         .await
 }
 
-/// Which Postgres this is, as far as it tells.
+/// Which Postgres this is, as far as it says.
 pub async fn origin(pool: &PgPool) -> sqlx::Result<Origin> {
     // From the name of the segment being written: the control file names the timeline of the last checkpoint,
     // which after a promotion is still the old one for a while.
@@ -119,7 +120,7 @@ pub async fn origin(pool: &PgPool) -> sqlx::Result<Origin> {
     })
 }
 
-/// Managed servers may keep this to themselves.
+/// Managed servers may refuse to say this.
 fn permitted<T>(answer: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     const INSUFFICIENT_PRIVILEGE: &str = "42501";
     match answer {

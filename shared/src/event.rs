@@ -1,4 +1,4 @@
-//! The one shape of an event, wherever it is shown: in the stream, on sockets, in history, in export.
+//! The one shape of an event, wherever it is shown: in the stream, on sockets, in history, in exports.
 
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::encryption::Keyring`] opens it.
+/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::encryption::Keyring`] decrypts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Recorded {
-    /// Place in the log: 1..N without a gap.
+    /// Place in the log: 1..N without gaps.
     pub position: i64,
     /// UUID v7, unique among all events.
     pub id: Uuid,
@@ -22,12 +22,12 @@ pub struct Recorded {
     pub event_type: String,
     /// The version of the form of `data`.
     pub event_version: String,
-    /// The facts; null when the key they were encrypted under has been destroyed.
+    /// The facts; null if the key that they were encrypted under has been destroyed.
     #[schema(value_type = Object)]
     pub data: Value,
     /// The containers it belonged to when it was decided, and the persons whom it concerns.
     pub scopes: Vec<String>,
-    /// Who and why.
+    /// The actor and the causes.
     pub meta: Meta,
 }
 
@@ -43,18 +43,18 @@ pub struct AggregateRef {
     pub version: i64,
 }
 
-/// Who did it, in which conversation, because of what.
+/// The actor, and the ids of what caused the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Meta {
     /// A user's id, or `policy:<name>`.
     pub actor: String,
-    /// The request that started it all.
+    /// The id of the request that started everything.
     pub correlation: String,
     /// The event or the command that led to this one.
     pub causation: String,
 }
 
-/// An event opened: its data readable again, or gone with its key.
+/// A decrypted event: its data is readable again, or gone with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The event as everyone sees it.
@@ -68,7 +68,7 @@ pub trait AggregateEvent: DomainEvent {
     /// The aggregate type: a singular noun, the same in stored events, subjects and on the wire.
     const AGGREGATE: &'static str;
 
-    /// Whether the data is encrypted. What says that something ended stays clear: it must outlive the key.
+    /// Whether the data is encrypted. An event that says that something ended stays in clear: it must outlive the key.
     fn is_encrypted(&self) -> bool;
 
     /// Whether this is one of our event types.
@@ -80,7 +80,7 @@ pub trait AggregateEvent: DomainEvent {
     /// The same, to look at.
     fn of(event: &crate::domain::Event) -> Option<&Self>;
 
-    /// Whether it tells all there is of its aggregate, so that what came before is not needed: erased or not.
+    /// Whether it holds the whole state of its aggregate, so that earlier events are not needed, erased or not.
     fn tells_all(&self) -> bool {
         false
     }

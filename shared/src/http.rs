@@ -1,4 +1,5 @@
-//! HTTP manners, in one place: reading requests, refusing them, and what each process adds around its routes once.
+//! HTTP conventions, in one place: reading requests, refusing them, and what each process adds around its routes
+//! once.
 
 mod docs;
 mod extract;

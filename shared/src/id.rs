@@ -1,4 +1,4 @@
-//! Typed ids: a note's id can not be passed where a notebook's is wanted.
+//! Typed ids: a note's id cannot be passed where a notebook's id is expected.
 
 use std::fmt;
 use std::str::FromStr;

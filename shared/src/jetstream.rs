@@ -1,7 +1,7 @@
-//! The stream that carries events from the log to their readers: its names, its form, how to reach it.
+//! The stream that carries events from the log to their readers: its names, its configuration, how to reach it.
 //!
-//! Nobody else in the workspace spells a subject. The stream's sequence equals the position in the log; it may
-//! lack what is old (retention) or what was lost with its disk, and readers then read the log itself.
+//! No other file spells a subject. The stream's sequence equals the position in the log. The stream may lack old
+//! events (retention) or events that were lost with its disk; readers then read the log itself.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Notice {
         serde_json::to_vec(self).expect("a name and a number are JSON").into()
     }
 
-    /// Reads a payload; `None` for what is no notice, which anybody may publish and nobody should fail on.
+    /// Reads a payload; `None` if it is not a notice. Anybody may publish such a message, so it is no error.
     pub fn from_bytes(payload: &[u8]) -> Option<Self> {
         serde_json::from_slice(payload).ok()
     }
@@ -79,7 +79,7 @@ pub fn all_subjects(epoch: &EpochId) -> String {
     format!("daybook.{epoch}.event.>")
 }
 
-/// The form of an epoch's stream, whose first message will have the sequence `first`.
+/// The configuration of an epoch's stream, whose first message will have the sequence `first`.
 pub fn stream_config(epoch: &EpochId, first: i64, retention: &Retention) -> Config {
     Config {
         description: Some("A copy of the event log: may be removed, will be made again".to_owned()),
@@ -91,7 +91,7 @@ pub fn stream_config(epoch: &EpochId, first: i64, retention: &Retention) -> Conf
     }
 }
 
-/// `config` with what may change in a stream's life set as it should be now.
+/// `config`, with the settings that may change during a stream's life as they should be now.
 pub fn with_retention(config: Config, epoch: &EpochId, retention: &Retention) -> Config {
     Config {
         subjects: vec![all_subjects(epoch)],

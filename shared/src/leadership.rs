@@ -1,8 +1,8 @@
-//! One leader per office among all processes on a database: whoever holds the office's advisory lock.
+//! One leader per office among all processes of a database: the process that holds the office's advisory lock.
 //!
-//! A leader that is frozen loses its session, and with it the lock; thawed, it may still act for a moment before
-//! it learns so. Every effect of a leader must therefore be fenced by itself (the relay: expected sequence; the
-//! projector: compare-and-set of its checkpoint). Leadership only keeps processes out of each other's way.
+//! A frozen leader loses its session, and with it the lock. When it wakes up, it may still act for a moment before it
+//! notices. Therefore every effect of a leader is fenced by itself (the relay by the expected sequence, the projector
+//! by compare-and-set of its checkpoint). Leadership only keeps processes out of each other's way.
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::lifecycle::Shutdown;
 const BEAT: Duration = Duration::from_secs(1);
 /// A session as silent as this loses its lock.
 const SILENCE: &str = "3s";
-/// A beat not answered in this time is a lost one: sooner than a successor can come, who waits for [`SILENCE`].
+/// A beat that is not answered in this time is lost. It is shorter than [`SILENCE`], which a successor waits for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What there is one leader for.
+/// A job that one process at a time does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaderRole<'s> {
     /// Publishes the log to the stream.
@@ -57,8 +57,8 @@ fn number(role: &str, schema: &str) -> i64 {
     i64::from_be_bytes(*first)
 }
 
-/// Takes an office for as long as the returned session is open; `None` if somebody holds it. For work that is done once:
-/// who wants to lead for ever takes [`lead`].
+/// Takes an office for as long as the returned session is open; `None` if another process holds it. For work that is done
+/// once; use [`lead`] to lead for ever.
 pub async fn hold(options: &PgConnectOptions, role: LeaderRole<'_>) -> sqlx::Result<Option<PgConnection>> {
     let mut session = PgConnection::connect_with(options).await?;
     let lock = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, role.lock());
@@ -69,7 +69,7 @@ pub async fn hold(options: &PgConnectOptions, role: LeaderRole<'_>) -> sqlx::Res
 /// Runs `work` whenever this process leads, until `shutdown`.
 ///
 /// `work` gets a token that is cancelled by `shutdown` (it should then end by itself) and when the lead is lost
-/// (it is then dropped at its next await). Work that ends by itself gives up the lead, and stands again.
+/// (it is then dropped at its next await). Work that ends by itself gives up the lead, and tries to get it again.
 pub async fn lead<F, Work>(options: &PgConnectOptions, role: LeaderRole<'_>, shutdown: &Shutdown, mut work: F)
 where
     F: FnMut(Shutdown) -> Work,

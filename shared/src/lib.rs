@@ -1,4 +1,5 @@
-//! What every side of Daybook agrees on: the events, their one JSON shape, encryption, access, HTTP manners. It decides nothing.
+//! What every side of Daybook agrees on: events, their one JSON shape, encryption, access, HTTP conventions. It
+//! decides nothing.
 
 pub mod access;
 pub mod auth;

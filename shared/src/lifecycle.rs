@@ -1,4 +1,4 @@
-//! Starting and stopping: one token tells every task of a process that it is time to end.
+//! Starting and stopping: one token tells every task of a process when to end.
 
 use tokio::signal::unix::{SignalKind, signal};
 pub use tokio_util::sync::CancellationToken as Shutdown;

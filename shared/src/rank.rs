@@ -1,8 +1,8 @@
-//! Ranks: where an item stands among others. Between any two there is room for another, so that nobody else moves.
+//! Ranks: the place of an item among others. There is always room between two ranks, so no other item has to move.
 //!
 //! A rank is an integer and a fraction, written so that the order of the bytes is the order of the numbers (as D.
-//! Greenspan describes it in "Implementing Fractional Indexing"). At both ends the integer counts on, so ranks stay short
-//! however many are added there; in the middle a fraction grows by a digit every six times.
+//! Greenspan describes it in "Implementing Fractional Indexing"). At both ends the integer counts on, so ranks stay
+//! short however many are added there. In the middle a fraction grows by a digit every six times.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! The read schema is named for its shape, so that each release feeds and reads the tables it was compiled for.
+//! The read schema is named after its form, so each release feeds and reads the tables that it was compiled for.
 //!
-//! To change a table: change its file under `migrations/read`. To change what a projection makes of events: raise its
-//! version in [`VERSIONS`]. Either gives the schema another name; the projector of the new release makes and fills it
-//! while the old one still serves.
+//! To change a table, change its file under `migrations/read`. To change what a projection does with events, raise
+//! its version in [`VERSIONS`]. Either gives the schema another name. The projector of the new release creates and
+//! fills it, while the old release still serves.
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ pub const FILES: &[(&str, &str)] = &[
 /// The last of them: what only readers need, so that tables may be filled before they get it.
 const INDEXES: (&str, &str) = ("9999_indexes", include_str!("../../migrations/read/9999_indexes.sql"));
 
-/// Every projection, which is also its table, and the version of its fold.
+/// The name of every projection (and of its table), and the version of its fold.
 pub const VERSIONS: &[(&str, u32)] = &[
     ("users", 1),
     ("sessions", 1),
@@ -55,7 +55,7 @@ pub async fn ensure(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     make(pool, name, FILES).await
 }
 
-/// As [`ensure`], for tables that nobody reads before they are [`complete`]d: they are filled quicker without indexes.
+/// Like [`ensure`], for tables that are read only after they are [`complete`]d: they fill faster without indexes.
 pub async fn begin(pool: &PgPool, name: &str) -> sqlx::Result<()> {
     make(pool, name, FILES.strip_suffix(&[INDEXES]).expect("it is the last")).await
 }

@@ -1,4 +1,4 @@
-//! The server's own keys: made once, kept wrapped in `es.key` beside the key owners' keys.
+//! The server's own keys: created once, and kept encrypted in `es.key` beside the keys of key owners.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -73,7 +73,7 @@ impl ServerKeys {
         self.tokens.expose()
     }
 
-    /// What stands in `es.claim` for a name: equal for names that differ in case only, and of no use to a thief.
+    /// The value in `es.claim` for a name: equal for names that differ only in case, and useless to a thief.
     pub fn claim(&self, kind: &str, name: &str) -> Vec<u8> {
         mac(&self.claims, &[kind.as_bytes(), b"\0", fold(name).as_bytes()]).to_vec()
     }

@@ -18,15 +18,15 @@ use crate::telemetry::Format;
 
 /// What a service works with that has a process to itself.
 pub struct Process {
-    /// The database, which has the form of this release.
+    /// The address of the database, which is migrated to this release.
     pub database_url: String,
-    /// The carrier, if there is one.
+    /// NATS, if there is one.
     pub nats: Option<Client>,
     /// Wraps all keys.
     pub master: MasterKey,
     /// Accept a database that may lose what it acknowledged.
     pub throwaway: bool,
-    /// Told when it is time to end.
+    /// Cancelled when it is time to end.
     pub shutdown: Shutdown,
     listener: TcpListener,
     tls: Option<Tls>,
@@ -43,7 +43,7 @@ pub async fn run<const PORT: u16>(
     let ended = async { work(Process::start(name, service, role).await?).await }.await;
     telemetry.finish();
     if let Err(error) = ended {
-        // Each cause is a sentence for whoever runs this.
+        // Each cause is a sentence for the operator.
         tracing::error!("{error:#}");
         return ExitCode::FAILURE;
     }
@@ -90,7 +90,7 @@ async fn check(url: &str, role: DatabaseRole, throwaway: bool) -> anyhow::Result
     Ok(())
 }
 
-/// What all services together answer: a client need not know which one is behind an address.
+/// The routes of all services together: a client need not know which one is behind an address.
 fn whole_api() -> OpenApi {
     serde_json::from_str(include_str!("../../docs/openapi.json"))
         .expect("a test holds this file to what the services' routes say")

@@ -1,7 +1,8 @@
-//! Old forms of stored events, lifted to today's before anything reads them.
+//! Lifts old versions of stored events to the newest one before anything reads them.
 //!
-//! To change an event's form: raise its `event_version`, add a function here that turns the old `data` into the new, and
-//! a test that holds a sample of the old. Aggregates, projections, sockets and history all read through [`upcast`].
+//! To change the form of an event, raise its `event_version`, add a function here that turns the old `data` into the
+//! new, and add a test with a sample of the old. Aggregates, projections, sockets and history all read through
+//! [`upcast`].
 
 use serde_json::Value;
 

@@ -1,8 +1,9 @@
 //! Who sees an event: one pure function, used by sockets, history and the tests' checker.
 //!
-//! The scopes recorded with an event find the candidates. Then it is asked of the container in which the resource is
-//! *now*: a note moved into a notebook that one cannot see takes its past with it. Only the news that it left go to
-//! whoever saw it just before. Events that name a person in their scopes concern that person, and are seen by them.
+//! The scopes of an event find the candidates. Then the container decides in which the resource is *now*: if a note
+//! is moved into a notebook that a person cannot see, its past is hidden with it. Only the event that it left is
+//! shown to people who saw it just before. Events that name a person in their scopes concern that person, who
+//! therefore sees them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,15 +17,15 @@ use crate::domain::tasks::TaskEvent;
 use crate::event::{AggregateEvent, Opened, Recorded};
 use crate::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 
-/// Who may do what at present, as far as somebody keeps it: in memory for sockets, joined rows for history.
+/// Current roles and places, from wherever they are kept: in memory for sockets, in joined rows for history.
 pub trait Access {
     /// The person's role in a notebook.
     fn in_notebook(&self, user: UserId, notebook: NotebookId) -> Option<Role>;
     /// The person's role on the note itself, shared beside its notebook.
     fn on_note(&self, user: UserId, note: NoteId) -> Option<Role>;
-    /// Where the note stands now; `None` when it is gone.
+    /// The notebook that the note is in now; `None` if the note is gone.
     fn notebook_of(&self, note: NoteId) -> Option<NotebookId>;
-    /// The note that the block or task is a part of now; `None` when it is gone, or a person's own.
+    /// The note that the block or task is a part of now; `None` if it is gone, or has no note.
     fn note_of(&self, item: Item) -> Option<NoteId>;
 }
 
@@ -37,7 +38,7 @@ pub enum Item {
     Task(TaskId),
 }
 
-/// What stands in a container that decides who sees it.
+/// A thing in a container that decides who sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Placed {
     /// In a notebook.
@@ -57,7 +58,7 @@ pub enum Scope {
     Note(NoteId),
 }
 
-/// What is no scope of this release.
+/// A text that is not a scope of this release.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a scope is user:, notebook: or note: and an id")]
 pub struct NoScope;
@@ -69,14 +70,14 @@ pub struct Subject {
     pub scopes: Vec<Scope>,
     /// The thing that changed.
     pub resource: Resource,
-    /// The containers that the thing left by this event: who sees those shall hear that it is gone.
+    /// The containers that the thing left by this event: people who see those learn that it is gone.
     pub left: Vec<Scope>,
 }
 
 /// The thing whose container decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// An account or a session: nobody's but the person's, whom the scopes name.
+    /// An account or a session: only the person sees it, whom the scopes name.
     Person,
     /// A notebook.
     Notebook(NotebookId),
@@ -86,7 +87,7 @@ pub enum Resource {
     Item(Item),
 }
 
-/// The role that counts on a note: the higher of the direct one and the one in its notebook of now.
+/// The role that counts on a note: the higher of the direct role and the role in its current notebook.
 pub fn role_on_note(access: &impl Access, user: UserId, note: NoteId) -> Option<Role> {
     let inherited = access.notebook_of(note).and_then(|notebook| access.in_notebook(user, notebook));
     effective(access.on_note(user, note), inherited)
@@ -161,7 +162,7 @@ fn left_when_erased(recorded: &Recorded, scopes: &[Scope]) -> Vec<Scope> {
 }
 
 impl Resource {
-    /// The thing, if it stands in a container.
+    /// The thing, if it is in a container.
     pub fn placed(self) -> Option<Placed> {
         match self {
             Self::Note(note) => Some(Placed::Note(note)),
@@ -182,7 +183,7 @@ impl Resource {
             TaskEvent::AGGREGATE => id.parse().map(Item::Task).map(Self::Item).ok(),
             _ => None,
         };
-        // What we do not know is shown to nobody but the persons it names.
+        // An unknown event is shown only to the persons it names.
         found.unwrap_or(Self::Person)
     }
 }

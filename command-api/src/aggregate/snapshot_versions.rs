@@ -1,4 +1,4 @@
-//! The forms in which snapshots hold aggregates. Whoever changes one raises its `SNAPSHOT_VERSION`, and finds that out here.
+//! The forms in which snapshots hold aggregates. If one changes and its `SNAPSHOT_VERSION` was not raised, this test fails.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

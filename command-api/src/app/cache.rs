@@ -1,4 +1,4 @@
-//! Aggregates in memory. A stale one does no harm: an append based on it is refused, and it is loaded anew.
+//! Aggregates in memory. A stale one does no harm: an append that is based on it is refused, and it is loaded again.
 
 use std::any::Any;
 use std::sync::Arc;

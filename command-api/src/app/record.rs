@@ -1,4 +1,4 @@
-//! From what was decided to what is appended: events are named, numbered and encrypted.
+//! From decided events to an append: events get ids and sequences and are encrypted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// The home of a thing that holds a key of its own and stands in nothing: `user:<id>`.
+    /// The home of a thing that is its own key owner and in no container: `user:<id>`.
     pub fn of(kind: &str, id: &str) -> Self {
         let key_owner = format!("{kind}:{id}");
         Self { scopes: vec![key_owner.clone()], key_owner }
@@ -57,7 +57,7 @@ struct Fact {
     encrypted: bool,
 }
 
-/// What is sent to the log, and what is remembered once it stands.
+/// What is sent to the log, and what is kept in memory once it is recorded.
 pub(super) struct Recording {
     pub(super) append: Append,
     pub(super) written: Vec<Written>,
@@ -93,7 +93,7 @@ impl Written {
         }
     }
 
-    /// The same, for one that nobody looked up because its id should be new.
+    /// The same, for an aggregate that was not looked up because its id should be new.
     pub(super) fn taken_for_new(self, clash: Problem) -> Self {
         Self { clash: Some(clash), ..self }
     }

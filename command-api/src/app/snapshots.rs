@@ -1,10 +1,11 @@
-//! Snapshots: shortcuts for loading long aggregates, written beside the requests and free to vanish.
+//! Snapshots: shortcuts for loading long aggregates. They are written beside the requests, and may vanish at any
+//! time.
 //!
-//! A snapshot is an aggregate's state as JSON, encrypted under the key of its last event: when that key is destroyed the
-//! snapshot is as unreadable as the events. It is tied to the aggregate, the sequence, the snapshot version and the very event it
-//! was taken after, so one that was damaged, moved, or taken in a history that a restore undid does not open. Then the
-//! whole stream is read instead, and another snapshot takes its place. No snapshot makes a decision stale: what was
-//! decided on is named by its sequence in the append, wherever the state came from.
+//! A snapshot is an aggregate's state as JSON, encrypted under the key of its last event: when that key is destroyed,
+//! the snapshot is as unreadable as the events. It is bound to the aggregate, the sequence, the version of its form,
+//! and that event. So a snapshot that was damaged, moved, or taken in a history that a restore undid cannot be
+//! decrypted; then the whole stream is read instead, and another snapshot replaces it. No snapshot makes a decision
+//! stale: the append names the sequence that was decided on, wherever the state came from.
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{App, Loaded};
 use crate::aggregate::Decide;
 
-/// So many events after the last snapshot another one is due; `./dev bench load` measures what reading that many
-/// costs.
+/// The next snapshot is due this many events after the last one. `./dev bench load` measures the cost of reading that
+/// many.
 const EVERY: i64 = 200;
 /// How many are written at once by this process. One more is dropped: the next command or load asks again.
 const AT_ONCE: u32 = 2;
@@ -108,7 +109,7 @@ impl Stored {
 }
 
 impl App {
-    /// Has a snapshot written when one is due; nobody waits for it. `last` is the mark of the last event.
+    /// Starts writing a snapshot if one is due, without waiting for it. `last` is the mark of the last event.
     pub(super) fn offer_snapshot<A: Decide>(&self, id: &str, loaded: &mut Loaded<A>, last: Option<Mark>) {
         if last.is_some() && !loaded.erased && self.snapshots.is_due(loaded.snapshot, loaded.sequence) {
             self.write_snapshot(id, loaded, last, None);
@@ -134,7 +135,7 @@ impl App {
         instead_of: Option<(Stored, Unusable)>,
     ) {
         let Some(permit) = self.snapshots.permit() else { return };
-        // Should it fail, the next one is tried after as many events again, or when this is loaded anew.
+        // If it fails, the next one is tried after as many events again, or when this is loaded again.
         loaded.snapshot = loaded.sequence;
         let json = serde_json::to_vec(&loaded.state).expect("an aggregate is plain data with string keys");
         let new = New {
@@ -164,7 +165,7 @@ impl App {
             // Gone for ever, or nothing that could be kept: then what is there is of no use to anybody.
             (Some(_) | None, _) => self.remove(&new).await?,
         };
-        // Whoever changed the row says so; others who found it at the same time do not.
+        // Only the one that changed the row logs it; others that found it at the same time do not.
         if let Some((stored, why)) = &new.instead_of
             && changed
             && *why != Unusable::Erased

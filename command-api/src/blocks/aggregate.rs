@@ -160,14 +160,14 @@ impl Part {
     }
 }
 
-/// What a content becomes when some of its fields are given anew. A block of another type takes over what both have.
+/// The content with some of its fields replaced. A block that changes its type keeps the fields that both types have.
 fn edited(
     old: &Content,
     block_type: Option<BlockType>,
     new: Option<Map<String, Value>>,
 ) -> Result<Content, BlockError> {
     let new = new.unwrap_or_default();
-    // Spans that are not given anew stay where the text does.
+    // Spans that are not replaced follow the text.
     let text = new.get("text").filter(|_| !new.contains_key("spans")).and_then(Value::as_str);
     let old = match text.map(|text| BlockText::try_from(text.to_owned())) {
         Some(Ok(text)) => old.clone().with_text(text),

@@ -1,4 +1,4 @@
-//! What a command brings to the log, and what it is told.
+//! What a command hands to the log, and what the log answers.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub struct Append {
     pub side: Vec<SideRow>,
     /// What makes the command take effect once.
     pub key: IdempotencyKey,
-    /// The id in the answer, for whoever sends the same key again.
+    /// The id in the answer, for a repeated request with the same key.
     pub answer_id: String,
     /// The version in the answer.
     pub answer_version: i64,
@@ -97,7 +97,7 @@ pub struct Claim {
 /// An item that leaves its place in a container; of no effect if it is not there.
 #[derive(Clone, Debug)]
 pub struct Freed {
-    /// Where it stands.
+    /// Its rank.
     pub container: String,
     /// The item.
     pub item: String,
@@ -106,13 +106,13 @@ pub struct Freed {
 /// The rank an item takes in a container. An item has one place, a rank one item.
 #[derive(Clone, Debug)]
 pub struct RankSlot {
-    /// Where it will stand.
+    /// Its new rank.
     pub container: String,
     /// Its rank there; compared byte by byte.
     pub rank: String,
     /// The item.
     pub item: String,
-    /// Between whom it will stand: nobody else may have come in there.
+    /// The ranks on both sides: no other item may have come between them.
     pub gap: Gap,
 }
 
@@ -155,7 +155,7 @@ pub enum SideRow {
         /// Which.
         session_id: String,
     },
-    /// A new key to encrypt under. A key owner who has one already is a conflict on aggregate type `key`.
+    /// A new key to encrypt under. If the key owner already has one, that is a conflict on aggregate type `key`.
     KeyMade {
         /// Whose.
         key_owner: String,
@@ -185,7 +185,7 @@ impl fmt::Debug for SideRow {
 /// What makes a command take effect once, however often it is sent.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
-    /// Who asks; keys of different actors never meet.
+    /// The actor; keys of different actors never collide.
     pub actor: String,
     /// The key. Every command has one.
     pub key: String,
@@ -209,7 +209,7 @@ pub enum Outcome {
     },
     /// The key was used before; nothing is recorded.
     Seen {
-        /// Of the command of then; the caller compares.
+        /// Of the earlier command; the caller compares.
         fingerprint: Vec<u8>,
         /// The id answered then.
         id: String,
@@ -232,7 +232,7 @@ pub enum Outcome {
         /// Of which kind.
         kind: String,
     },
-    /// A place or its gap is taken, or the item stands elsewhere; nothing is recorded.
+    /// A place or its gap is taken, or the item is elsewhere; nothing is recorded.
     Placed {
         /// In which container.
         container: String,

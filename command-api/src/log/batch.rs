@@ -1,6 +1,6 @@
-//! Which of the waiting commands go together: never two of which one writes what the other touches.
+//! Which of the waiting commands go together: no two of which one writes what the other reads or writes.
 //!
-//! So the set-based `es.append` gives the outcomes that one by one would.
+//! So the set-based `es.append` gives the same outcomes as one command after the other.
 
 use std::collections::{HashMap, VecDeque};
 

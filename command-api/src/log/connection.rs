@@ -1,4 +1,4 @@
-//! The writer's one connection: made anew when it breaks, never two at work at once.
+//! The writer's connection: it is opened again when it breaks, and never two are at work at once.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Line {
         Self { options, fence: any_number(), open: None, house_kept: None }
     }
 
-    /// The connection; made anew, with growing pauses, until `deadline`.
+    /// The connection. It is opened again, with growing pauses, until `deadline`.
     pub(super) async fn get(&mut self, deadline: Instant) -> Option<&mut PgConnection> {
         let mut pause = Duration::from_millis(20);
         while self.open.is_none() {
@@ -61,7 +61,7 @@ impl Line {
         self.open = None;
     }
 
-    /// Stops waiting for the session before: whoever it might still write for was told that nobody knows.
+    /// Stops waiting for the earlier session: its commands were answered with an unknown outcome.
     pub(super) fn forget_the_past(&mut self) {
         self.open = None;
         self.fence = any_number();

@@ -1,7 +1,7 @@
-//! The event log: the one command path through which anything is recorded.
+//! The event log: the only way in which anything is recorded.
 //!
-//! [`Log::append`] hands a command to the one writer task of this process. The writer takes what waits into a
-//! batch (`batch`), gives it to `es.append` in one round trip (`sql`), and answers each command (`writer`).
+//! [`Log::append`] hands a command to the one writer task of this process. The writer collects waiting commands into
+//! a batch (`batch`), gives it to `es.append` in one round trip (`sql`), and answers each command (`writer`).
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, oneshot, watch};

@@ -1,4 +1,4 @@
-//! A command made ready on its own task, so that the one writer has little left to do.
+//! A command is prepared on its own task, so that the one writer has little left to do.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -107,7 +107,7 @@ fn touches(append: &Append) -> Vec<Touch> {
     touches.extend(append.expects.iter().map(|e| read_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches
         .extend(append.released.iter().chain(&append.claims).map(|c| write_of(("claim", c.kind, &c.value))));
-    // Who comes in may stand in a gap that another takes, and who leaves makes one.
+    // An item that comes in may fill a gap that another one takes, and an item that leaves makes one.
     touches.extend(
         append
             .freed

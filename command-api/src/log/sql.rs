@@ -105,7 +105,7 @@ pub(super) async fn events_at(
     Ok(events.into_iter().map(|event| (event.position, event.event_id)).collect())
 }
 
-/// Counts the positions of those that stand from the head before them, which is in the row of command 0.
+/// Counts the positions of recorded commands from the head before them, which is in the row of command 0.
 fn answers(rows: Vec<Row>, batch: &[&Prepared]) -> Option<Vec<Answer>> {
     let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
     let mut whole = None;

@@ -1,9 +1,9 @@
-//! The one task that takes batches for this process: group commit, and an answer for everybody.
+//! The one task that sends batches for this process: group commit, and an answer for each command.
 //!
-//! Batches travel over two lines, so that while Postgres works on one the program answers and gathers another.
-//! For the log two lines are what two processes are: `es.append` takes one batch after the other. If a
-//! connection breaks before the answer, the same batch is sent again before anybody is answered; the keys make
-//! what was recorded come back as seen.
+//! Two connections take turns, so that while Postgres works on one batch, the program answers the one before and
+//! gathers the next. For the log, two connections are the same as two processes: `es.append` takes one batch after
+//! the other. If a connection breaks before the answer, the same batch is sent again before anybody is answered. The
+//! idempotency keys make recorded commands come back as seen.
 
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
@@ -51,7 +51,7 @@ struct Sender {
 enum Trouble {
     /// Something in the batch is bad; nothing of it is recorded.
     Data(String),
-    /// Nobody's fault here.
+    /// The commands are not at fault.
     Log(LogError),
 }
 
@@ -84,7 +84,7 @@ impl Writer {
                     more = count > 0;
                 }
             }
-            // Those just answered come back with their next command: let them, before a batch is closed.
+            // Clients that were just answered send their next command: let them, before a batch is closed.
             tokio::task::yield_now().await;
             while self.queue.len() + arrived.len() < IN_SIGHT
                 && let Ok(next) = waiting.try_recv()
@@ -133,7 +133,7 @@ impl Sender {
         metrics::histogram!("daybook_append_seconds").record(begun.elapsed());
         self.tell_the_news(&outcomes);
         for (waiting, outcome) in batch.into_iter().zip(outcomes) {
-            // Whoever stopped waiting does not want to know.
+            // A caller that stopped waiting needs no answer.
             waiting.answer.send(outcome).ok();
         }
     }

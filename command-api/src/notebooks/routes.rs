@@ -1,4 +1,4 @@
-//! Asking for notebooks over HTTP.
+//! Commands on notebooks over HTTP.
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};

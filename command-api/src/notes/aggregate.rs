@@ -19,7 +19,7 @@ pub enum Note {
     Missing,
     /// There.
     Live {
-        /// Where it stands.
+        /// Its notebook.
         notebook_id: NotebookId,
         /// What it is called.
         title: Title,
@@ -30,7 +30,7 @@ use NoteCommand as C;
 use NoteEvent as E;
 
 impl Note {
-    /// The notebook it stands in.
+    /// The notebook that it is in.
     pub fn notebook(&self) -> Option<NotebookId> {
         match self {
             Self::Missing => None,

@@ -1,4 +1,4 @@
-//! Asking for notes over HTTP.
+//! Commands on notes over HTTP.
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
-//! The check: does the stream tell the same history as the log, and where does it end?
+//! The check: has the stream the same history as the log, and where does it end?
 //!
-//! The last message alone does not tell. When a foreign message takes a sequence, the event that should have had
-//! it is refused, but those behind it in the pipeline find the sequence they expect and are accepted. So all that
-//! may have been under way is compared.
+//! The last message alone is not enough. When a foreign message takes a sequence, the event that should have had it
+//! is refused, but the events behind it in the pipeline find the sequence that they expect and are accepted. So all
+//! messages that may have been under way are compared.
 
 use std::time::Duration;
 

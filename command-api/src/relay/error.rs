@@ -1,4 +1,4 @@
-//! What keeps the relay from publishing. None of it is final: it checks and tries again.
+//! What keeps the relay from publishing. No error is final: it checks and tries again.
 
 use async_nats::jetstream::context::{CreateStreamError, GetStreamError, PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{InfoError, RawMessageError};

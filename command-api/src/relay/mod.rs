@@ -1,11 +1,11 @@
 //! The relay: one leader copies the event log into the stream, in order, each sequence equal to its position.
 //!
 //! It keeps no cursor: the stream's own last sequence is the cursor, after `check` has compared stream and log.
-//! `publish` then sends what the stream lacks, each message accepted only right after the one before, so that a
-//! leader that was frozen and thawed can do no harm. After any refusal or silence it checks again. Where the
-//! histories have parted (a restore, a failover), `parting` begins a new epoch, and with it a new stream.
+//! `publish` then sends what the stream lacks. Each message is accepted only right after the one before, so a leader
+//! that was frozen and wakes up can do no harm. After any refusal or silence, the relay checks again. Where the
+//! histories differ (after a restore or a failover), `parting` begins a new epoch, and with it a new stream.
 //!
-//! Neither Postgres nor NATS has to be there: the relay tries again, ever more slowly, until both are.
+//! Neither Postgres nor NATS has to be available: the relay tries again, at growing intervals, until both are.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,8 +39,8 @@ pub struct Relay {
     pub retention: Retention,
 }
 
-/// Stands for the lead and relays while it has it, until `shutdown`. While another process leads, it is told of
-/// what this one appends.
+/// Tries to lead, and relays while it leads, until `shutdown`. While another process leads, this one announces its appends
+/// to it.
 pub async fn run(relay: Relay, shutdown: Shutdown) {
     let leading = Arc::new(AtomicBool::new(false));
     let options = relay.pool.connect_options().as_ref().clone();

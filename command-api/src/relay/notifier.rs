@@ -1,4 +1,4 @@
-//! Tells the leader, in whichever process it is, that this process appended.
+//! Tells the leader, in whatever process it is, that this process appended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) async fn run(relay: &Relay, leading: &AtomicBool, shutdown: &Shutdown
             continue;
         }
         if notice.as_ref().is_none_or(|(read, _)| read.elapsed() > FRESH) {
-            // Without an answer nobody is woken, and the leader's poll finds the event.
+            // Without an answer the leader is not woken, and its poll finds the event.
             let Ok(Some(epoch)) = epoch::current(&relay.pool).await else { continue };
             notice = Some((Instant::now(), Notice { epoch: epoch.epoch, position }));
         }

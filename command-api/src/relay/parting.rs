@@ -1,4 +1,4 @@
-//! When stream and log tell different histories: find how far they agree, and begin a new epoch.
+//! When stream and log have different histories: find the last position at which they agree, and begin a new epoch.
 
 use async_nats::jetstream::Context;
 use shared::epoch::{self, Epoch, Origin};

@@ -1,4 +1,4 @@
-//! One time in the lead: check, publish, wait; and check again whenever something is not as expected.
+//! One term of a leader: check, publish, wait; and check again whenever something is not as expected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What wakes the leader: its own process, another one, or the passing of time.
+//! What wakes the leader: its own process, another process, or the passing of time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use shared::jetstream::APPENDED;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// The belt: whatever else fails to wake it, the relay looks at the log as often as this.
+/// How often the relay polls the log, whatever else fails to wake it.
 const POLL: Duration = Duration::from_millis(250);
 
 /// Everything the leader listens to.

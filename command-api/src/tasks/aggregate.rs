@@ -163,7 +163,7 @@ impl Todo {
     }
 
     fn moved(&self, removed: bool, to: NoteId, past: Option<super::Past>) -> Vec<E> {
-        // Only the note of a task that has one can change, and only the command path knows its past.
+        // Only a task with a note can change its note, and only the command path knows its past.
         let (Some(from), Some(past)) = (self.note_id.filter(|from| *from != to), past) else { return vec![] };
         let whole = WholeTask {
             owner: self.owner,

@@ -1,4 +1,4 @@
-//! Asking for tasks over HTTP.
+//! Commands on tasks over HTTP.
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};

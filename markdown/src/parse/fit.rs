@@ -1,4 +1,4 @@
-//! Cuts what is too large for one block into several, without losing a letter.
+//! Cuts what is too large for one block into several, without losing a character.
 
 use shared::domain::blocks::{BlockText, RichText, Span, SpanKind};
 

@@ -1,4 +1,4 @@
-//! Tables, and what becomes of those that are too large.
+//! Tables, and how tables that are too large are split.
 
 use pulldown_cmark::Alignment;
 use shared::domain::blocks::{Align, Content, RichText, Span, Table};

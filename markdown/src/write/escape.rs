@@ -1,4 +1,4 @@
-//! Letters that Markdown would take for something else, written so that they stay letters.
+//! Escapes characters that Markdown would interpret.
 
 use std::ops::Range;
 

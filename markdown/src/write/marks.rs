@@ -1,4 +1,4 @@
-//! Which marks a piece gets: those of Markdown where they are sure to be understood, else the tags of HTML.
+//! Which marks a piece gets: those of Markdown where they are understood for certain, otherwise HTML tags.
 
 use shared::domain::blocks::SpanKind;
 

@@ -1,4 +1,4 @@
-//! Spans may overlap in any way, marks have to nest: cuts spans into pieces that do.
+//! Spans may overlap in any way, but marks must nest: cuts spans into pieces that do.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Comparing two tables of one shape, row by row and column by column. Their names vary, so the statements are made at
+//! Compares two tables of one form, row by row and column by column. Their names vary, so the statements are built at
 //! run time.
 
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Whether the live tables are what the log makes of them: the same position is built beside them, and every column of
-//! every row compared, both ways, in one snapshot.
+//! Compares the live tables with the log: builds the tables beside them up to the same position, and compares every
+//! column of every row, both ways, in one snapshot.
 
 mod compare;
 

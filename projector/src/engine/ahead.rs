@@ -1,4 +1,4 @@
-//! The log read ahead: while a batch is written, the next are fetched and opened on another core.
+//! Reading ahead: while a batch is written, the next ones are read and decrypted on another core.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Begins to read after `after`, up to the event at `last`. Ends by itself when nobody takes what was read.
+    /// Starts to read after `after`, up to the event at `last`. Ends by itself when it is dropped.
     pub(super) fn start(tools: &Tools, after: i64, last: i64) -> Self {
         let (sender, batches) = mpsc::channel(WAITING);
         let reading = Reading { pool: tools.pool.clone(), keyring: tools.keyring.clone(), after, last };

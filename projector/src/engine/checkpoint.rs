@@ -1,4 +1,4 @@
-//! The one row that says how far the tables have come; every write moves it, or does not happen.
+//! The one row that says how far the read tables have come. Every write moves it, or does not happen.
 
 use shared::epoch::EpochId;
 use shared::read_schema::VERSIONS;
@@ -20,7 +20,7 @@ pub enum Standing {
     Same,
     /// They are of an earlier one and went no further than both agree: only the name changes.
     Agreed,
-    /// They hold events that this history does not have: they must be built anew.
+    /// They hold events that this history does not have, so they must be rebuilt.
     Parted,
 }
 
@@ -30,7 +30,7 @@ impl Checkpoint {
         sqlx::query_as!(Self, "select position, epoch from checkpoint").fetch_one(executor).await
     }
 
-    /// Reads it and locks it until the transaction ends: whoever writes these tables waits meanwhile, readers do not.
+    /// Reads it and locks it until the transaction ends. Writers of these tables wait meanwhile, readers do not.
     pub async fn lock(connection: &mut PgConnection) -> sqlx::Result<Self> {
         sqlx::query_as!(Self, "select position, epoch from checkpoint for update").fetch_one(connection).await
     }

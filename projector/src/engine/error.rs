@@ -13,7 +13,7 @@ pub enum EngineError {
     /// Keys could not be read or opened.
     #[error(transparent)]
     Keys(EncryptionError),
-    /// Another engine moved the checkpoint; whoever gets this starts over from where it is now.
+    /// Another engine moved the checkpoint. Start again from where it is now.
     #[error("another projector has moved the checkpoint")]
     Overtaken,
     /// The log has no epoch: it was never migrated.

@@ -1,8 +1,8 @@
 //! Takes events from the stream or the log, folds them, and moves rows and checkpoint in one transaction.
 //!
-//! The order of things in that transaction is the fence: first the checkpoint is moved by compare-and-set, which locks
-//! it, and only then are rows read and written. Of two engines at the same place, one waits for the other and then finds
-//! the checkpoint gone. So a batch takes effect once, however often it arrives and whoever believes to lead.
+//! The order of steps in that transaction is the fence: first the checkpoint moves by compare-and-set, which locks
+//! it; only then are rows read and written. Of two engines at the same position, one waits for the other and then
+//! finds the checkpoint moved. So a batch takes effect once, however often it arrives and whoever believes to lead.
 
 mod ahead;
 pub mod checkpoint;

@@ -1,4 +1,5 @@
-//! From events as they are carried to entries of a batch: opened, set apart because unreadable, or not for this release.
+//! From stored events to the entries of a batch: decrypted, or set apart because they are unreadable or of a newer
+//! release.
 
 use shared::encryption::{EncryptionError, Keyring, Unopened};
 use shared::event::Recorded;

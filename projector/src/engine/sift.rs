@@ -1,5 +1,5 @@
-//! What of the stream's messages can be folded now. The stream only makes things fast: what is missing, doubled, out of
-//! order or doubtful is never waited for, but read from the log.
+//! Which messages of the stream can be folded now. The stream only makes things fast: if events are missing, doubled,
+//! out of order or doubtful, the engine does not wait for them but reads the log.
 
 use shared::event::Recorded;
 

@@ -1,7 +1,9 @@
-//! Policies: what follows from events by itself. They have their own leader and checkpoint, and ask through the command path.
+//! Policies: reactions to events. They have their own leader and checkpoint, and send commands through the command
+//! path.
 //!
-//! A policy's command is asked in the name of whoever caused it, whose rights count; its events carry `policy:<name>` as
-//! actor. A refusal is recorded for the operator and passed over. A rebuild of the read tables never runs a policy again.
+//! A policy acts for the person who caused the event, with that person's rights; its events have the actor
+//! `policy:<name>`. A refused command is recorded for the operator and skipped. A rebuild of the read tables never
+//! runs a policy again.
 
 mod block_task_sync;
 mod checkpoint;

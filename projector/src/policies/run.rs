@@ -1,4 +1,4 @@
-//! The policies' life: stand for the lead, then go through the log, event by event, from where they were.
+//! The life of the policies: stand for the lead, then go through the log, event by event, from the checkpoint.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,11 +26,11 @@ use super::{PREFIX, is_policy};
 const NAME: &str = "block-task-sync";
 /// Events taken at a time.
 const BATCH: i64 = 500;
-/// Things that are seen to at once: their appends share batches of the log.
+/// Items handled at once: their appends share batches of the log.
 const AT_ONCE: usize = 32;
-/// The belt: whatever else fails to wake it, it looks at the log as often as this.
+/// How often it polls the log, whatever else fails to wake it.
 const POLL: Duration = Duration::from_millis(250);
-/// A failure of ours that comes back so often is passed over like a refusal: one broken item must not stop all others.
+/// A command that fails so often because of the server is skipped like a refusal: one broken item must not stop others.
 const FAILURES: u32 = 30;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What policies work with.
 #[derive(Clone)]
 pub struct Handles {
-    /// The command path to the log.
+    /// The command path.
     pub app: App,
     /// How to open the session that holds the lead, as the projector's role.
     pub connect: PgConnectOptions,
@@ -60,7 +60,7 @@ pub(super) enum Stopped {
 }
 
 impl Stopped {
-    /// Whether a command ended in an error that is none of whoever asked, nor of a database that is away.
+    /// Whether a command failed because of the server, not because of the request or an unavailable database.
     fn is_ours(&self) -> bool {
         matches!(self, Self::Unavailable(problem) if problem.status != 503)
     }

@@ -1,4 +1,4 @@
-//! What a block's row becomes.
+//! What events do to the row of a block.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Folding a batch in memory: from the rows before it to the rows after it, and what has to be quarantined.
+//! Folds a batch in memory: from the rows before it to the rows after it, and which rows must be quarantined.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};

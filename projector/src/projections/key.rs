@@ -11,7 +11,7 @@ pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {
     /// The key as text.
     fn text(&self) -> String;
 
-    /// The name of a group of rows that this one is of; they can be quarantined together.
+    /// The name of the group of rows that this one belongs to; they can be quarantined together.
     fn group(&self) -> Option<String> {
         None
     }
@@ -39,7 +39,7 @@ pub(super) fn everyone(container: impl std::fmt::Display) -> String {
     format!("{container}/*")
 }
 
-/// The aggregate of an event, spelled as keys are; as it stands when it is no UUID.
+/// The aggregate of an event, spelled as keys are; unchanged if it is not a UUID.
 pub(super) fn aggregate_text(recorded: &Recorded) -> String {
     let id = &recorded.aggregate.id;
     id.parse().map_or_else(|_| id.clone(), |id: Uuid| id.text())

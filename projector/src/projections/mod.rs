@@ -1,15 +1,16 @@
 //! Every projection, and what a projection is: a pure fold from events to the rows of one table.
 //!
-//! How to add one: its table in `migrations/read`, its name in [`shared::read_schema::VERSIONS`], its file here, its line
-//! in [`project_all`]. To change what it makes of events, raise its `VERSION` (and the one in that list).
+//! To add one: its table in `migrations/read`, its name in [`shared::read_schema::VERSIONS`], its file here, its line
+//! in [`project_all`]. To change what it does with events, raise its `VERSION` (and the one in that list).
 //!
-//! **Erased events fold to nothing.** When a key owner's key is gone, none of its encrypted events reaches a fold: a note
-//! whose events are all erased has no row, and an event for a row that was never made leaves it unmade. Tables that
-//! were fed before the key went still hold the row, so the event that ends a key owner is in clear, and its fold removes
-//! every row of that key owner; a rebuild then gives the same tables. The feed alone keeps erased events: their scopes are
-//! in clear.
+//! **Erased events fold to nothing.** When the key of a key owner is destroyed, none of its encrypted events reaches
+//! a fold: a note whose events are all erased has no row, and an event for a row that does not exist creates none.
+//! Tables that were fed before the key was destroyed still hold the row. Therefore the event that ends a key owner is
+//! in clear, and its fold removes every row of that key owner; a rebuild then gives the same tables. Only the feed
+//! keeps erased events: their scopes are in clear.
 //!
-//! **A fold that fails** (it panics, or the event's keys cannot be told) quarantines its row; see [`crate::quarantine`].
+//! **If a fold fails** (it panics, or the event's keys cannot be determined), its row is quarantined; see
+//! [`crate::quarantine`].
 
 /// For a row with the columns of who changed it last, and when: what they are after an event.
 macro_rules! touched {
@@ -122,7 +123,7 @@ pub trait Projection {
 #[derive(Debug, thiserror::Error)]
 #[error("the event at position {position}: its aggregate's id is no UUID")]
 pub struct FoldError {
-    /// Where it stands in the log.
+    /// Its position in the log.
     pub position: i64,
 }
 

@@ -1,4 +1,4 @@
-//! What a notebook's row becomes.
+//! What events do to the row of a notebook.
 
 use chrono::{DateTime, Utc};
 use shared::domain::notebooks::NotebookEvent as E;

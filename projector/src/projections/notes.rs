@@ -1,4 +1,4 @@
-//! What a note's row becomes.
+//! What events do to the row of a note.
 
 use chrono::{DateTime, Utc};
 use shared::domain::notes::NoteEvent as E;

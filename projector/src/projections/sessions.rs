@@ -1,4 +1,4 @@
-//! What a login's row becomes.
+//! What events do to the row of a session.
 
 use chrono::{DateTime, Utc};
 use shared::domain::sessions::SessionEvent as E;

@@ -1,4 +1,4 @@
-//! What a task's row becomes.
+//! What events do to the row of a task.
 
 use chrono::{DateTime, Utc};
 use shared::domain::tasks::{Details, Due, TaskEvent as E};

@@ -1,4 +1,4 @@
-//! What a person's row becomes.
+//! What events do to the row of a user.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -1,7 +1,8 @@
-//! Access in memory: the roles of whoever is connected, and the places of the notes, blocks and tasks that were heard of.
+//! Access in memory: the roles of connected persons, and the places of the notes, blocks and tasks that events were
+//! about.
 //!
-//! Both are loaded from the read tables when first needed and kept up by the feed. A loaded row may be ahead of the feed,
-//! so each remembers the position it was true at, and older news do not undo it.
+//! Both are loaded from the read tables when first needed, and kept up to date by the feed. A loaded row may be ahead
+//! of the feed, so each remembers the position at which it was true, and older events do not undo it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,18 +17,18 @@ use shared::id::{NoteId, NotebookId, UserId};
 use shared::visibility::{Access, Item, Placed, Resource, Scope, Subject};
 use uuid::Uuid;
 
-/// What an event does to who may see what.
+/// What an event does to access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Nothing.
     None,
     /// A person has a role in a notebook now.
     Role(UserId, NotebookId, Role),
-    /// It stands in this notebook or note now.
+    /// It is in this notebook or note now.
     Place(Placed, Uuid),
-    /// It is no longer known who, or whether this person, has which role in a notebook: nobody is let in.
+    /// The roles in a notebook, of all or of this person, are no longer known: access is denied.
     Close(NotebookId, Option<UserId>),
-    /// It stands nowhere, or it is no longer known where: nobody sees it by way of its container.
+    /// It is in no container, or its container is no longer known: nobody sees it through one.
     Hide(Placed),
 }
 
@@ -102,7 +103,7 @@ impl Change {
 }
 
 impl Change {
-    /// What it means for access that a row of the read tables is quarantined (docs/quarantine.md).
+    /// What a quarantined row of the read tables means for access (docs/quarantine.md).
     pub(super) fn quarantined(table: &str, key: &str) -> Option<Self> {
         let placed = match table {
             "notes" => key.parse().map(Placed::Note).ok(),
@@ -212,7 +213,7 @@ impl Known {
         }
     }
 
-    /// Takes in where things stand, unless newer news have come.
+    /// Takes in places that were loaded, unless newer events have changed them.
     pub(super) fn place(&mut self, loaded: &Loaded<(Placed, Option<Uuid>)>) {
         for (placed, inside) in &loaded.rows {
             self.put(*placed, Parent { inside: *inside, as_of: loaded.as_of });
@@ -264,7 +265,7 @@ impl Known {
         }
     }
 
-    /// Keeps the places of these only, and of the notes they stand in, once there are more than `most`.
+    /// Keeps only the places of these, and of the notes they are in, once there are more than `most`.
     pub(super) fn shrink(&mut self, most: usize, keep: impl FnOnce() -> HashSet<Placed>) {
         if self.places.len() > most {
             let mut keep = keep();

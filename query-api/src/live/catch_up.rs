@@ -1,4 +1,4 @@
-//! Catch-up: a socket reads what it has not seen at its own pace, until it is where the feed is.
+//! Catch-up: a socket reads what it has not seen at its own pace, until it has reached the feed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The feed: reads the log once per process, up to the watermark and never beyond, and pushes it to the sockets.
+//! The feed: reads the log once per process, up to the read position and never beyond, and pushes events to the
+//! sockets.
 
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub(super) async fn run(live: Live) {
     }
 }
 
-/// When the tables were built anew: what was quarantined in the old ones may be mended, so access is read again.
+/// After a rebuild, rows that were quarantined may be repaired, so access is read again.
 async fn look_again(live: &Live, seen: &mut u32) -> Result<(), FeedError> {
     let tables = live.watermark.tables();
     if *seen != 0 && *seen != tables {
@@ -54,7 +55,7 @@ async fn look_again(live: &Live, seen: &mut u32) -> Result<(), FeedError> {
     Ok(())
 }
 
-/// Pushes everything up to the watermark of now.
+/// Pushes everything up to the current read position.
 async fn advance(live: &Live) -> Result<(), FeedError> {
     let mark = live.watermark.current();
     let (epoch, mut position) = live.hub.position();

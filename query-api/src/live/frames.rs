@@ -1,4 +1,4 @@
-//! The frames of `daybook.v1`: JSON objects told apart by their `type`. docs/live.md tells it to clients.
+//! The frames of `daybook.v1`: JSON objects told apart by their `type`. docs/live.md explains them to clients.
 
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};

@@ -189,7 +189,7 @@ impl Hub {
         Seated::At(Seat { hub: Arc::clone(self), id, user: caller.user }, ended)
     }
 
-    /// Who is connected.
+    /// The connected persons.
     pub(super) fn people(&self) -> Vec<UserId> {
         self.state().of_person.keys().copied().collect()
     }
@@ -203,7 +203,7 @@ impl Hub {
         }
         state.known.unhide();
         for (user, roles) in people {
-            // Whoever has left meanwhile stays away.
+            // A person who has left meanwhile stays away.
             if state.of_person.contains_key(user) {
                 state.known.dismiss(*user);
                 state.known.add_person(*user, roles);

@@ -1,4 +1,4 @@
-//! What the gateway reads from the database: roles, places of notes, and pages of the past.
+//! What the gateway reads from the database: roles, places of notes, and pages of past events.
 
 use std::collections::{HashMap, HashSet};
 
@@ -65,7 +65,7 @@ pub(super) async fn places(pool: &PgPool, placed: &[Placed]) -> sqlx::Result<Loa
     Ok(Loaded { rows: rows.iter().filter_map(|row| Some((place(row.nth)?, row.inside))).collect(), as_of })
 }
 
-/// The row that says where something stands.
+/// A row with the place of a thing.
 fn row_of(placed: Placed) -> (&'static str, Uuid) {
     match placed {
         Placed::Note(note) => ("notes", note.0),

@@ -1,9 +1,11 @@
-//! Live: one WebSocket per client, over which everything comes that it may see, in order, once, as soon as it can be read.
+//! Live: one WebSocket per client. It carries every event that the client may see, in order, once, as soon as it can
+//! be read.
 //!
-//! Each process reads the log once ([`feed`]) up to the watermark and keeps the recent events in memory ([`ring`]),
-//! with what decides who sees them ([`access`]); [`hub`] holds both under one lock, with the open sockets. A socket
-//! ([`connection`]) is either live, fed through a bounded queue, or in catch-up ([`catch_up`]), reading at its own pace:
-//! it starts in catch-up, and falls back to it whenever its queue is full.
+//! Each process reads the log once ([`feed`]) up to the read position. It keeps the recent events in memory
+//! ([`ring`]), together with what decides who sees them ([`access`]). [`hub`] holds both under one lock, with the
+//! open sockets. A socket ([`connection`]) is either live, fed through a bounded queue, or in catch-up
+//! ([`catch_up`]), where it reads at its own pace. It starts in catch-up, and falls back into it whenever its queue
+//! is full.
 //!
 //! To add a frame: a variant in [`frames`], its arm in [`connection`], its line in docs/live.md.
 
@@ -53,15 +55,15 @@ const LOADS: usize = 5;
 pub struct Settings {
     /// Origins other than our own host whose pages may open sockets, such as `https://app.example.org`.
     pub origins: Vec<String>,
-    /// Sockets open at once in this process; who comes then is asked to come again.
+    /// Sockets open at once in this process; further clients are asked to try again later.
     pub sockets: usize,
-    /// Of those, how many may be open before their hello has told who they are; half of all at most.
+    /// Of those, how many may be open before their `hello` has named their person; at most half of all.
     pub strangers: usize,
     /// Sockets of one person in this process.
     pub sockets_each: usize,
-    /// How often a socket hears `progress`, and is asked whether anybody is there.
+    /// How often a socket gets `progress` and a ping.
     pub heartbeat: Duration,
-    /// How long a client may take to say hello.
+    /// How long a client may take to send `hello`.
     pub hello_within: Duration,
     /// Recent events kept in memory, for short gaps.
     pub ring_events: usize,
@@ -85,7 +87,7 @@ pub struct Parts {
     pub keyring: Keyring,
     /// How far may be shown.
     pub watermark: Watermark,
-    /// Who asks, and who has been logged out.
+    /// Verifies tokens, and knows ended sessions.
     pub verifier: Verifier,
     /// The time.
     pub clock: Clock,
@@ -105,7 +107,7 @@ pub struct Live {
     settings: Arc<Settings>,
     hub: Arc<Hub>,
     catch_ups: Arc<Semaphore>,
-    /// Room for sockets, and for those of whom nobody knows yet whose they are.
+    /// Permits for sockets, and for sockets whose person is not known yet.
     permits: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     open: TaskTracker,
@@ -164,7 +166,7 @@ impl Live {
         self.open.wait().await;
     }
 
-    /// Makes sure that it is known where these stand.
+    /// Makes sure that the places of these are known.
     async fn place(&self, placed: Vec<Placed>) -> Result<(), sqlx::Error> {
         let unknown = self.hub.unknown(placed);
         if unknown.is_empty() {
@@ -180,7 +182,7 @@ impl Live {
         Err(behind())
     }
 
-    /// Reads again what everybody who is connected may see.
+    /// Reads the access of all connected persons again.
     async fn readmit(&self) -> Result<(), sqlx::Error> {
         for _ in 0..LOADS {
             let people = load::roles(&self.pool, &self.hub.people()).await?;

@@ -1,4 +1,4 @@
-//! The recent events of this process, opened and ready to send: short gaps are filled without the database.
+//! The recent events of this process, decrypted and ready to send: short gaps are filled without the database.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Pushed {
         }
     }
 
-    /// In the place of an event that nobody is shown, for what it does to access.
+    /// Instead of an event that is shown to nobody, for its effect on access.
     fn silent(position: i64) -> Self {
         Self {
             position,
@@ -99,7 +99,7 @@ impl Ring {
         }
     }
 
-    /// Moves on over events that could not be opened: nobody will be sent them.
+    /// Moves on over events that could not be decrypted: they are sent to nobody.
     pub(super) fn pass_over(&mut self, position: i64) {
         self.position = self.position.max(position);
     }

@@ -1,4 +1,4 @@
-//! Which SQL statements something makes, so that a test can say how many they are.
+//! Records which SQL statements are sent, so that a test can count them.
 
 use std::sync::{Arc, Mutex, Once};
 

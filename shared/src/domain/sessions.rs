@@ -1,4 +1,5 @@
-//! Sessions: a person's logins. A part of the module users, an aggregate of its own, so that logging in disturbs nobody.
+//! Sessions: the logins of a person. A session is an aggregate of the module users, so that a login never conflicts
+//! with a change of the account.
 
 use serde::{Deserialize, Serialize};
 

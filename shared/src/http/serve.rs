@@ -1,5 +1,5 @@
-//! Serving a port: hyper's HTTP/1 with timeouts, since a silent connection must not be kept for ever, and no more
-//! connections than there are file descriptors for, since accepting one without would fail again and again.
+//! Serves a port: hyper's HTTP/1 with timeouts, because a silent connection must not stay open for ever. It accepts
+//! no more connections than there are file descriptors for, because accepting without one fails again and again.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

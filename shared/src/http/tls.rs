@@ -1,4 +1,4 @@
-//! TLS on a port of ours, for whoever has no proxy that does it.
+//! TLS on a port of ours, for installations without a proxy that does it.
 
 use std::path::Path;
 use std::sync::Arc;

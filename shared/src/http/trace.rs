@@ -1,4 +1,4 @@
-//! A span for each request, which belongs to the trace that the client began, if it did.
+//! A span for each request. If the client sent a trace context, the span belongs to that trace.
 
 use std::time::Duration;
 

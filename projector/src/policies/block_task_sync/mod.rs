@@ -1,8 +1,8 @@
-//! One task to one task block: text, done, note, and whether they are there at all.
+//! Keeps a task block and its task equal: text, completion, note, and whether they exist at all.
 //!
-//! Level-triggered on what persons do, never on its own: for each such event it looks at both sides, and brings, field by
-//! field, the side whose last event of a person is the older one to the other's value of now. So two edits that cross end
-//! after one step each; a rule that answered every event by its opposite would echo for ever.
+//! It reacts to what persons do, never to its own events. For each such event it looks at both sides. For each field,
+//! the side that a person edited last wins; its value is copied to the other side. So two edits that cross come to
+//! rest after one step each. A rule that answered every event by its opposite would echo for ever.
 
 use command_api::aggregate::Decide;
 use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};

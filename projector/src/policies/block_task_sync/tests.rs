@@ -1,5 +1,5 @@
-//! Whatever persons do on either side, and however late, often or half-way the policy gets to it: both sides end equal, in
-//! a bounded number of events, and then there is silence.
+//! Whatever persons do on either side, and however late, often or incompletely the policy runs: both sides end equal
+//! after a bounded number of events, and then nothing more happens.
 
 use chrono::DateTime;
 use command_api::blocks::Origin;

@@ -1,4 +1,4 @@
-//! Where a link leads and where an image comes from: addresses that are safe to be followed.
+//! The addresses of links and images: only those that are safe to follow.
 
 use serde::Serialize;
 use serde_json::Value;

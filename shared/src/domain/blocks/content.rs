@@ -1,4 +1,4 @@
-//! What a block holds: one form for each type, and none of them can hold something wrong.
+//! What a block holds: one form for each type, none of which can hold something wrong.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Reads JSON field by field, so that each refusal says where it was and what would be right.
+//! Reads JSON field by field, so that each refusal names the place and the accepted values.
 
 use serde_json::{Map, Value};
 

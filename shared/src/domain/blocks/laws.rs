@@ -1,4 +1,4 @@
-//! What holds for spans and contents whatever chance brings.
+//! Property tests: laws that hold for all spans and contents.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Tries to get something wrong into a block.
+//! Tries to store something wrong in a block.
 
 use serde_json::{Value, json};
 
