@@ -253,7 +253,7 @@ fn verdict(operation: &str, field: &str, kind: &str) -> u16 {
         | ("auth_login", "device", "empty" | "long")
         // A task of a note may be without a title, as its block may be without text.
         | ("tasks_change", "title" | "description", "empty")
-        | ("tasks_change", "description" | "due_at" | "assignee_id", "null") => 200,
+        | ("tasks_change", "description" | "due_at" | "due_on" | "assignee_id", "null") => 200,
         ("notebooks_create", "description", "empty") | ("tasks_add", "title" | "description", "empty") => 201,
         ("auth_login", "login" | "password", "empty" | "long") | ("auth_refresh", _, "empty" | "long") => 401,
         _ => 422,
@@ -274,8 +274,8 @@ async fn no_field_takes_what_it_should_not() {
         for field in fields {
             for (kind, value) in wrong_kinds() {
                 let body = world.body(&operation.id);
-                // A place is told by one of two fields.
-                let given = body.get(field).is_some() || field == "before";
+                // A place is told by one of two fields, and so is when a task is due.
+                let given = body.get(field).is_some() || matches!(field.as_str(), "before" | "due_on");
                 assert!(given, "the body of {} lacks {field}", operation.id);
                 let request = world.request(&operation).json(&replaced(&body, field, value));
                 let expected = verdict(&operation.id, field, kind);
@@ -301,6 +301,15 @@ async fn no_field_takes_what_it_should_not() {
     ] {
         let request = world.ask(Method::POST, path).json(&body);
         world.expect(&format!("{path} {body}"), &[422], request).await;
+    }
+    for body in [
+        "{\"preferences\": {\"a\": [1.5, 12345678901234567890123]}}",
+        "{\"preferences\": {\"a\": 1e400}}",
+        "{\"preferences\": {\"a\": 1e-400}}",
+    ] {
+        let request =
+            world.ask(Method::PATCH, "/api/v1/me").header("content-type", "application/json").body(body);
+        world.expect(body, &[422], request).await;
     }
     world.finish();
 }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use pulldown_cmark::{Options, Parser};
 use shared::domain::blocks::{Content, HeaderLevel};
+use shared::text::line_feeds;
 
 use crate::{Document, FRONT_MATTER};
 use flow::Flow;
@@ -54,10 +55,7 @@ pub(crate) fn front_matter(text: &str) -> Option<(&str, &str)> {
 /// The text without a byte order mark, and with line feeds only.
 fn readable(markdown: &str) -> Cow<'_, str> {
     let markdown = markdown.strip_prefix('\u{FEFF}').unwrap_or(markdown);
-    if markdown.contains('\r') {
-        return Cow::Owned(markdown.replace("\r\n", "\n").replace('\r', "\n"));
-    }
-    Cow::Borrowed(markdown)
+    line_feeds(markdown.into())
 }
 
 /// What blocks do not take: shown as U+FFFD, but not before all is read, as it may keep Markdown from being a link.

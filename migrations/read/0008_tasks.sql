@@ -6,7 +6,9 @@ create table tasks (
   title text not null,
   description text,
   completed_at timestamptz,
+  -- By a time or on a day of the calendar, never both.
   due_at timestamptz,
+  due_on date,
   -- 0 (not said) to 4 (most urgent).
   priority smallint not null,
   assignee_id uuid,

@@ -1,11 +1,11 @@
 //! Reading tasks.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use shared::access::Role;
 use shared::auth::Caller;
-use shared::domain::tasks::{Due, Priority};
+use shared::domain::tasks::{DueTime, Priority};
 use shared::http::{Path, Query};
 use shared::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use shared::problem::{Problem, ProblemType};
@@ -41,7 +41,10 @@ struct Task {
     description: Option<String>,
     completed: bool,
     completed_at: Option<DateTime<Utc>>,
+    /// By which time it is to be done.
     due_at: Option<DateTime<Utc>>,
+    /// On which day it is to be done, wherever one is; null where `due_at` is not.
+    due_on: Option<NaiveDate>,
     /// 0 (not said) to 4 (most urgent).
     priority: i16,
     /// Who is to do it.
@@ -73,6 +76,7 @@ struct Row {
     description: Option<String>,
     completed_at: Option<DateTime<Utc>>,
     due_at: Option<DateTime<Utc>>,
+    due_on: Option<NaiveDate>,
     priority: Option<i16>,
     assignee_id: Option<UserId>,
     role: Option<Role>,
@@ -97,6 +101,7 @@ impl From<Row> for Found<Task> {
                 completed: row.completed_at.is_some(),
                 completed_at: row.completed_at,
                 due_at: row.due_at,
+                due_on: row.due_on,
                 priority: row.priority?,
                 assignee_id: row.assignee_id,
                 role: row.role?,
@@ -124,12 +129,12 @@ struct Which {
     notebook_id: Option<NotebookId>,
     /// Only those that this person is to do.
     assignee: Option<UserId>,
-    /// Only those that are due before this time.
+    /// Only those that are due before this time. A day counts as its last moment, in UTC.
     #[param(value_type = Option<DateTime<Utc>>)]
-    due_before: Option<Due>,
-    /// Only those that are due at this time or later.
+    due_before: Option<DueTime>,
+    /// Only those that are due at this time or later. A day counts as its last moment, in UTC.
     #[param(value_type = Option<DateTime<Utc>>)]
-    due_after: Option<Due>,
+    due_after: Option<DueTime>,
     /// Only those of this priority: 0 to 4.
     #[param(value_type = Option<u8>, minimum = 0, maximum = 4)]
     priority: Option<Priority>,
@@ -167,7 +172,7 @@ enum Sort {
     Created,
     /// What was changed last first.
     Updated,
-    /// What is due soonest first, and at the end what has no time.
+    /// What is due soonest first, a day as its last moment in UTC, and at the end what is not due.
     Due,
     /// The most urgent first.
     Priority,
@@ -254,8 +259,8 @@ async fn list(
         r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!",
                   t.id as "id?: TaskId", t.note_id as "note_id?: NoteId", t.notebook_id as "notebook_id?: NotebookId",
                   b.id as "block_id?: BlockId", t.title as "title?", t.description as "description?",
-                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.priority as "priority?",
-                  t.assignee_id as "assignee_id?: UserId", t.role as "role?: Role", t.created_by as "created_by?",
+                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.due_on as "due_on?",
+                  t.priority as "priority?", t.assignee_id as "assignee_id?: UserId", t.role as "role?: Role", t.created_by as "created_by?",
                   t.created_at as "created_at?", t.updated_by as "updated_by?", t.updated_at as "updated_at?",
                   t.version as "version?", t.sort_key as "sort_key?"
              from checkpoint c
@@ -291,9 +296,12 @@ async fn list(
                      from tasks t
                     where t.owner_id = $1 and t.note_id is null and $2::uuid is null and $3::uuid is null
                  ) t
+                -- A day is over when the next one begins.
+                cross join lateral (
+                  select coalesce(t.due_at, (t.due_on + 1)::timestamp at time zone 'UTC' - interval '1 microsecond') as due) d
                 cross join lateral (
                   select case $4
-                           when 'due' then coalesce((extract(epoch from t.due_at) * 1000000)::bigint, 9223372036854775807)
+                           when 'due' then coalesce((extract(epoch from d.due) * 1000000)::bigint, 9223372036854775807)
                            when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
                            when 'priority' then
                              (4 - t.priority)::bigint * 1000000000000000000
@@ -304,8 +312,8 @@ async fn list(
                   and t.id::text not in (select key from quarantine where table_name = 'tasks')
                   and ($5::boolean is null or (t.completed_at is not null) = $5)
                   and ($6::uuid is null or t.assignee_id = $6)
-                  and ($7::timestamptz is null or t.due_at < $7)
-                  and ($8::timestamptz is null or t.due_at >= $8)
+                  and ($7::timestamptz is null or d.due < $7)
+                  and ($8::timestamptz is null or d.due >= $8)
                   and ($9::smallint is null or t.priority = $9)
                   and ($10::text is null or t.title ilike $10 or t.description ilike $10)
                   and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
@@ -319,8 +327,8 @@ async fn list(
         which.sort.name(),
         which.completed,
         which.assignee.map(|id| id.0),
-        which.due_before.map(Due::at),
-        which.due_after.map(Due::at),
+        which.due_before.map(DueTime::get),
+        which.due_after.map(DueTime::get),
         which.priority.map(|priority| i16::from(priority.get())),
         which.q.as_ref().map(Wanted::pattern),
         paging.after().map(|place| place.key),
@@ -348,8 +356,8 @@ async fn read(
         r#"select c.position as at_position, c.epoch as at_epoch, t.id as "id?: TaskId",
                   t.note_id as "note_id?: NoteId", n.notebook_id as "notebook_id?: NotebookId",
                   b.id as "block_id?: BlockId", t.title as "title?", t.description as "description?",
-                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.priority as "priority?",
-                  t.assignee_id as "assignee_id?: UserId",
+                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.due_on as "due_on?",
+                  t.priority as "priority?", t.assignee_id as "assignee_id?: UserId",
                   case when t.note_id is null then 'owner' else m.role end as "role?: Role",
                   t.created_by as "created_by?", t.created_at as "created_at?", t.updated_by as "updated_by?",
                   t.updated_at as "updated_at?", t.version as "version?", null::bigint as "sort_key?",

@@ -106,6 +106,7 @@ impl Event {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::HashSet;
     use strum::VariantNames;
 
     /// Stored JSON is a promise: every variant has its sample here, and the list must be complete.
@@ -121,7 +122,10 @@ mod tests {
                 "ProfileEdited",
                 json!({"display_name": "Ada L.", "first_name": "Ada", "last_name": null, "avatar_url": null}),
             ),
-            ("PreferencesSet", json!({"preferences": {"theme": "dark"}})),
+            (
+                "PreferencesSet",
+                json!({"preferences": {"theme": "dark", "zoom": 1.25, "one": 1.0, "least": 5e-324}}),
+            ),
             ("SessionOpened", json!({"user_id": id, "device": "laptop", "address": "127.0.0.1"})),
             ("SessionEnded", json!({"user_id": id})),
             ("NotebookCreated", json!({"owner": id, "name": "Lab"})),
@@ -140,6 +144,7 @@ mod tests {
             ("TaskRetitled", json!({"title": ""})),
             ("TaskDescribed", json!({"description": null})),
             ("TaskScheduled", json!({"due_at": at})),
+            ("TaskScheduled", json!({"due_on": "2026-01-31"})),
             ("TaskUnscheduled", json!({})),
             ("TaskPrioritized", json!({"priority": 4})),
             ("TaskAssigned", json!({"assignee_id": id})),
@@ -175,7 +180,8 @@ mod tests {
             + NoteEvent::VARIANTS.len()
             + BlockEvent::VARIANTS.len()
             + TaskEvent::VARIANTS.len();
-        assert_eq!(samples.len(), known, "an event has no sample of its stored form");
+        let sampled: HashSet<&str> = samples.iter().map(|(event_type, _)| *event_type).collect();
+        assert_eq!(sampled.len(), known, "an event has no sample of its stored form");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod docs;
 mod extract;
 mod middleware;
+mod numbers;
 mod serve;
 mod tls;
 mod trace;

@@ -1,5 +1,6 @@
 //! Texts that cannot be wrong: each type has one constructor, and serde uses it too.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub enum TextError {
     /// A control character other than a line break or a tab where those are allowed.
     #[error("must not contain control characters")]
     Control,
+    /// A line break within a text of one line.
+    #[error("must be one line, without line breaks")]
+    LineBreak,
     /// Not of the form that the field needs.
     #[error("{0}")]
     Form(&'static str),
@@ -69,7 +73,7 @@ text!(
     Title, 500, |text| line(&text, 1, 500)
 );
 text!(
-    /// A longer text of up to 10,000 characters; line breaks are kept.
+    /// A longer text of up to 10,000 characters; line breaks are kept, each as one `\n`.
     Description, 10_000, |text| prose(text, 10_000)
 );
 text!(
@@ -108,10 +112,18 @@ pub fn fold(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase().nfkc().collect()
 }
 
+/// The text with one `\n` for each line end, whether it was `\n`, `\r\n` or `\r`: who pastes a text does not choose.
+pub fn line_feeds(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { text }
+}
+
 fn line(text: &str, min: usize, max: usize) -> Result<String, TextError> {
     let text: String = text.trim().nfc().collect();
     if text.is_empty() {
         return Err(TextError::Empty);
+    }
+    if text.contains(['\n', '\r']) {
+        return Err(TextError::LineBreak);
     }
     if text.chars().any(char::is_control) {
         return Err(TextError::Control);
@@ -120,7 +132,8 @@ fn line(text: &str, min: usize, max: usize) -> Result<String, TextError> {
 }
 
 fn prose(text: String, max: usize) -> Result<String, TextError> {
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+    let text = line_feeds(text.into()).into_owned();
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
         return Err(TextError::Control);
     }
     within(text, 0, max)
@@ -143,7 +156,34 @@ mod tests {
         assert_eq!(Title::try_from("  Dreams ".to_owned()).map(String::from), Ok("Dreams".to_owned()));
         assert_eq!(Title::try_from(" \u{2003} ".to_owned()), Err(TextError::Empty));
         assert_eq!(Title::try_from("a".repeat(501)), Err(TextError::TooLong(500)));
-        assert_eq!(Title::try_from("a\nb".to_owned()), Err(TextError::Control));
+        assert_eq!(Title::try_from("a\u{1}b".to_owned()), Err(TextError::Control));
+    }
+
+    #[test]
+    fn a_text_of_one_line_says_that_a_line_break_is_too_much() {
+        for broken in ["a\nb", "a\r\nb", "a\rb"] {
+            assert_eq!(Title::try_from(broken.to_owned()), Err(TextError::LineBreak), "{broken:?}");
+            assert_eq!(DisplayName::try_from(broken.to_owned()), Err(TextError::LineBreak), "{broken:?}");
+        }
+        // One at the end comes from the clipboard and goes with the white space around.
+        assert_eq!(Title::try_from("Dreams\r\n".to_owned()).map(String::from), Ok("Dreams".to_owned()));
+    }
+
+    #[test]
+    fn every_line_end_of_a_longer_text_becomes_one_line_feed() {
+        for (given, kept) in
+            [("a\r\nb", "a\nb"), ("a\rb\r", "a\nb\n"), ("\r\r\n\n", "\n\n\n"), ("a\n\tb", "a\n\tb")]
+        {
+            assert_eq!(
+                Description::try_from(given.to_owned()).map(String::from),
+                Ok(kept.to_owned()),
+                "{given:?}"
+            );
+        }
+        // It counts once.
+        assert!(Description::try_from("\r\n".repeat(10_000)).is_ok());
+        assert_eq!(Description::try_from("\r\n".repeat(10_001)), Err(TextError::TooLong(10_000)));
+        assert_eq!(Description::try_from("a\u{b}b".to_owned()), Err(TextError::Control));
     }
 
     #[test]

@@ -105,9 +105,13 @@ fn the_form_of_a_notes_part_does_not_change_without_its_number() {
     let moved = ("TaskMoved", json!({"from": ID, "to": OTHER, "whole": whole}));
     let removed = ("TaskRemoved", json!({"note_id": OTHER}));
     let full = json!({"note_id": OTHER, "owner": ID, "title": "", "completed": true, "details": details});
-    keeps::<Task>(1, &[], &json!("Missing"));
-    keeps::<Task>(1, std::slice::from_ref(&added), &json!({"Live": bare}));
-    keeps::<Task>(1, &[added, moved, removed], &json!({"Removed": full}));
+    keeps::<Task>(2, &[], &json!("Missing"));
+    keeps::<Task>(2, std::slice::from_ref(&added), &json!({"Live": bare.clone()}));
+    keeps::<Task>(2, &[added.clone(), moved, removed], &json!({"Removed": full}));
+    let on = ("TaskScheduled", json!({"due_on": "2026-01-31"}));
+    let mut due = bare;
+    due["details"] = on.1.clone();
+    keeps::<Task>(2, &[added, on], &json!({"Live": due}));
 }
 
 /// Folding in one go, or resting at `cut` in the form of a snapshot.
@@ -150,8 +154,9 @@ fn any_user() -> impl Strategy<Value = Fact> {
                 json!({"display_name": "A", "first_name": first, "last_name": null, "avatar_url": null});
             ("ProfileEdited", name)
         }),
-        ("[a-c]", any::<i32>(), "\\PC{0,9}").prop_map(|(name, number, text)| {
-            ("PreferencesSet", json!({"preferences": {name: {"n": number, "t": [text, null, true]}}}))
+        ("[a-c]", any::<i64>(), any::<f64>(), "\\PC{0,9}").prop_map(|(name, number, double, text)| {
+            let numbers = [json!(number), json!(double), json!(1.0)];
+            ("PreferencesSet", json!({"preferences": {name: {"n": numbers, "t": [text, null, true]}}}))
         }),
     ]
 }
@@ -182,7 +187,8 @@ fn any_task() -> impl Strategy<Value = Fact> {
         0 => ("TaskAdded", json!({"note_id": note, "owner": ID, "title": text, "completed": yes})),
         1 => ("TaskRetitled", json!({"title": text})),
         2 => ("TaskDescribed", json!({"description": yes.then_some(text)})),
-        3 => ("TaskScheduled", json!({"due_at": AT})),
+        3 if yes => ("TaskScheduled", json!({"due_at": AT})),
+        3 => ("TaskScheduled", json!({"due_on": "2026-01-31"})),
         4 => ("TaskAssigned", json!({"assignee_id": OTHER})),
         5 if yes => ("TaskCompleted", json!({})),
         5 => ("TaskReopened", json!({})),

@@ -166,11 +166,14 @@ fn edited(
     block_type: Option<BlockType>,
     new: Option<Map<String, Value>>,
 ) -> Result<Content, BlockError> {
-    let new = new.unwrap_or_default();
-    // Spans that are not replaced follow the text.
+    let mut new = new.unwrap_or_default();
+    // Spans that are not replaced follow the text, and count what is kept of it.
     let text = new.get("text").filter(|_| !new.contains_key("spans")).and_then(Value::as_str);
     let old = match text.map(|text| BlockText::try_from(text.to_owned())) {
-        Some(Ok(text)) => old.clone().with_text(text),
+        Some(Ok(text)) => {
+            new.insert("text".to_owned(), Value::String(text.clone().into()));
+            old.clone().with_text(text)
+        }
         Some(Err(_)) | None => old.clone(),
     };
     let mut fields = match old.data() {
@@ -368,6 +371,8 @@ mod tests {
         becomes(task(true), None, new("Now: Call Bob"), expected("Now: Call Bob", json!([bold(5, 9)])));
         becomes(task(true), None, new("Meet Bob"), expected("Meet Bob", json!([])));
         becomes(task(true), None, new(""), expected("", json!([])));
+        // Line ends are counted as they are kept.
+        becomes(task(true), None, new("Now:\r\nCall Bob"), expected("Now:\nCall Bob", json!([bold(5, 9)])));
         // Given anew they are those that were given; and without the text they are of the old one.
         let both = json!({"text": "Call Ada", "spans": [bold(5, 8)]});
         becomes(task(true), None, both, expected("Call Ada", json!([bold(5, 8)])));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::domain::blocks::BlockText;
-use shared::domain::tasks::{Details, TaskEvent, WholeTask};
+use shared::domain::tasks::{Details, Due, TaskEvent, WholeTask};
 use shared::id::{NoteId, UserId};
 use shared::problem::Problem;
 
@@ -103,8 +103,8 @@ impl Todo {
         match event {
             E::TaskRetitled { title } => self.title = title,
             E::TaskDescribed { description } => self.details.description = description,
-            E::TaskScheduled { due_at } => self.details.due_at = Some(due_at),
-            E::TaskUnscheduled {} => self.details.due_at = None,
+            E::TaskScheduled { due } => self.details.due = Some(due),
+            E::TaskUnscheduled {} => self.details.due = None,
             E::TaskPrioritized { priority } => self.details.priority = priority,
             E::TaskAssigned { assignee_id } => self.details.assignee_id = Some(assignee_id),
             E::TaskUnassigned { .. } => self.details.assignee_id = None,
@@ -131,9 +131,16 @@ impl Todo {
                     vec![E::TaskDescribed { description }]
                 }
             }
-            C::Schedule { due_at } if due_at == details.due_at => vec![],
-            C::Schedule { due_at: Some(due_at) } => vec![E::TaskScheduled { due_at }],
-            C::Schedule { due_at: None } => vec![E::TaskUnscheduled {}],
+            C::Schedule { due } if Some(due) == details.due => vec![],
+            C::Schedule { due } => vec![E::TaskScheduled { due }],
+            C::ClearDueAt => match details.due {
+                Some(Due::At(_)) => vec![E::TaskUnscheduled {}],
+                Some(Due::On(_)) | None => vec![],
+            },
+            C::ClearDueOn => match details.due {
+                Some(Due::On(_)) => vec![E::TaskUnscheduled {}],
+                Some(Due::At(_)) | None => vec![],
+            },
             C::Prioritize { priority } if priority == details.priority => vec![],
             C::Prioritize { priority } => vec![E::TaskPrioritized { priority }],
             C::Assign { assignee_id } if assignee_id == details.assignee_id => vec![],
@@ -184,7 +191,7 @@ fn titled(note: Option<NoteId>, title: &BlockText) -> Result<(), TaskError> {
 }
 
 impl Decide for Task {
-    const SNAPSHOT_VERSION: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 2;
 
     fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
         match (self, command) {
@@ -223,7 +230,7 @@ mod tests {
     use crate::tasks::commands::Past;
     use chrono::{DateTime, TimeDelta, Utc};
     use cqrs_es::test::TestFramework;
-    use shared::domain::tasks::{Due, Priority};
+    use shared::domain::tasks::Priority;
     use shared::text::Description;
     use uuid::Uuid;
 
@@ -249,7 +256,11 @@ mod tests {
     }
 
     fn due(seconds: i64) -> Due {
-        Due::try_from(at(seconds).to_rfc3339()).expect("a time")
+        Due::At(at(seconds).to_rfc3339().try_into().expect("a time"))
+    }
+
+    fn due_on(day: &str) -> Due {
+        Due::On(day.to_owned().try_into().expect("a day"))
     }
 
     fn priority(number: u8) -> Priority {
@@ -259,7 +270,7 @@ mod tests {
     fn details() -> Details {
         Details {
             description: Some(description("More")),
-            due_at: Some(due(60)),
+            due: Some(due(60)),
             priority: priority(3),
             assignee_id: Some(BOB),
         }
@@ -282,7 +293,9 @@ mod tests {
         vec![
             C::Retitle { title: title("Write") },
             C::Describe { description: None },
-            C::Schedule { due_at: None },
+            C::Schedule { due: due_on("2026-03-01") },
+            C::ClearDueAt,
+            C::ClearDueOn,
             C::Prioritize { priority: priority(0) },
             C::Assign { assignee_id: None },
             C::Complete,
@@ -356,7 +369,7 @@ mod tests {
         for command in [
             C::Retitle { title: title("Call") },
             C::Describe { description: Some(description("More")) },
-            C::Schedule { due_at: Some(due(60)) },
+            C::Schedule { due: due(60) },
             C::Prioritize { priority: priority(3) },
             C::Assign { assignee_id: Some(BOB) },
             C::Reopen,
@@ -375,7 +388,8 @@ mod tests {
         for command in [
             C::Describe { description: None },
             C::Describe { description: Some(description("")) },
-            C::Schedule { due_at: None },
+            C::ClearDueAt,
+            C::ClearDueOn,
             C::Prioritize { priority: priority(0) },
             C::Assign { assignee_id: None },
             C::Complete,
@@ -390,8 +404,9 @@ mod tests {
             (C::Retitle { title: title("Write") }, E::TaskRetitled { title: title("Write") }),
             (C::Describe { description: None }, E::TaskDescribed { description: None }),
             (C::Describe { description: Some(description("")) }, E::TaskDescribed { description: None }),
-            (C::Schedule { due_at: Some(due(61)) }, E::TaskScheduled { due_at: due(61) }),
-            (C::Schedule { due_at: None }, E::TaskUnscheduled {}),
+            (C::Schedule { due: due(61) }, E::TaskScheduled { due: due(61) }),
+            (C::Schedule { due: due_on("2026-03-01") }, E::TaskScheduled { due: due_on("2026-03-01") }),
+            (C::ClearDueAt, E::TaskUnscheduled {}),
             (C::Prioritize { priority: priority(4) }, E::TaskPrioritized { priority: priority(4) }),
             (C::Assign { assignee_id: Some(ADA) }, E::TaskAssigned { assignee_id: ADA }),
             (C::Assign { assignee_id: None }, E::TaskUnassigned { assignee_id: BOB }),
@@ -405,6 +420,22 @@ mod tests {
             // And asked again there is nothing left to do.
             task().given(vec![added(Some(NOTE)), event]).when(command).then_expect_events(vec![]);
         }
+    }
+
+    #[test]
+    fn a_day_takes_the_place_of_a_time_and_a_time_of_a_day() {
+        let given = |event: E| task().given(vec![added(Some(NOTE)), event]);
+        let (at, on) = (due(60), due_on("1970-01-01"));
+        let scheduled = |due| E::TaskScheduled { due };
+        given(scheduled(on)).when(C::Schedule { due: on }).then_expect_events(vec![]);
+        given(scheduled(on)).when(C::Schedule { due: at }).then_expect_events(vec![scheduled(at)]);
+        given(scheduled(at)).when(C::Schedule { due: on }).then_expect_events(vec![scheduled(on)]);
+        // Only what is there is cleared.
+        given(scheduled(on)).when(C::ClearDueAt).then_expect_events(vec![]);
+        given(scheduled(on)).when(C::ClearDueOn).then_expect_events(vec![E::TaskUnscheduled {}]);
+        given(scheduled(at)).when(C::ClearDueOn).then_expect_events(vec![]);
+        given(scheduled(at)).when(C::ClearDueAt).then_expect_events(vec![E::TaskUnscheduled {}]);
+        given(E::TaskUnscheduled {}).when(C::Schedule { due: on }).then_expect_events(vec![scheduled(on)]);
     }
 
     #[test]
@@ -423,7 +454,7 @@ mod tests {
         for command in [
             C::Retitle { title: title("Call") },
             C::Describe { description: Some(description("More")) },
-            C::Schedule { due_at: Some(due(60)) },
+            C::Schedule { due: due(60) },
             C::Prioritize { priority: priority(3) },
             C::Assign { assignee_id: Some(BOB) },
             C::Complete,

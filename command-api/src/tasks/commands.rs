@@ -39,11 +39,15 @@ pub enum TaskCommand {
         /// More; none or an empty one clears.
         description: Option<Description>,
     },
-    /// Have it done by a certain time.
+    /// Have it done by a certain time, or on a certain day instead.
     Schedule {
-        /// By when; none clears.
-        due_at: Option<Due>,
+        /// By when.
+        due: Due,
     },
+    /// Have it done at no certain time; a day stays.
+    ClearDueAt,
+    /// Have it done on no certain day; a time stays.
+    ClearDueOn,
     /// Say how urgent it is.
     Prioritize {
         /// How urgent.
@@ -176,6 +180,8 @@ pub(super) async fn authorize(
             TaskCommand::Retitle { .. }
             | TaskCommand::Describe { .. }
             | TaskCommand::Schedule { .. }
+            | TaskCommand::ClearDueAt
+            | TaskCommand::ClearDueOn
             | TaskCommand::Prioritize { .. }
             | TaskCommand::Complete
             | TaskCommand::Reopen

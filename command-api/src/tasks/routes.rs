@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::domain::blocks::BlockText;
-use shared::domain::tasks::{Details, Due, Priority};
+use shared::domain::tasks::{Details, Due, DueDate, DueTime, Priority};
 use shared::http::{Json, Path, present};
 use shared::id::{NoteId, TaskId, UserId};
 use shared::problem::Problem;
@@ -42,9 +42,12 @@ struct Add {
     /// More about it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
-    /// By when it is to be done.
+    /// By which time it is to be done; not beside `due_on`.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    due_at: Option<Due>,
+    due_at: Option<DueTime>,
+    /// On which day it is to be done, wherever one is; not beside `due_at`.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    due_on: Option<DueDate>,
     /// How urgent it is: 0 (not said) to 4 (most urgent).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     priority: Option<Priority>,
@@ -66,7 +69,10 @@ struct Change {
     description: Option<Option<Description>>,
     /// By when it is to be done.
     #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
-    due_at: Option<Option<Due>>,
+    due_at: Option<Option<DueTime>>,
+    /// On which day it is to be done, wherever one is. A day takes the place of a time, and a time of a day.
+    #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
+    due_on: Option<Option<DueDate>>,
     /// How urgent it is: 0 (not said) to 4 (most urgent).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     priority: Option<Priority>,
@@ -82,7 +88,7 @@ async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response,
     let id = body.id.unwrap_or_else(|| TaskId(context.new_id()));
     let details = Details {
         description: body.description.clone().filter(|text| !text.as_str().is_empty()),
-        due_at: body.due_at,
+        due: due(body.due_at, body.due_on)?,
         priority: body.priority.unwrap_or_default(),
         assignee_id: body.assignee_id,
     };
@@ -104,14 +110,23 @@ async fn change(
     Path(id): Path<TaskId>,
     Json(body): Json<Change>,
 ) -> Result<Accepted, Problem> {
+    let due = due(body.due_at.flatten(), body.due_on.flatten())?;
+    // Clearing one of both says nothing where the other one is set.
+    let clears = due.is_none();
     let commands = [
         body.title.clone().map(|title| TaskCommand::Retitle { title }),
         body.description.clone().map(|description| TaskCommand::Describe { description }),
-        body.due_at.map(|due_at| TaskCommand::Schedule { due_at }),
+        due.map(|due| TaskCommand::Schedule { due }),
+        body.due_at.filter(|_| clears).map(|_| TaskCommand::ClearDueAt),
+        body.due_on.filter(|_| clears).map(|_| TaskCommand::ClearDueOn),
         body.priority.map(|priority| TaskCommand::Prioritize { priority }),
         body.assignee_id.map(|assignee_id| TaskCommand::Assign { assignee_id }),
     ];
     context.execute::<Task>(id, commands.into_iter().flatten().collect(), &body).await
+}
+
+fn due(at: Option<DueTime>, on: Option<DueDate>) -> Result<Option<Due>, Problem> {
+    Due::of(at, on).map_err(|error| Problem::invalid("/due_on", error.to_string()))
 }
 
 /// Say that a task is done.

@@ -13,8 +13,6 @@ use crate::app::{Authorized, UnitOfWork};
 
 /// How long preferences may be, in bytes of JSON.
 const LONGEST_PREFERENCES: usize = 64 * 1024;
-/// The largest whole number that every reader of JSON keeps exactly.
-const LARGEST_NUMBER: u64 = 1 << 53;
 
 /// An account, as far as its rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,9 +109,6 @@ fn prefer(old: &Map<String, Value>, patch: Map<String, Value>) -> Result<Vec<E>,
     if preferences == *old {
         return Ok(vec![]);
     }
-    if !preferences.values().all(is_exact) {
-        return Err(UserError::PreferencesNumber);
-    }
     let size = serde_json::to_vec(&preferences).map_or(usize::MAX, |json| json.len());
     if size > LONGEST_PREFERENCES {
         Err(UserError::PreferencesTooLarge)
@@ -140,17 +135,6 @@ fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
                 _ = target.insert(name, plain);
             }
         }
-    }
-}
-
-fn is_exact(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-        Value::Number(number) => {
-            number.as_i64().is_some_and(|number| number.unsigned_abs() <= LARGEST_NUMBER)
-        }
-        Value::Array(items) => items.iter().all(is_exact),
-        Value::Object(fields) => fields.values().all(is_exact),
     }
 }
 
@@ -200,15 +184,30 @@ mod tests {
     }
 
     #[test]
-    fn preferences_that_are_too_large_or_not_exact_are_refused() {
+    fn preferences_that_are_too_large_are_refused() {
         user()
             .given(vec![registered()])
             .when(prefer(json!({"x": "a".repeat(70_000)})))
             .then_expect_error(UserError::PreferencesTooLarge);
+    }
+
+    /// They are encrypted, and so need no canonical bytes.
+    #[test]
+    fn preferences_take_every_number_and_tell_a_float_from_an_integer() {
+        let numbers =
+            json!({"zoom": 1.25, "one": 1.0, "all": [1e300, 5e-324, u64::MAX, i64::MIN, {"deep": -0.5}]});
         user()
             .given(vec![registered()])
-            .when(prefer(json!({"x": [1.5]})))
-            .then_expect_error(UserError::PreferencesNumber);
+            .when(prefer(numbers.clone()))
+            .then_expect_events(vec![set(numbers.clone())]);
+        user()
+            .given(vec![registered(), set(numbers.clone())])
+            .when(prefer(numbers))
+            .then_expect_events(vec![]);
+        user()
+            .given(vec![registered(), set(json!({"one": 1}))])
+            .when(prefer(json!({"one": 1.0})))
+            .then_expect_events(vec![set(json!({"one": 1.0}))]);
     }
 
     #[test]

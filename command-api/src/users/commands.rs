@@ -53,9 +53,6 @@ pub enum UserError {
     /// They are for settings, not for data.
     #[error("Preferences have at most 64 KiB as JSON.")]
     PreferencesTooLarge,
-    /// The log holds no floats: their bytes differ between writers of JSON.
-    #[error("Preferences hold only whole numbers up to 2^53. Write other numbers as text.")]
-    PreferencesNumber,
 }
 
 impl Refusal for UserError {
@@ -64,7 +61,6 @@ impl Refusal for UserError {
             Self::Missing => ProblemType::UserMissing,
             Self::AlreadyExists => ProblemType::UserExists,
             Self::PreferencesTooLarge => ProblemType::PreferencesTooLarge,
-            Self::PreferencesNumber => ProblemType::PreferencesNumber,
         }
     }
 }

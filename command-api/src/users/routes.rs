@@ -59,7 +59,8 @@ struct Change {
     /// A picture, by its web address.
     #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
     avatar_url: Option<Option<WebAddress>>,
-    /// A JSON merge patch (RFC 7396) of the preferences; 64 KiB at most in all.
+    /// A JSON merge patch (RFC 7396) of the preferences; 64 KiB at most in all. Any JSON, kept as it is: whole numbers of
+    /// 64 bits, others as doubles (17 digits at most).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     preferences: Option<Map<String, Value>>,

@@ -493,7 +493,16 @@ async fn a_task_is_due_in_a_year_that_every_reader_can_tell() {
     let same =
         TestRequest::patch(&format!("/tasks/{task}"), &json!({"due_at": "9999-12-31T23:59:59.999999Z"}));
     assert_eq!(pair.send(1, same.by(&ada)).await.status, 200);
-    for wrong in ["-9999-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "soon", ""] {
+    for wrong in [
+        "-9999-01-01T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "+10000-01-01T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "2016-12-31T23:59:60Z",
+        "2026-03-01",
+        "soon",
+        "",
+    ] {
         let requests = [
             TestRequest::post("/tasks", &json!({"title": "Call", "due_at": wrong})),
             TestRequest::patch(&format!("/tasks/{task}"), &json!({"due_at": wrong})),
@@ -502,6 +511,62 @@ async fn a_task_is_due_in_a_year_that_every_reader_can_tell() {
             let refused = pair.send(0, request.by(&ada)).await;
             refused.is_refused(422, "invalid");
             assert_eq!(refused.body["errors"][0]["pointer"], "/due_at", "{wrong}");
+        }
+    }
+    assert_eq!(pair.events().await, events);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_is_due_at_a_time_or_on_a_day() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let task = new_id();
+    let (at, on) = ("2026-03-01T09:00:00Z", "2026-03-01");
+    let add = json!({"id": task, "title": "Call", "due_on": on});
+    assert_eq!(pair.send(0, TestRequest::post("/tasks", &add).by(&ada)).await.status, 201);
+    let path = format!("/tasks/{task}");
+    for (nth, (change, version)) in [
+        // What holds already, or is not there to be cleared, changes nothing.
+        (json!({"due_on": on}), 1),
+        (json!({"due_at": null}), 1),
+        (json!({"due_at": null, "due_on": on}), 1),
+        (json!({"due_at": at}), 2),
+        (json!({"due_on": null}), 2),
+        (json!({"due_at": null, "due_on": on}), 3),
+        (json!({"due_at": at, "due_on": null}), 4),
+        (json!({"due_at": null}), 5),
+        (json!({"due_at": null, "due_on": null}), 5),
+        (json!({"due_on": "2024-02-29"}), 6),
+        (json!({"due_at": null, "due_on": null}), 7),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let changed = pair.send(nth % 2, TestRequest::patch(&path, &change).by(&ada)).await;
+        assert_eq!(changed.version(), version, "{change}: {changed:?}");
+    }
+    let due: Vec<Value> = log(&pair)
+        .await
+        .into_iter()
+        .filter(|event| event.recorded.event_type.ends_with("cheduled"))
+        .map(|event| event.recorded.data)
+        .collect();
+    let (at, on) = (json!({"due_at": at}), json!({"due_on": on}));
+    assert_eq!(due, [at.clone(), on, at, json!({}), json!({"due_on": "2024-02-29"}), json!({})]);
+
+    let events = pair.events().await;
+    let mut wrong = vec![json!({"due_at": "2026-03-01T09:00:00Z", "due_on": "2026-03-01"})];
+    for day in ["2026-02-30", "0000-01-01", "10000-01-01", "2026-3-1", "2026-03-01T09:00:00Z", "soon", ""] {
+        wrong.push(json!({"due_on": day}));
+    }
+    for mut wrong in wrong {
+        let change = TestRequest::patch(&path, &wrong);
+        wrong["title"] = json!("Call");
+        for request in [change, TestRequest::post("/tasks", &wrong)] {
+            let refused = pair.send(0, request.by(&ada)).await;
+            refused.is_refused(422, "invalid");
+            assert_eq!(refused.body["errors"][0]["pointer"], "/due_on", "{wrong}");
         }
     }
     assert_eq!(pair.events().await, events);

@@ -1,6 +1,6 @@
 //! What events do to the row of a task.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use shared::domain::tasks::{Details, Due, TaskEvent as E};
 use shared::event::Recorded;
 use sqlx::PgConnection;
@@ -23,6 +23,7 @@ pub struct TaskRow {
     pub description: Option<String>,
     pub completed_at: Option<DateTime<Utc>>,
     pub due_at: Option<DateTime<Utc>>,
+    pub due_on: Option<NaiveDate>,
     pub priority: i16,
     pub assignee_id: Option<Uuid>,
     pub removed: bool,
@@ -50,7 +51,8 @@ impl TaskRow {
             title: title.to_owned(),
             description: details.description.as_ref().map(ToString::to_string),
             completed_at: None,
-            due_at: details.due_at.map(Due::at),
+            due_at: details.due.and_then(Due::at),
+            due_on: details.due.and_then(Due::on),
             priority: details.priority.get().into(),
             assignee_id: details.assignee_id.map(|user| user.0),
             removed: false,
@@ -70,8 +72,8 @@ impl TaskRow {
             E::TaskDescribed { description } => {
                 Self { description: description.as_ref().map(ToString::to_string), ..row }
             }
-            E::TaskScheduled { due_at } => Self { due_at: Some(due_at.at()), ..row },
-            E::TaskUnscheduled {} => Self { due_at: None, ..row },
+            E::TaskScheduled { due } => Self { due_at: due.at(), due_on: due.on(), ..row },
+            E::TaskUnscheduled {} => Self { due_at: None, due_on: None, ..row },
             E::TaskPrioritized { priority } => Self { priority: priority.get().into(), ..row },
             E::TaskAssigned { assignee_id } => Self { assignee_id: Some(assignee_id.0), ..row },
             E::TaskUnassigned { .. } => Self { assignee_id: None, ..row },
@@ -121,8 +123,8 @@ impl Projection for Tasks {
     async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<TaskRow>> {
         sqlx::query_as!(
             TaskRow,
-            "select id, note_id, owner_id, title, description, completed_at, due_at, priority, assignee_id, removed,
-                    created_by, created_at, updated_by, updated_at, version
+            "select id, note_id, owner_id, title, description, completed_at, due_at, due_on, priority, assignee_id,
+                    removed, created_by, created_at, updated_by, updated_at, version
                from tasks where id = any($1)",
             keys
         )
@@ -132,15 +134,15 @@ impl Projection for Tasks {
 
     async fn save(connection: &mut PgConnection, rows: &[TaskRow]) -> sqlx::Result<()> {
         sqlx::query!(
-            "insert into tasks (id, note_id, owner_id, title, description, completed_at, due_at, priority, assignee_id,
-                                removed, created_by, created_at, updated_by, updated_at, version)
+            "insert into tasks (id, note_id, owner_id, title, description, completed_at, due_at, due_on, priority,
+                                assignee_id, removed, created_by, created_at, updated_by, updated_at, version)
              select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[],
-                                  $7::timestamptz[], $8::smallint[], $9::uuid[], $10::boolean[], $11::text[],
-                                  $12::timestamptz[], $13::text[], $14::timestamptz[], $15::bigint[])
+                                  $7::timestamptz[], $8::date[], $9::smallint[], $10::uuid[], $11::boolean[],
+                                  $12::text[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[])
              on conflict (id) do update set
                note_id = excluded.note_id, owner_id = excluded.owner_id, title = excluded.title,
                description = excluded.description, completed_at = excluded.completed_at, due_at = excluded.due_at,
-               priority = excluded.priority, assignee_id = excluded.assignee_id, removed = excluded.removed,
+               due_on = excluded.due_on, priority = excluded.priority, assignee_id = excluded.assignee_id, removed = excluded.removed,
                created_by = excluded.created_by, created_at = excluded.created_at,
                updated_by = excluded.updated_by, updated_at = excluded.updated_at, version = excluded.version",
             &column(rows, |row| row.id)[..],
@@ -150,6 +152,7 @@ impl Projection for Tasks {
             &column(rows, |row| row.description.as_deref()) as &[Option<&str>],
             &column(rows, |row| row.completed_at) as &[Option<DateTime<Utc>>],
             &column(rows, |row| row.due_at) as &[Option<DateTime<Utc>>],
+            &column(rows, |row| row.due_on) as &[Option<NaiveDate>],
             &column(rows, |row| row.priority)[..],
             &column(rows, |row| row.assignee_id) as &[Option<Uuid>],
             &column(rows, |row| row.removed)[..],

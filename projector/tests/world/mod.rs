@@ -88,12 +88,13 @@ pub(crate) fn parts() -> Vec<Fact> {
             "task",
             600,
             "TaskAdded",
-            json!({"note_id": null, "owner": id(2), "title": "Own", "completed": false}),
+            json!({"note_id": null, "owner": id(2), "title": "Own", "completed": false, "details": {"due_on": "2026-03-01"}}),
         ),
         todo("TaskAdded", json!({"note_id": from, "owner": id(1), "title": "", "completed": true})),
         todo("TaskReopened", json!({})),
         todo("TaskRetitled", json!({"title": "Call"})),
         todo("TaskDescribed", json!({"description": "Less"})),
+        todo("TaskScheduled", json!({"due_on": "2026-03-02"})),
         todo("TaskScheduled", json!({"due_at": at})),
         todo("TaskUnscheduled", json!({})),
         todo("TaskPrioritized", json!({"priority": 4})),
@@ -125,7 +126,7 @@ pub(crate) fn a_bit_of_all(notes: u128) -> Vec<Fact> {
         facts.push(fact("note", note, "NoteMoved", json!({"from": id(10), "to": id(11)})));
     }
     facts.push(fact("session", 101, "SessionEnded", json!({"user_id": id(1)})));
-    facts.push(fact("user", 2, "PreferencesSet", json!({"preferences": {"theme": "dark"}})));
+    facts.push(fact("user", 2, "PreferencesSet", json!({"preferences": {"theme": "dark", "zoom": 1.25}})));
     facts.extend(parts());
     facts
 }

@@ -110,7 +110,8 @@ async fn a_task_is_shown_as_it_is_stored() {
     world.task(31, Some(2), more).await;
     let expected = json!({"id": key(31), "note_id": key(2), "notebook_id": key(1), "block_id": null, "title": "Call",
                           "description": "More", "completed": true, "completed_at": "2026-01-03T00:00:00Z",
-                          "due_at": "2026-02-01T00:00:00.000001Z", "priority": 3, "assignee_id": ADA, "role": "owner",
+                          "due_at": "2026-02-01T00:00:00.000001Z", "due_on": null, "priority": 3, "assignee_id": ADA,
+                          "role": "owner",
                           "created_by": "policy:sync", "created_at": "2026-01-01T00:00:00Z", "updated_by": BOB,
                           "updated_at": "2026-01-02T00:00:00Z", "version": 4});
     assert_eq!(world.get(ADA, &address("tasks", 31)).await.body, expected);
@@ -118,11 +119,21 @@ async fn a_task_is_shown_as_it_is_stored() {
     world.task(32, None, json!({})).await;
     let own = world.get(ADA, &address("tasks", 32)).await;
     assert_eq!(own.header("position"), "0000000a-7");
-    for field in
-        ["note_id", "notebook_id", "block_id", "description", "completed_at", "due_at", "assignee_id"]
-    {
+    for field in [
+        "note_id",
+        "notebook_id",
+        "block_id",
+        "description",
+        "completed_at",
+        "due_at",
+        "due_on",
+        "assignee_id",
+    ] {
         assert_eq!(own.body[field], json!(null), "{field}");
     }
+    world.task(33, None, json!({"due_on": "2026-03-01"})).await;
+    let all_day = world.get(ADA, &address("tasks", 33)).await.body;
+    assert_eq!((&all_day["due_at"], &all_day["due_on"]), (&json!(null), &json!("2026-03-01")));
     assert_eq!((&own.body["completed"], &own.body["role"]), (&json!(false), &json!("owner")));
 }
 
@@ -239,6 +250,47 @@ async fn every_filter_leaves_what_it_says() {
     for (query, expected) in cases {
         let expected: Vec<String> = expected.iter().map(u8::to_string).collect();
         assert_eq!(titles(&world, ADA, &query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_is_due_at_its_last_moment() {
+    let world = furnished().await;
+    for (id, due) in [
+        (31, json!({"due_at": "2026-03-02T00:00:00Z"})),
+        (32, json!({"due_on": "2026-03-01"})),
+        (33, json!({})),
+        (34, json!({"due_at": "2026-03-01T23:59:59Z"})),
+        (35, json!({"due_on": "2026-03-02"})),
+        (36, json!({"due_at": "2026-03-01T00:00:00Z"})),
+        (37, json!({"due_on": "9999-12-31"})),
+        (38, json!({"due_on": "0001-01-01"})),
+        (39, json!({"due_on": "2026-03-01"})),
+    ] {
+        world.task(id, None, due).await;
+    }
+    let ids = |expected: &[u8]| expected.iter().map(u8::to_string).collect::<Vec<_>>();
+    let order = ids(&[38, 36, 34, 39, 32, 31, 35, 37, 33]);
+    assert_eq!(titles(&world, ADA, "sort=due").await, order);
+    for limit in [1, 2, 4] {
+        assert_eq!(
+            walk(&world, &format!("/tasks?sort=due&limit={limit}"), "title", async |_| ()).await,
+            order
+        );
+    }
+    for (query, expected) in [
+        // All of a day is due before the next one begins, and none of it before.
+        ("due_before=2026-03-02T00:00:00Z", vec![38, 36, 34, 39, 32]),
+        ("due_before=2026-03-01T23:59:59Z", vec![38, 36]),
+        ("due_before=2026-03-01T23:59:59.999999Z", vec![38, 36, 34]),
+        ("due_after=2026-03-02T00:00:00Z", vec![31, 35, 37]),
+        ("due_after=2026-03-01T12:00:00Z", vec![34, 39, 32, 31, 35, 37]),
+        ("due_after=2026-03-01T23:59:59.999999Z", vec![39, 32, 31, 35, 37]),
+        ("due_after=2026-03-01T00:00:00Z&due_before=2026-03-02T00:00:00Z", vec![36, 34, 39, 32]),
+        ("due_before=0001-01-02T00:00:00Z", vec![38]),
+        ("due_after=9999-12-31T23:59:59.999999Z", vec![37]),
+    ] {
+        assert_eq!(titles(&world, ADA, &format!("sort=due&{query}")).await, ids(&expected), "{query}");
     }
 }
 
@@ -380,6 +432,8 @@ async fn what_is_no_filter_is_refused() {
         "assignee=me",
         "due_before=tomorrow",
         "due_after=2026-02-30T00:00:00Z",
+        "due_after=2016-12-31T23:59:60Z",
+        "due_before=2026-03-01",
         // Of years that nobody means, and some of which Postgres has not.
         "due_before=-9999-01-01T00:00:00Z",
         "due_after=-200000-01-01T00:00:00Z",

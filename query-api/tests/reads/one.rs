@@ -29,6 +29,15 @@ async fn a_person_reads_themselves() {
 }
 
 #[tokio::test]
+async fn numbers_in_preferences_are_read_as_they_were_kept() {
+    let world = world().await;
+    world.user(ADA, "ada").await;
+    let numbers = json!({"zoom": 1.25, "one": 1.0, "all": [1, -0.5, 0.1, 1e300, 5e-324, 1.797_693_134_862_315_7e308, u64::MAX, i64::MIN]});
+    world.write(&format!("update users set preferences = '{numbers}'")).await;
+    assert_eq!(world.get(ADA, "/me").await.body["preferences"], numbers);
+}
+
+#[tokio::test]
 async fn nobody_is_refused_and_a_newcomer_asked_to_wait() {
     let world = world().await;
     let nobody = world.ask(Request::get("/me").body(Body::empty()).expect("a request")).await;

@@ -1,6 +1,6 @@
 //! Tasks: things to do, on their own or as a block of a note.
 
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::BlockText;
@@ -35,12 +35,13 @@ pub enum TaskEvent {
         /// More about it; null when it was cleared.
         description: Option<Description>,
     },
-    /// It is to be done by a certain time.
+    /// It is to be done by a certain time, or on a certain day; it is due at nothing else any more.
     TaskScheduled {
-        /// By when.
-        due_at: Due,
+        /// By when: `due_at` or `due_on`.
+        #[serde(flatten)]
+        due: Due,
     },
-    /// It has no time any more.
+    /// It is due at no time and on no day any more.
     TaskUnscheduled {},
     /// It is more or less urgent.
     TaskPrioritized {
@@ -88,9 +89,9 @@ pub struct Details {
     /// More about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Description>,
-    /// By when it is to be done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<Due>,
+    /// By when it is to be done: `due_at` or `due_on`, or neither.
+    #[serde(flatten, with = "optional_due")]
+    pub due: Option<Due>,
     /// How urgent it is.
     #[serde(default, skip_serializing_if = "Priority::is_none")]
     pub priority: Priority,
@@ -127,38 +128,172 @@ pub struct WholeTask {
     pub added_at: DateTime<Utc>,
 }
 
-/// By when something is to be done: a time of the years 1 to 9999, which every reader and Postgres can tell, in whole
-/// microseconds, as Postgres keeps it.
+/// By when something is to be done: by a time or on a day, never both. As JSON a field `due_at` or a field `due_on`
+/// beside those of what is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "DueFields", into = "DueFields")]
+pub enum Due {
+    /// By a time.
+    At(DueTime),
+    /// Until the end of a day, wherever one is.
+    On(DueDate),
+}
+
+/// Why there is nothing that something is due at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DueError {
+    /// No time and no day.
+    #[error("due_at or due_on is missing")]
+    Neither,
+    /// A time and a day.
+    #[error("must not be given beside due_at: a task is due at a time or on a day")]
+    Both,
+}
+
+/// Both fields, as they stand beside others.
+#[derive(Default, Serialize, Deserialize)]
+struct DueFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_at: Option<DueTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_on: Option<DueDate>,
+}
+
+impl Due {
+    /// The one of both that is given, if any is.
+    pub fn of(at: Option<DueTime>, on: Option<DueDate>) -> Result<Option<Self>, DueError> {
+        match (at, on) {
+            (None, None) => Ok(None),
+            (Some(at), None) => Ok(Some(Self::At(at))),
+            (None, Some(on)) => Ok(Some(Self::On(on))),
+            (Some(_), Some(_)) => Err(DueError::Both),
+        }
+    }
+
+    /// The time, if it is one.
+    pub fn at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::At(time) => Some(time.0),
+            Self::On(_) => None,
+        }
+    }
+
+    /// The day, if it is one.
+    pub fn on(self) -> Option<NaiveDate> {
+        match self {
+            Self::At(_) => None,
+            Self::On(date) => Some(date.0),
+        }
+    }
+}
+
+impl TryFrom<DueFields> for Due {
+    type Error = DueError;
+
+    fn try_from(fields: DueFields) -> Result<Self, DueError> {
+        Self::of(fields.due_at, fields.due_on)?.ok_or(DueError::Neither)
+    }
+}
+
+impl From<Due> for DueFields {
+    fn from(due: Due) -> Self {
+        match due {
+            Due::At(time) => Self { due_at: Some(time), due_on: None },
+            Due::On(date) => Self { due_at: None, due_on: Some(date) },
+        }
+    }
+}
+
+/// [`Due`] among other fields, where both may be absent: a flattened `Option` would take a wrong one for an absent one.
+mod optional_due {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::{Due, DueFields};
+
+    pub(super) fn serialize<S: Serializer>(due: &Option<Due>, serializer: S) -> Result<S::Ok, S::Error> {
+        due.map_or_else(DueFields::default, DueFields::from).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Due>, D::Error> {
+        let fields = DueFields::deserialize(deserializer)?;
+        Due::of(fields.due_at, fields.due_on).map_err(de::Error::custom)
+    }
+}
+
+/// A time of the years 1 to 9999, which every reader and Postgres can tell, in whole microseconds, as Postgres keeps it.
+/// None within a leap second, which Postgres does not tell from the second after.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(try_from = "String", into = "DateTime<Utc>")]
-pub struct Due(DateTime<Utc>);
+pub struct DueTime(DateTime<Utc>);
 
 /// Why a text is no time to be due at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a time of the years 1 to 9999 in the form of RFC 3339, such as 2026-03-01T09:00:00Z")]
-pub struct NoDue;
+pub enum DueTimeError {
+    /// Not a time that there is.
+    #[error("must be a time of the years 1 to 9999 in the form of RFC 3339, such as 2026-03-01T09:00:00Z")]
+    Form,
+    /// The 61st second of a minute.
+    #[error("must not be within a leap second; take the second after, such as 2017-01-01T00:00:00Z")]
+    LeapSecond,
+}
 
-impl Due {
+impl DueTime {
     /// The time itself.
-    pub fn at(self) -> DateTime<Utc> {
+    pub fn get(self) -> DateTime<Utc> {
         self.0
     }
 }
 
-impl TryFrom<String> for Due {
-    type Error = NoDue;
+impl TryFrom<String> for DueTime {
+    type Error = DueTimeError;
 
-    fn try_from(text: String) -> Result<Self, NoDue> {
-        let at = DateTime::parse_from_rfc3339(&text).map_err(|_| NoDue)?.to_utc();
-        if (1..=9999).contains(&at.year()) { Ok(Self(at.trunc_subsecs(6))) } else { Err(NoDue) }
+    fn try_from(text: String) -> Result<Self, DueTimeError> {
+        let at = DateTime::parse_from_rfc3339(&text).map_err(|_| DueTimeError::Form)?.to_utc();
+        if !(1..=9999).contains(&at.year()) {
+            return Err(DueTimeError::Form);
+        }
+        // chrono counts a leap second on within the second before.
+        if at.nanosecond() >= 1_000_000_000 {
+            return Err(DueTimeError::LeapSecond);
+        }
+        Ok(Self(at.trunc_subsecs(6)))
     }
 }
 
-impl From<Due> for DateTime<Utc> {
-    fn from(due: Due) -> Self {
-        due.0
+impl From<DueTime> for DateTime<Utc> {
+    fn from(time: DueTime) -> Self {
+        time.0
+    }
+}
+
+/// A day of the years 1 to 9999 in the calendar, without a time zone: `2026-03-01`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(try_from = "String", into = "NaiveDate")]
+pub struct DueDate(NaiveDate);
+
+/// Why a text is no day to be due on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a day that there is, of the years 1 to 9999, in the form YYYY-MM-DD, such as 2026-03-01")]
+pub struct DueDateError;
+
+impl TryFrom<String> for DueDate {
+    type Error = DueDateError;
+
+    fn try_from(text: String) -> Result<Self, DueDateError> {
+        let date: NaiveDate = text.parse().map_err(|_| DueDateError)?;
+        // chrono also reads 2026-3-1 and white space.
+        let is_plain = (1..=9999).contains(&date.year()) && date.to_string() == text;
+        if is_plain { Ok(Self(date)) } else { Err(DueDateError) }
+    }
+}
+
+impl From<DueDate> for NaiveDate {
+    fn from(date: DueDate) -> Self {
+        date.0
     }
 }
 
@@ -275,10 +410,12 @@ crate::aggregate_event!(TaskEvent, variant: Task, aggregate: "task", tells_all: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::AggregateEvent;
+    use serde_json::json;
 
     #[test]
     fn a_time_that_postgres_could_not_keep_is_none_to_be_due_at() {
-        let read = |text: &str| serde_json::from_value::<Due>(text.into());
+        let read = |text: &str| serde_json::from_value::<DueTime>(text.into());
         for (given, kept) in [
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
             ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
@@ -288,11 +425,18 @@ mod tests {
             let due = read(given).expect("a time");
             assert_eq!(serde_json::to_value(due).expect("plain"), kept, "{given}");
         }
+        for leap in ["2016-12-31T23:59:60Z", "2016-12-31T23:59:60.5Z", "2026-03-01T09:00:60Z"] {
+            let error = read(leap).expect_err(leap).to_string();
+            assert!(error.contains("leap second"), "{leap}: {error}");
+        }
         for wrong in [
             "0000-12-31T23:59:59Z",
             "-9999-01-01T00:00:00Z",
             "+10000-01-01T00:00:00Z",
             "9999-12-31T23:59:59-01:00",
+            "2026-02-30T00:00:00Z",
+            "2026-03-01T24:00:00Z",
+            "2026-03-01T09:00:61Z",
             "tomorrow",
             "2026-03-01",
             "2026-03-01T09:00:00",
@@ -300,5 +444,63 @@ mod tests {
             let error = read(wrong).expect_err(wrong).to_string();
             assert!(error.contains("such as 2026-03-01T09:00:00Z"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_day_to_be_due_on_is_one_of_the_calendar_in_its_one_form() {
+        let read = |text: &str| serde_json::from_value::<DueDate>(text.into());
+        for day in ["0001-01-01", "2024-02-29", "2026-03-01", "9999-12-31"] {
+            let due = read(day).expect("a day");
+            assert_eq!(serde_json::to_value(due).expect("plain"), day);
+        }
+        for wrong in [
+            "2026-02-30",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-00-10",
+            "0000-12-31",
+            "10000-01-01",
+            "+10000-01-01",
+            "-0001-01-01",
+            "2026-3-1",
+            "26-03-01",
+            " 2026-03-01",
+            "2026-03-01 ",
+            "+2026-03-01",
+            "2026-03-01T00:00:00Z",
+            "20260301",
+            "2026-W09-7",
+            "",
+        ] {
+            let error = read(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("such as 2026-03-01"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_due_at_a_time_or_on_a_day_and_never_both() {
+        let at = json!({"due_at": "2026-03-01T09:00:00Z"});
+        let on = json!({"due_on": "2026-03-01"});
+        let both = json!({"due_at": "2026-03-01T09:00:00Z", "due_on": "2026-03-01"});
+        for due in [&at, &on] {
+            let event = TaskEvent::parse("TaskScheduled", due.clone()).expect("an event");
+            assert_eq!(&event.data(), due);
+            let details: Details = serde_json::from_value(due.clone()).expect("details");
+            assert_eq!(&serde_json::to_value(&details).expect("plain"), due);
+            assert!(!details.is_empty());
+        }
+        for wrong in
+            [both.clone(), json!({}), json!({"due_on": "2026-02-30"}), json!({"due_at": "2026-03-01"})]
+        {
+            assert!(TaskEvent::parse("TaskScheduled", wrong.clone()).is_err(), "{wrong}");
+        }
+        // What is wrong is not taken for nothing.
+        for wrong in
+            [both, json!({"due_on": "2026-02-30"}), json!({"due_at": "2026-03-01"}), json!({"due_on": 1})]
+        {
+            assert!(serde_json::from_value::<Details>(wrong.clone()).is_err(), "{wrong}");
+        }
+        assert_eq!(serde_json::from_value::<Details>(json!({})).expect("nothing"), Details::default());
+        assert_eq!(serde_json::to_value(Details::default()).expect("plain"), json!({}));
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::numbers;
 use crate::problem::{Problem, ProblemType};
 
 /// The largest body that is read, in bytes.
@@ -54,7 +55,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 /// Reads a JSON body from its bytes, with the same refusals as [`Json`].
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+    let value = serde_json::from_slice::<Value>(bytes);
+    numbers::check(bytes, value.as_ref().ok())?;
+    let value = value.map_err(|error| {
         Problem::new(ProblemType::UnreadableJson, format!("The body is not well-formed JSON: {error}."))
     })?;
     if let Some(pointer) = find_nul(&value, &mut String::new()) {
@@ -190,6 +193,8 @@ mod tests {
         assert_eq!(refusal(br#"{"titel": "a"}"#), (422, "/titel".to_owned()));
         assert_eq!(refusal(br#"{"title": "a\u0000"}"#), (422, "/title".to_owned()));
         assert_eq!(refusal(b"[]").0, 422);
+        assert_eq!(refusal(br#"{"title": 1e400}"#), (422, "/title".to_owned()));
+        assert_eq!(refusal(br#"{"title": 12345678901234567890123}"#), (422, "/title".to_owned()));
     }
 
     #[test]

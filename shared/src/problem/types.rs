@@ -168,8 +168,6 @@ problem_types! {
         "There is already an account with this id.";
     PreferencesTooLarge "preferences-too-large" UNPROCESSABLE_ENTITY "Preferences too large"
         "All preferences of a person together have at most 64 KiB as JSON. Set keys that you no longer need to null.";
-    PreferencesNumber "preferences-number" UNPROCESSABLE_ENTITY "Number not allowed in preferences"
-        "Preferences hold whole numbers up to 2^53. Write other numbers as text.";
     SessionMissing "session-missing" NOT_FOUND "No such session"
         "There is no session with this id, or it belongs to somebody else.";
     SessionExists "session-exists" CONFLICT "Session already exists"

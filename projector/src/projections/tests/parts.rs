@@ -1,5 +1,6 @@
 //! The parts of notes: given these events, expect these blocks and tasks.
 
+use chrono::NaiveDate;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::domain::Event;
@@ -134,6 +135,10 @@ fn added_task(note: Option<u128>, title: &str, completed: bool, details: &Value)
     told(1, "TaskAdded", added)
 }
 
+fn day(text: &str) -> Option<NaiveDate> {
+    Some(text.parse().expect("a day"))
+}
+
 fn task(event_type: &str, data: Value) -> (u128, Event) {
     told(1, event_type, data)
 }
@@ -151,7 +156,8 @@ fn a_task_is_as_it_was_added() {
     let own = rows::<Tasks>(vec![added_task(None, "Call", false, &json!({}))]).remove(0);
     assert_eq!((own.id, own.note_id, own.owner_id), (id(1), None, id(7)));
     assert_eq!((own.title.as_str(), own.description, own.completed_at), ("Call", None, None));
-    assert_eq!((own.due_at, own.priority, own.assignee_id, own.removed), (None, 0, None, false));
+    assert_eq!((own.due_at, own.due_on, own.priority), (None, None, 0));
+    assert_eq!((own.assignee_id, own.removed), (None, false));
     assert_eq!((own.created_by.as_str(), own.created_at, own.version), ("ada", at(1), 1));
 
     let details = json!({"description": "More", "due_at": at(90), "priority": 4, "assignee_id": id(8)});
@@ -159,6 +165,10 @@ fn a_task_is_as_it_was_added() {
     assert_eq!((row.note_id, row.title.as_str(), row.completed_at), (Some(id(10)), "", Some(at(1))));
     assert_eq!((row.description.as_deref(), row.due_at, row.priority), (Some("More"), Some(at(90)), 4));
     assert_eq!(row.assignee_id, Some(id(8)));
+
+    let row =
+        rows::<Tasks>(vec![added_task(None, "Call", false, &json!({"due_on": "2026-03-01"}))]).remove(0);
+    assert_eq!((row.due_at, row.due_on), (None, day("2026-03-01")));
 }
 
 #[test]
@@ -172,6 +182,7 @@ fn each_event_of_a_task_changes_its_column_and_no_other() {
         ("TaskDescribed", json!({"description": "Less"})),
         ("TaskDescribed", json!({"description": null})),
         ("TaskScheduled", json!({"due_at": at(91)})),
+        ("TaskScheduled", json!({"due_on": "2026-03-01"})),
         ("TaskUnscheduled", json!({})),
         ("TaskPrioritized", json!({"priority": 1})),
         ("TaskAssigned", json!({"assignee_id": id(9)})),
@@ -187,7 +198,11 @@ fn each_event_of_a_task_changes_its_column_and_no_other() {
         match event_type {
             "TaskRetitled" => expected.title = "Write".to_owned(),
             "TaskDescribed" => expected.description = data["description"].as_str().map(str::to_owned),
-            "TaskScheduled" => expected.due_at = Some(at(91)),
+            "TaskScheduled" => {
+                let due =
+                    if data["due_on"].is_null() { (Some(at(91)), None) } else { (None, day("2026-03-01")) };
+                (expected.due_at, expected.due_on) = due;
+            }
             "TaskUnscheduled" => expected.due_at = None,
             "TaskPrioritized" => expected.priority = 1,
             "TaskAssigned" => expected.assignee_id = Some(id(9)),
@@ -199,6 +214,24 @@ fn each_event_of_a_task_changes_its_column_and_no_other() {
         assert_eq!(after, expected, "{event_type} {data}");
         assert!(rows::<Tasks>(vec![task(event_type, data)]).is_empty(), "{event_type} begins nothing");
     }
+}
+
+#[test]
+fn a_task_is_due_at_what_was_said_last() {
+    let (at, on) = (json!({"due_at": at(91)}), json!({"due_on": "2026-03-01"}));
+    let added = added_task(None, "Call", false, &on);
+    let due = |events: Vec<(u128, Event)>| {
+        let row = rows::<Tasks>([vec![added.clone()], events].concat()).remove(0);
+        (row.due_at, row.due_on)
+    };
+    let scheduled = |due: &Value| task("TaskScheduled", due.clone());
+    assert_eq!(due(vec![scheduled(&at)]), (Some(self::at(91)), None));
+    assert_eq!(due(vec![scheduled(&at), scheduled(&on)]), (None, day("2026-03-01")));
+    assert_eq!(due(vec![task("TaskUnscheduled", json!({}))]), (None, None));
+    let whole = json!({"owner": id(7), "title": "Carried", "completed_at": null, "details": on, "added_by": "bob",
+                       "added_at": self::at(50)});
+    let carried = task("TaskMoved", json!({"from": id(10), "to": id(11), "whole": whole}));
+    assert_eq!(due(vec![scheduled(&at), carried]), (None, day("2026-03-01")));
 }
 
 #[test]
@@ -254,7 +287,7 @@ pub(super) fn any_event() -> impl Strategy<Value = (u128, Event)> {
         (about.clone(), proptest::option::of(note.clone()), word, any::<bool>()).prop_map(
             |(about, note, word, completed)| (about, added_task(note, &word, completed, &json!({})).1)
         ),
-        (about.clone(), note.clone(), word, 0usize..8)
+        (about.clone(), note.clone(), word, 0usize..10)
             .prop_map(|(about, note, word, kind)| { (about, task_event(kind, id(note), &word)) }),
         (about, note, 10u128..12, proptest::option::of(0i64..50), any::<bool>()).prop_map(
             |(about, from, to, completed_at, removed)| {
@@ -283,7 +316,9 @@ fn task_event(kind: usize, note: Uuid, word: &str) -> Event {
         3 => ("TaskCompleted", json!({})),
         4 => ("TaskReopened", json!({})),
         5 => ("TaskUnscheduled", json!({})),
-        6 => ("TaskRemoved", json!({"note_id": note})),
+        6 => ("TaskScheduled", json!({"due_at": at(90)})),
+        7 => ("TaskScheduled", json!({"due_on": "2026-03-01"})),
+        8 => ("TaskRemoved", json!({"note_id": note})),
         _ => ("TaskRestored", json!({"note_id": note})),
     };
     told(1, event_type, data).1

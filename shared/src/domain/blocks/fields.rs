@@ -63,6 +63,11 @@ impl Fields {
         self.left.contains_key(name)
     }
 
+    /// The field of this name as it was given, if it is a text.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.left.get(name).and_then(Value::as_str)
+    }
+
     pub(super) fn optional(&mut self, name: &str) -> Option<Value> {
         self.left.remove(name)
     }

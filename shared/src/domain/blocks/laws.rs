@@ -51,6 +51,27 @@ proptest! {
     }
 
     #[test]
+    fn line_ends_move_no_span_to_other_letters(given in "[ab\r\n🦀]{0,14}", spans in any_spans()) {
+        let content = json!({"text": given, "spans": spans});
+        let read = Content::parse(BlockType::Text, content);
+        let length = u32::try_from(given.chars().count()).expect("short");
+        if let Some(rich) = read.as_ref().ok().and_then(Content::rich) {
+            let letters = |text: &str, meant: Vec<Vec<SpanKind>>| -> Vec<(char, Vec<SpanKind>)> {
+                text.chars().zip(meant).filter(|(c, _)| !matches!(c, '\r' | '\n')).collect()
+            };
+            let kept = u32::try_from(rich.text().chars().count()).expect("shorter");
+            prop_assert_eq!(
+                letters(rich.text(), meaning(kept, rich.spans())),
+                letters(&given, meaning(length, &spans))
+            );
+        } else {
+            // Refused is what any letters in their place would be refused for, and two links on the halves of one.
+            let plain = RichText::new(text(&given.replace(['\r', '\n'], "x")), spans);
+            prop_assert!(plain.is_err() || given.contains("\r\n"));
+        }
+    }
+
+    #[test]
     fn spans_stay_on_the_same_letters(old in "[ab🦀]{0,14}", new in "[ab🦀]{0,14}", spans in any_spans()) {
         if let Ok(rich) = RichText::new(text(&old), spans) {
             let now = rich.clone().with_text(text(&new));
@@ -74,6 +95,7 @@ proptest! {
             BlockType::Code, BlockType::Image, BlockType::Table, BlockType::Raw,
         ];
         if let Ok(read) = Content::parse(types[block_type], content.clone()) {
+            with_line_feeds(&mut content);
             let fields = content.as_object_mut().expect("nothing else is read");
             if read.rich().is_some() {
                 fields.insert("spans".to_owned(), read.data()["spans"].clone());
@@ -84,6 +106,15 @@ proptest! {
             prop_assert_eq!(read.data(), content);
         }
     }
+}
+
+/// The texts of a content as they are kept.
+fn with_line_feeds(value: &mut Value) {
+    if let Value::String(text) = value {
+        *text = text.replace("\r\n", "\n").replace('\r', "\n");
+    }
+    value.as_array_mut().into_iter().flatten().for_each(with_line_feeds);
+    value.as_object_mut().into_iter().flatten().for_each(|(_, value)| with_line_feeds(value));
 }
 
 /// JSON that is now and then a content.

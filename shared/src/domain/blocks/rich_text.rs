@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::{ContentError, Fields, array};
-use super::span::{Span, canonical};
+use super::span::{LineEnds, Span, canonical};
 use super::values::BlockText;
 use super::{LARGEST_CONTENT, MOST_SPANS};
 
@@ -70,15 +70,17 @@ impl RichText {
         Self::new(text.clone(), spans).unwrap_or_else(|_| Self::from(text))
     }
 
-    /// Reads `text` and `spans`, which may be absent, among the fields of a content.
+    /// Reads `text` and `spans`, which may be absent, among the fields of a content. Spans count the characters of the
+    /// text as it was given.
     pub(super) fn read(fields: &mut Fields) -> Result<Self, ContentError> {
+        let line_ends = LineEnds::of(fields.given("text").unwrap_or_default());
         let text = fields.text("text")?;
         let at = fields.pointer("spans");
         let spans = fields.optional("spans").map_or(Ok(Vec::new()), |spans| array(spans, &at))?;
         if spans.len() > MOST_SPANS {
             return Err(ContentError::new(at, format!("must be at most {MOST_SPANS}")));
         }
-        let read = |(nth, span)| Span::read(span, &format!("{at}/{nth}"));
+        let read = |(nth, span)| Span::read(span, &format!("{at}/{nth}")).map(|span| line_ends.shorten(span));
         let spans = spans.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
         let around = at.strip_suffix("/spans").unwrap_or_default();
         Self::new(text, spans).map_err(|error| error.under(around))

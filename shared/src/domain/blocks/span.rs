@@ -89,6 +89,28 @@ impl Span {
     }
 }
 
+/// Where a text as it was given has `\r\n`: its text block holds one line feed there, so all that follows comes nearer.
+pub(super) struct LineEnds(Vec<u32>);
+
+impl LineEnds {
+    pub(super) fn of(given: &str) -> Self {
+        let characters = given.chars().zip(given.chars().skip(1)).zip(1..);
+        Self(characters.filter_map(|(pair, second)| (pair == ('\r', '\n')).then_some(second)).collect())
+    }
+
+    /// The span on the text with line feeds. One that covers half of a line end covers it whole.
+    pub(super) fn shorten(&self, span: Span) -> Span {
+        let (start, end) = (self.place(span.start), self.place(span.end));
+        let is_half = start == end && span.start < span.end;
+        Span { start: if is_half { start - 1 } else { start }, end, ..span }
+    }
+
+    fn place(&self, given: u32) -> u32 {
+        let before = self.0.partition_point(|line_feed| *line_feed < given);
+        given.saturating_sub(u32::try_from(before).unwrap_or(given))
+    }
+}
+
 /// The one form of all span lists that mean the same: sorted by place, overlapping or adjacent spans of the same kind
 /// (of links: with the same address) joined into one. Refused is what lies outside of the text, an image that does not
 /// cover its alternative text, and links or images that overlap each other.

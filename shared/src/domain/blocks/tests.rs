@@ -112,7 +112,6 @@ fn a_wrong_part_is_pointed_at() {
         (BlockType::Task, json!({"checked": 1, "depth": 0, "text": "a"}), "/checked"),
         (BlockType::Quote, json!({"depth": 0, "text": "a"}), "/depth"),
         (BlockType::Text, json!({"text": "a\u{0}"}), "/text"),
-        (BlockType::Text, json!({"text": "a\r\n"}), "/text"),
         (BlockType::Text, json!({"text": "a\u{85}"}), "/text"),
         (BlockType::Text, json!({"text": "a".repeat(50_001)}), "/text"),
         (BlockType::Text, json!({"text": "🦀".repeat(50_000)}), "/text"),
@@ -150,6 +149,68 @@ fn a_wrong_part_is_pointed_at() {
     ] {
         assert_eq!(pointer(block_type, content.clone()), at, "{block_type:?} {content}");
     }
+}
+
+#[test]
+fn every_line_end_becomes_one_line_feed_in_every_text() {
+    let line_ends = "a\r\nb\rc\n";
+    let cell = json!({"text": line_ends});
+    for (block_type, content, at) in [
+        (BlockType::Text, json!({"text": line_ends}), "/text"),
+        (BlockType::Header, json!({"level": 1, "text": line_ends}), "/text"),
+        (BlockType::Task, json!({"checked": true, "depth": 0, "text": line_ends}), "/text"),
+        (BlockType::ListItem, json!({"ordered": false, "depth": 0, "text": line_ends}), "/text"),
+        (BlockType::Quote, json!({"depth": 1, "text": line_ends}), "/text"),
+        (BlockType::Code, json!({"language": null, "text": line_ends}), "/text"),
+        (BlockType::Raw, json!({"format": "html", "text": line_ends}), "/text"),
+        (BlockType::Image, json!({"src": {"url": "a"}, "alt": line_ends}), "/alt"),
+        (BlockType::Table, json!({"align": ["none"], "rows": [[cell]]}), "/rows/0/0/text"),
+    ] {
+        let read =
+            Content::parse(block_type, content).unwrap_or_else(|error| panic!("{block_type:?}: {error}"));
+        assert_eq!(read.data().pointer(at), Some(&json!("a\nb\nc\n")), "{block_type:?}");
+    }
+    assert_eq!(text(&"\r\n".repeat(50_000)).as_str().len(), 50_000);
+}
+
+#[test]
+fn spans_count_the_characters_of_the_text_as_it_was_sent() {
+    let spans = |given: &[(u32, u32)]| {
+        let spans: Vec<Value> =
+            given.iter().map(|(start, end)| json!({"start": start, "end": end, "kind": "bold"})).collect();
+        let content = json!({"text": "a\r\nb\rc\r\nd", "spans": spans});
+        let read = Content::parse(BlockType::Text, content).map_err(|error| error.pointer)?;
+        Ok::<_, String>(
+            read.rich().unwrap().spans().iter().map(|span| (span.start, span.end)).collect::<Vec<_>>(),
+        )
+    };
+    // a 0, \r\n 1 and 2, b 3, \r 4, c 5, \r\n 6 and 7, d 8; and then a 0, \n 1, b 2, \n 3, c 4, \n 5, d 6.
+    for (given, kept) in [
+        ((0, 1), (0, 1)),
+        ((3, 4), (2, 3)),
+        ((4, 6), (3, 5)),
+        ((8, 9), (6, 7)),
+        ((0, 9), (0, 7)),
+        ((1, 3), (1, 2)),
+        // Half of a line end is the whole of it.
+        ((1, 2), (1, 2)),
+        ((2, 3), (1, 2)),
+        ((2, 4), (2, 3)),
+        ((6, 7), (5, 6)),
+        ((7, 8), (5, 6)),
+    ] {
+        assert_eq!(spans(&[given]), Ok(vec![kept]), "{given:?}");
+    }
+    assert_eq!(spans(&[(0, 1), (8, 10)]), Err("/spans/1/end".to_owned()));
+    assert_eq!(spans(&[(3, 3)]), Err("/spans/0/end".to_owned()));
+    assert_eq!(spans(&[(0, u32::MAX)]), Err("/spans/0/end".to_owned()));
+    let image = json!({"start": 1, "end": 5, "kind": "image", "src": {"url": "a"}, "alt": "a\r\nb"});
+    let content = json!({"text": "!a\r\nb", "spans": [image]});
+    let read = Content::parse(BlockType::Text, content).unwrap();
+    assert_eq!(
+        read.rich().unwrap().spans().iter().map(|span| (span.start, span.end)).collect::<Vec<_>>(),
+        [(1, 4)]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LARGEST_CONTENT, LONGEST_TEXT};
-use crate::text::TextError;
+use crate::text::{TextError, line_feeds};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
@@ -65,7 +65,7 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// The text as it was accepted, which is as it was given.
+            /// The text as it was accepted.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -75,8 +75,8 @@ macro_rules! text {
             type Error = TextError;
 
             fn try_from(text: String) -> Result<Self, TextError> {
-                let check: fn(&str) -> Result<(), TextError> = $check;
-                check(&text).map(|()| Self(text))
+                let check: fn(String) -> Result<String, TextError> = $check;
+                check(text).map(Self)
             }
         }
 
@@ -90,16 +90,16 @@ macro_rules! text {
 
 text!(
     /// The text of a block: at most 50,000 characters, and at most 176 KiB as JSON (only texts of mostly four-byte
-    /// characters meet that bound first). Kept exactly as given, white space and composition too; of control
-    /// characters it may have line feeds and tabs.
+    /// characters meet that bound first). Kept exactly as given, white space and composition too, but for line ends:
+    /// each becomes one line feed. Of other control characters it may have tabs.
     #[derive(Default)]
     BlockText, 50_000, |text| {
-        prose(text, LONGEST_TEXT)?;
+        let text = prose(text, LONGEST_TEXT)?;
         let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t')).count();
         if text.len() + escaped > LARGEST_CONTENT - 4096 {
             return Err(TextError::Form("must have at most 176 KiB"));
         }
-        Ok(())
+        Ok(text)
     }
 );
 text!(
@@ -115,6 +115,9 @@ text!(
         }
         if text.trim() != text {
             return Err(TextError::Form("must not begin or end with white space"));
+        }
+        if text.contains(['\n', '\r']) {
+            return Err(TextError::LineBreak);
         }
         if text.chars().any(char::is_control) {
             return Err(TextError::Control);
@@ -136,13 +139,14 @@ text!(
     }
 );
 
-fn prose(text: &str, max: usize) -> Result<(), TextError> {
+fn prose(text: String, max: usize) -> Result<String, TextError> {
+    let text = line_feeds(text.into()).into_owned();
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
         return Err(TextError::Control);
     }
     within(text, max)
 }
 
-fn within(text: &str, max: usize) -> Result<(), TextError> {
-    if text.chars().count() > max { Err(TextError::TooLong(max)) } else { Ok(()) }
+fn within(text: String, max: usize) -> Result<String, TextError> {
+    if text.chars().count() > max { Err(TextError::TooLong(max)) } else { Ok(text) }
 }
