@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::domain::blocks::Content;
 use shared::problem::ProblemType;
+use shared::text::label;
 use tokio::sync::RwLock;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -251,7 +252,7 @@ fn notebook_name(root: &Path, folder: &Path) -> String {
     let own =
         || root.canonicalize().ok().and_then(|root| Some(root.file_name()?.to_string_lossy().into_owned()));
     let name = if path.is_empty() { own().unwrap_or_default() } else { path };
-    line(&name).unwrap_or_else(|| "Imported".to_owned())
+    label(&name, TITLE).unwrap_or_else(|| "Imported".to_owned())
 }
 
 fn inside(root: &Path, path: &Path) -> String {
@@ -296,15 +297,8 @@ fn name(parts: &[&[u8]]) -> Uuid {
 /// The title of a note: its first heading, or the name of its file.
 fn title(heading: Option<&str>, file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let line = |text: &str| label(text, TITLE);
     heading.and_then(line).or_else(|| stem.as_deref().and_then(line)).unwrap_or_else(|| "Untitled".to_owned())
-}
-
-/// A text as one line, as long as a title may be; none if nothing is left.
-fn line(text: &str) -> Option<String> {
-    let plain = text.replace(char::is_control, " ");
-    let cut: String = plain.trim().chars().take(TITLE).collect();
-    let cut = cut.trim().to_owned();
-    (!cut.is_empty()).then_some(cut)
 }
 
 fn bar(files: usize) -> ProgressBar {

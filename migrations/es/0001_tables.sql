@@ -70,20 +70,20 @@ create table es.credential (
   changed_at timestamptz not null
 );
 
--- Refresh tokens are here as hashes only: the current one, and the one before to notice reuse.
+-- Refresh tokens are here as hashes only, and only the current one: the server computes those that come after a token,
+-- and so finds the session of an older one.
 create table es.session (
   session_id text collate "C" primary key,
   user_id text collate "C" not null,
   refresh bytea not null,
-  previous bytea,
-  rotated_at timestamptz not null,
+  -- When the last tokens were replaced, newest first: those that may still be used again, because an answer was lost.
+  rotated_at timestamptz[] not null default '{}',
   expires_at timestamptz not null,
   ended_at timestamptz,
   device text not null,
   address text not null
 );
 create index session_refresh on es.session (refresh);
-create index session_previous on es.session (previous);
 create index session_of_user on es.session (user_id);
 -- Every process asks again and again who was logged out lately.
 create index session_ended on es.session (ended_at) where ended_at is not null;

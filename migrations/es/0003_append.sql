@@ -260,8 +260,8 @@ begin
       from jsonb_to_recordset(sides) s(cmd int, op text, user_id text, hash text)
      where s.op = 'credential' and s.cmd <> all (out_)
     on conflict (user_id) do update set hash = excluded.hash, changed_at = excluded.changed_at;
-  insert into es.session (session_id, user_id, refresh, rotated_at, expires_at, device, address)
-    select s.session_id, s.user_id, s.refresh, now_at, s.expires_at, s.device, s.address
+  insert into es.session (session_id, user_id, refresh, expires_at, device, address)
+    select s.session_id, s.user_id, s.refresh, s.expires_at, s.device, s.address
       from jsonb_to_recordset(sides) s(cmd int, op text, session_id text, user_id text, refresh bytea,
                                        expires_at timestamptz, device text, address text)
      where s.op = 'session' and s.cmd <> all (out_);

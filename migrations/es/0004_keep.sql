@@ -36,12 +36,16 @@ end $$;
 select es.keep_house();
 
 -- Puts the hash of a new refresh token in the place of the old one; false if it was not the current one, or
--- the session has ended. No event: a rotation is no news to anybody. A null `expires` leaves the end as it is.
-create function es.rotate_session(session text, old bytea, new bytea, expires timestamptz default null)
+-- the session has ended. No event: a rotation is no news to anybody. Of earlier rotations those within `grace` are kept.
+-- A null `expires` leaves the end as it is.
+create function es.rotate_session(session text, old bytea, new bytea, grace interval, expires timestamptz default null)
 returns boolean language plpgsql security definer set search_path = pg_catalog, es, pg_temp as $$
 begin
   update es.session s
-     set refresh = new, previous = old, rotated_at = clock_timestamp(),
+     set refresh = new,
+         rotated_at = clock_timestamp()
+                      || array(select r.at from unnest(s.rotated_at) with ordinality r(at, nth)
+                                where r.at > clock_timestamp() - grace order by r.nth),
          expires_at = coalesce(expires, s.expires_at)
    where s.session_id = session and s.refresh = old and s.ended_at is null
      and s.expires_at > clock_timestamp();

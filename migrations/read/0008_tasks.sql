@@ -5,6 +5,9 @@ create table tasks (
   owner_id uuid not null,
   title text not null,
   description text,
+  -- Both as shared::text::fold makes them: what is searched.
+  title_folded text not null,
+  description_folded text,
   completed_at timestamptz,
   -- By a time or on a day of the calendar, never both.
   due_at timestamptz,

@@ -9,6 +9,7 @@ use shared::domain::tasks::{DueTime, Priority};
 use shared::http::{Path, Query};
 use shared::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use shared::problem::{Problem, ProblemType};
+use shared::text::fold;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -138,8 +139,8 @@ struct Which {
     /// Only those of this priority: 0 to 4.
     #[param(value_type = Option<u8>, minimum = 0, maximum = 4)]
     priority: Option<Priority>,
-    /// Only those with this text in title or description, in whatever case.
-    #[param(max_length = 200)]
+    /// Only those with this text in title or description, in whatever case, width and composition.
+    #[param(min_length = 1, max_length = 200)]
     q: Option<Wanted>,
     /// In which order.
     #[serde(default)]
@@ -157,7 +158,7 @@ struct Which {
     after: Option<After>,
 }
 
-/// A text that is looked for.
+/// A text that is looked for, in the form of the columns that are searched: see [`fold`].
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String)]
@@ -197,11 +198,11 @@ impl TryFrom<String> for Wanted {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        if (1..=200).contains(&text.chars().count()) && !text.contains('\0') {
-            Ok(Self(text))
-        } else {
-            Err("q takes 1 to 200 characters")
+        if !(1..=200).contains(&text.chars().count()) || text.contains('\0') {
+            return Err("q takes 1 to 200 characters");
         }
+        let folded = fold(&text);
+        if folded.is_empty() { Err("q needs a character that can be seen") } else { Ok(Self(folded)) }
     }
 }
 
@@ -315,7 +316,7 @@ async fn list(
                   and ($7::timestamptz is null or d.due < $7)
                   and ($8::timestamptz is null or d.due >= $8)
                   and ($9::smallint is null or t.priority = $9)
-                  and ($10::text is null or t.title ilike $10 or t.description ilike $10)
+                  and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
                   and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
                 order by k.sort_key, t.id desc
                 limit $13) t on true

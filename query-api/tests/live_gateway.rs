@@ -262,8 +262,8 @@ async fn an_ended_session_reaches_its_open_socket_and_no_other() {
     assert_eq!(ended.next().await["type"], "welcome");
     let mut other = world.live(ADA).await;
     sqlx::query(
-        "insert into es.session (session_id, user_id, refresh, rotated_at, expires_at, ended_at, device, address)
-         values ($1, $2, '', now(), now(), now(), '', '')",
+        "insert into es.session (session_id, user_id, refresh, expires_at, ended_at, device, address)
+         values ($1, $2, '', now(), now(), '', '')",
     )
     .bind(session.to_string())
     .bind(ADA.to_string())

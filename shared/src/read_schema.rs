@@ -29,13 +29,13 @@ const INDEXES: (&str, &str) = ("9999_indexes", include_str!("../../migrations/re
 
 /// The name of every projection (and of its table), and the version of its fold.
 pub const VERSIONS: &[(&str, u32)] = &[
-    ("users", 1),
+    ("users", 2),
     ("sessions", 1),
     ("notebooks", 1),
     ("notebook_members", 1),
     ("notes", 1),
     ("blocks", 1),
-    ("tasks", 1),
+    ("tasks", 2),
     ("feed", 1),
 ];
 

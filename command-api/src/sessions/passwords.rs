@@ -9,12 +9,16 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use shared::problem::Problem;
-use shared::text::TextError;
+use shared::text::{TextError, fold, opaque};
 use tokio::sync::Semaphore;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// How many characters a password has.
+const SHORTEST: usize = 8;
+const LONGEST: usize = 256;
 
 /// Passwords that every attacker tries first. Longer lists add little once there is a throttle.
 const COMMONEST: [&str; 20] = [
@@ -40,7 +44,8 @@ const COMMONEST: [&str; 20] = [
     "superman",
 ];
 
-/// A password that may be set: 8 to 256 characters, not one of the commonest.
+/// A password that may be set: 8 to 256 characters, not one of the commonest. Kept in the form [`opaque`], so that
+/// keyboards which compose letters otherwise type the same password; counted as it was sent and in that form.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 8, max_length = 256)]
@@ -50,14 +55,21 @@ impl TryFrom<String> for Password {
     type Error = TextError;
 
     fn try_from(text: String) -> Result<Self, TextError> {
-        match text.chars().count() {
-            0..8 => Err(TextError::TooShort(8)),
-            257.. => Err(TextError::TooLong(256)),
-            _ if COMMONEST.contains(&text.to_lowercase().as_str()) => {
-                Err(TextError::Form("is one of the most common passwords; choose another"))
-            }
-            _ => Ok(Self(text.into())),
+        within(&text)?;
+        let text = opaque(&text);
+        within(&text)?;
+        if COMMONEST.contains(&fold(&text).as_str()) {
+            return Err(TextError::Form("is one of the most common passwords; choose another"));
         }
+        Ok(Self(text.into()))
+    }
+}
+
+fn within(password: &str) -> Result<(), TextError> {
+    match password.chars().count() {
+        0..SHORTEST => Err(TextError::TooShort(SHORTEST)),
+        SHORTEST..=LONGEST => Ok(()),
+        _ => Err(TextError::TooLong(LONGEST)),
     }
 }
 
@@ -100,7 +112,7 @@ impl Passwords {
 
     /// Whether the password is right. `hash` is `None` for an account that does not exist: same time, always wrong.
     pub async fn check(&self, password: &SecretString, hash: Option<String>) -> Result<bool, Problem> {
-        let (password, exists) = (password.clone(), hash.is_some());
+        let (password, exists) = (SecretString::from(opaque(password.expose_secret())), hash.is_some());
         let hash = hash.unwrap_or_else(|| self.nobodys.to_string());
         let right = self.run(move || check(password.expose_secret(), &hash)).await?;
         Ok(right && exists)
@@ -137,9 +149,39 @@ mod tests {
 
     #[test]
     fn short_long_and_common_passwords_are_refused() {
-        for wrong in ["1234567", "Password1", &"a".repeat(257)] {
+        let (decomposed, composed_longer) = ("e\u{301}".repeat(7), "\u{958}".repeat(129));
+        for wrong in
+            ["1234567", "Password1", "ｐａｓｓｗｏｒｄ", &"a".repeat(257), &decomposed, &composed_longer]
+        {
             assert!(Password::try_from(wrong.to_owned()).is_err(), "{wrong} was accepted");
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_in_every_composition_and_with_spaces_of_every_width() {
+        let passwords = Passwords::default();
+        let set = |text: &str| Password::try_from(text.to_owned()).expect("long enough");
+        let hash = passwords.hash(&set("caf\u{e9} na\u{ef}ve")).await.expect("hashes");
+        for typed in
+            ["cafe\u{301} nai\u{308}ve", "caf\u{e9}\u{a0}na\u{ef}ve", "cafe\u{301}\u{3000}na\u{ef}ve"]
+        {
+            assert_eq!(passwords.check(&typed.into(), Some(hash.clone())).await, Ok(true), "{typed}");
+        }
+        for typed in ["cafe nai\u{308}ve", "CAF\u{e9} na\u{ef}ve", "caf\u{e9} na\u{ef}ve "] {
+            assert_eq!(passwords.check(&typed.into(), Some(hash.clone())).await, Ok(false), "{typed}");
+        }
+    }
+
+    #[test]
+    fn hostile_passwords_are_taken_as_they_are_or_refused_for_their_length() {
+        let kept = |text: &str| {
+            Password::try_from(text.to_owned()).map(|password| password.0.expose_secret().to_owned())
+        };
+        for odd in ["\0", "\u{fffe}", "\u{202e}", "\u{2028}", "\u{200b}", "\u{3164}", " ", "\u{301}"] {
+            assert_eq!(kept(&odd.repeat(8)), Ok(odd.repeat(8)), "{odd:?}");
+        }
+        assert_eq!(kept("12345678 "), Ok("12345678 ".to_owned()));
+        assert_eq!(kept(&"\u{301}".repeat(512 * 1024)), Err(TextError::TooLong(256)));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::http::{Json, present};
 use shared::id::{SessionId, UserId};
 use shared::problem::{Problem, ProblemType};
+use shared::text::label;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +17,7 @@ use super::refresh::{LIFETIME, RefreshToken, Turn, turn};
 use super::{Session, SessionCommand, peer};
 use crate::app::{Accepted, App, CommandMeta};
 use crate::context::{CommandContext, command_meta};
-use crate::users::find_account;
+use crate::users::{Login, find_account};
 
 /// The longest device name that is kept, in characters.
 const LONGEST_DEVICE: usize = 200;
@@ -31,12 +32,12 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[schema(as = sessions::Login)]
 struct Credentials {
-    /// E-mail address or username.
+    /// E-mail address or username, in whatever spelling.
     login: String,
     /// The password.
     #[schema(value_type = String)]
     password: SecretString,
-    /// What this device is called, to tell sessions apart.
+    /// What this device is called, to tell sessions apart: cut to one line of 200 characters that can be seen.
     #[serde(default, deserialize_with = "present")]
     device: Option<String>,
 }
@@ -77,9 +78,11 @@ async fn login(
     Json(body): Json<Credentials>,
 ) -> Result<axum::Json<Tokens>, Problem> {
     let address = peer(&parts);
-    app.throttle.check(&app.keys.claim("login", &body.login), address)?;
-    let account = find_account(&app, &body.login).await?;
-    let (user, hash) = account.unzip();
+    app.throttle.check_address(address)?;
+    // Looked up first, so that an account has one allowance for all its names and spellings.
+    let login = Login::from(body.login.as_str());
+    let (user, hash) = find_account(&app, &login).await?.unzip();
+    app.throttle.check_account(&login.throttled_by(&app.keys, user))?;
     let right = app.passwords.check(&body.password, hash).await?;
     let Some(user) = user.filter(|_| right) else {
         return Err(Problem::new(ProblemType::LoginWrong, "No account has this login and this password."));
@@ -88,7 +91,7 @@ async fn login(
     let token = RefreshToken::first();
     let open = SessionCommand::Open {
         user_id: user,
-        device: body.device.map(|device| device.chars().take(LONGEST_DEVICE).collect()),
+        device: body.device.and_then(|device| label(&device, LONGEST_DEVICE)),
         address: address.map(|address| address.to_string()),
         refresh: token.hash(),
         expires_at: app.clock.now() + LIFETIME,

@@ -32,12 +32,17 @@ impl Default for Throttle {
 impl Throttle {
     /// 429 when there were too many attempts on this account or from this address.
     pub fn check(&self, account: &[u8], address: Option<IpAddr>) -> Result<(), Problem> {
+        self.check_address(address)?;
+        self.check_account(account)
+    }
+
+    /// 429 when there were too many attempts on this account.
+    pub fn check_account(&self, account: &[u8]) -> Result<(), Problem> {
         // Without this, every name ever guessed would be remembered.
         if self.accounts.len() > 100_000 {
             self.accounts.retain_recent();
             self.addresses.retain_recent();
         }
-        self.check_address(address)?;
         self.accounts.check_key(&account.to_vec()).map_err(|until| too_many(&until))
     }
 

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use shared::id::UserId;
 use shared::problem::Problem;
+use shared::server_keys::ServerKeys;
+use shared::text::fold_login;
 
 use crate::app::App;
 
@@ -29,15 +31,32 @@ impl Registration {
     }
 }
 
+/// What somebody typed to log in, in the form that accounts are looked up by: the same for every spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login(String);
+
+impl From<&str> for Login {
+    fn from(typed: &str) -> Self {
+        Self(fold_login(typed))
+    }
+}
+
+impl Login {
+    /// What attempts are counted by: the account, under whichever of its names; or a name that has no account.
+    pub fn throttled_by(&self, keys: &ServerKeys, user: Option<UserId>) -> Vec<u8> {
+        keys.claim("login", &user.map_or_else(|| self.0.clone(), |user| user.to_string()))
+    }
+}
+
 /// The account that is meant by an e-mail address or a username, and its password's hash.
-pub async fn find_account(app: &App, login: &str) -> Result<Option<(UserId, String)>, Problem> {
+pub async fn find_account(app: &App, login: &Login) -> Result<Option<(UserId, String)>, Problem> {
     // A username has no @, so a login is one or the other.
-    let kind = if login.contains('@') { EMAIL } else { USERNAME };
+    let kind = if login.0.contains('@') { EMAIL } else { USERNAME };
     let row = sqlx::query!(
         "select credential.user_id, credential.hash from es.claim join es.credential on credential.user_id = claim.owner
           where claim.kind = $1 and claim.value = $2",
         kind,
-        &app.keys.claim(kind, login.trim())[..]
+        &app.keys.claim(kind, &login.0)[..]
     )
     .fetch_optional(&app.pool)
     .await?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use shared::problem::{Problem, ProblemType};
-use shared::text::{DisplayName, Email, Username, WebAddress};
+use shared::text::{DisplayName, Email, Username, WebAddress, fold_login};
 
 use super::account::{EMAIL, USERNAME};
 use crate::aggregate::{Refusal, problem};
@@ -77,7 +77,7 @@ pub(super) fn authorize(
             UserCommand::Register { email, username, hash, .. } => {
                 let claim = |kind, name: &str| Claim {
                     kind,
-                    value: work.app.keys.claim(kind, name),
+                    value: work.app.keys.claim(kind, &fold_login(name)),
                     owner: id.to_owned(),
                 };
                 authorized.rows.claims =

@@ -6,7 +6,7 @@ mod commands;
 mod routes;
 
 pub(crate) use account::{EMAIL, USERNAME};
-pub use account::{Registration, find_account};
+pub use account::{Login, Registration, find_account};
 pub use aggregate::User;
 pub use commands::{UserCommand, UserError};
 pub use routes::routes;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::http::{Json, present};
 use shared::problem::{Problem, ProblemType};
-use shared::text::{DisplayName, Email, Username, WebAddress, fold};
+use shared::text::{DisplayName, Email, Username, WebAddress, fold, fold_login};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -32,7 +32,7 @@ pub fn routes() -> OpenApiRouter<App> {
 struct Register {
     /// Unique without regard to case.
     email: Email,
-    /// 8 to 256 characters.
+    /// 8 to 256 characters, in whatever composition.
     password: Password,
     /// Unique without regard to case; by default made from the e-mail address.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -77,10 +77,10 @@ async fn register(
     if app.registration == Registration::Closed {
         return Err(Problem::new(
             ProblemType::RegistrationClosed,
-            "This server does not accept new accounts. CommandMeta its operator for one.",
+            "This server does not accept new accounts. Ask its operator for one.",
         ));
     }
-    let claim = app.keys.claim("register", body.email.as_str());
+    let claim = app.keys.claim("register", &fold_login(body.email.as_str()));
     app.throttle.check(&claim, peer(&parts))?;
     let hash = app.passwords.hash(&body.password).await?;
     // There is no signed-in person yet, so keys are remembered per e-mail address.
@@ -126,11 +126,7 @@ async fn change(context: CommandContext, Json(body): Json<Change>) -> Result<Acc
 /// A username from the local part of an address; later attempts add digits.
 fn made_from(email: &Email, attempt: usize) -> Result<Username, Problem> {
     let local = email.as_str().split('@').next().unwrap_or_default();
-    let plain: String = fold(local)
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))
-        .take(30)
-        .collect();
+    let plain: String = fold(local).chars().filter(|c| Username::takes(*c)).take(30).collect();
     let base = if plain.chars().count() < 2 { format!("user{plain}") } else { plain };
     let name = if attempt == 0 {
         base

@@ -46,7 +46,7 @@ async fn readers_see_no_secrets_and_call_nothing() -> anyhow::Result<()> {
             "select * from es.credential",
             "select * from es.claim",
             "select * from es.command",
-            "select es.rotate_session('s', '', '')",
+            "select es.rotate_session('s', '', '', '10 s')",
             "select es.keep_house()",
             "select es.append_sides('[]', '{}', now())",
         ] {
@@ -139,8 +139,8 @@ async fn a_session_rotates_once_and_not_after_its_end() -> anyhow::Result<()> {
     let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
     owner
         .execute(
-            r"insert into es.session (session_id, user_id, refresh, rotated_at, expires_at, device, address)
-              values ('s', 'u', '\x01', now(), now() + interval '1 day', 'd', 'a')",
+            r"insert into es.session (session_id, user_id, refresh, expires_at, device, address)
+              values ('s', 'u', '\x01', now() + interval '1 day', 'd', 'a')",
         )
         .await?;
     let mut command = options(&database.url, DatabaseRole::Command, None)?.connect().await?;
@@ -152,7 +152,7 @@ async fn a_session_rotates_once_and_not_after_its_end() -> anyhow::Result<()> {
 }
 
 async fn rotated(command: &mut PgConnection, old: &str, new: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select es.rotate_session('s', $1::bytea, $2::bytea)")
+    sqlx::query_scalar("select es.rotate_session('s', $1::bytea, $2::bytea, '10 s')")
         .bind(hex::decode(&old[2..]).expect("hex"))
         .bind(hex::decode(&new[2..]).expect("hex"))
         .fetch_one(command)

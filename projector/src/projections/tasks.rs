@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use shared::domain::tasks::{Details, Due, TaskEvent as E};
 use shared::event::Recorded;
+use shared::text::{Description, fold};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -21,6 +22,8 @@ pub struct TaskRow {
     pub owner_id: Uuid,
     pub title: String,
     pub description: Option<String>,
+    pub title_folded: String,
+    pub description_folded: Option<String>,
     pub completed_at: Option<DateTime<Utc>>,
     pub due_at: Option<DateTime<Utc>>,
     pub due_on: Option<NaiveDate>,
@@ -50,6 +53,8 @@ impl TaskRow {
             owner_id: owner,
             title: title.to_owned(),
             description: details.description.as_ref().map(ToString::to_string),
+            title_folded: fold(title),
+            description_folded: details.description.as_ref().map(Description::as_str).map(fold),
             completed_at: None,
             due_at: details.due.and_then(Due::at),
             due_on: details.due.and_then(Due::on),
@@ -68,10 +73,14 @@ impl TaskRow {
     fn after(self, event: &E, recorded: &Recorded) -> Self {
         let row = self.touched(recorded);
         match event {
-            E::TaskRetitled { title } => Self { title: title.as_str().to_owned(), ..row },
-            E::TaskDescribed { description } => {
-                Self { description: description.as_ref().map(ToString::to_string), ..row }
+            E::TaskRetitled { title } => {
+                Self { title: title.as_str().to_owned(), title_folded: fold(title.as_str()), ..row }
             }
+            E::TaskDescribed { description } => Self {
+                description: description.as_ref().map(ToString::to_string),
+                description_folded: description.as_ref().map(Description::as_str).map(fold),
+                ..row
+            },
             E::TaskScheduled { due } => Self { due_at: due.at(), due_on: due.on(), ..row },
             E::TaskUnscheduled {} => Self { due_at: None, due_on: None, ..row },
             E::TaskPrioritized { priority } => Self { priority: priority.get().into(), ..row },
@@ -88,7 +97,7 @@ impl TaskRow {
 
 impl Projection for Tasks {
     const NAME: &'static str = "tasks";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Event = E;
     type Key = Uuid;
     type Row = TaskRow;
@@ -123,8 +132,8 @@ impl Projection for Tasks {
     async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<TaskRow>> {
         sqlx::query_as!(
             TaskRow,
-            "select id, note_id, owner_id, title, description, completed_at, due_at, due_on, priority, assignee_id,
-                    removed, created_by, created_at, updated_by, updated_at, version
+            "select id, note_id, owner_id, title, description, title_folded, description_folded, completed_at, due_at,
+                    due_on, priority, assignee_id, removed, created_by, created_at, updated_by, updated_at, version
                from tasks where id = any($1)",
             keys
         )
@@ -134,15 +143,19 @@ impl Projection for Tasks {
 
     async fn save(connection: &mut PgConnection, rows: &[TaskRow]) -> sqlx::Result<()> {
         sqlx::query!(
-            "insert into tasks (id, note_id, owner_id, title, description, completed_at, due_at, due_on, priority,
-                                assignee_id, removed, created_by, created_at, updated_by, updated_at, version)
-             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[],
-                                  $7::timestamptz[], $8::date[], $9::smallint[], $10::uuid[], $11::boolean[],
-                                  $12::text[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[])
+            "insert into tasks (id, note_id, owner_id, title, description, title_folded, description_folded,
+                                completed_at, due_at, due_on, priority, assignee_id, removed, created_by, created_at,
+                                updated_by, updated_at, version)
+             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                                  $8::timestamptz[], $9::timestamptz[], $10::date[], $11::smallint[], $12::uuid[],
+                                  $13::boolean[], $14::text[], $15::timestamptz[], $16::text[],
+                                  $17::timestamptz[], $18::bigint[])
              on conflict (id) do update set
                note_id = excluded.note_id, owner_id = excluded.owner_id, title = excluded.title,
-               description = excluded.description, completed_at = excluded.completed_at, due_at = excluded.due_at,
-               due_on = excluded.due_on, priority = excluded.priority, assignee_id = excluded.assignee_id, removed = excluded.removed,
+               description = excluded.description, title_folded = excluded.title_folded,
+               description_folded = excluded.description_folded, completed_at = excluded.completed_at,
+               due_at = excluded.due_at, due_on = excluded.due_on, priority = excluded.priority,
+               assignee_id = excluded.assignee_id, removed = excluded.removed,
                created_by = excluded.created_by, created_at = excluded.created_at,
                updated_by = excluded.updated_by, updated_at = excluded.updated_at, version = excluded.version",
             &column(rows, |row| row.id)[..],
@@ -150,6 +163,8 @@ impl Projection for Tasks {
             &column(rows, |row| row.owner_id)[..],
             &column(rows, |row| row.title.as_str()) as &[&str],
             &column(rows, |row| row.description.as_deref()) as &[Option<&str>],
+            &column(rows, |row| row.title_folded.as_str()) as &[&str],
+            &column(rows, |row| row.description_folded.as_deref()) as &[Option<&str>],
             &column(rows, |row| row.completed_at) as &[Option<DateTime<Utc>>],
             &column(rows, |row| row.due_at) as &[Option<DateTime<Utc>>],
             &column(rows, |row| row.due_on) as &[Option<NaiveDate>],

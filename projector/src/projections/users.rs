@@ -40,7 +40,7 @@ impl UserRow {
 
 impl Projection for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Event = E;
     type Key = Uuid;
     type Row = UserRow;

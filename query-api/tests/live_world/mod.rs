@@ -157,9 +157,9 @@ impl World {
             "insert into blocks select aggregate_id::uuid, (payload->>'note_id')::uuid, 'text', '{}', 'a0', false, 'a',
                recorded_at, 'a', recorded_at, 1 from es.event where event_type = 'BlockAdded' and position <= $1
              on conflict do nothing",
-            "insert into tasks (id, note_id, owner_id, title, priority, removed, created_by, created_at, updated_by,
-               updated_at, version)
-             select aggregate_id::uuid, (payload->>'note_id')::uuid, (payload->>'owner')::uuid, '', 0, false, 'a',
+            "insert into tasks (id, note_id, owner_id, title, title_folded, priority, removed, created_by, created_at,
+               updated_by, updated_at, version)
+             select aggregate_id::uuid, (payload->>'note_id')::uuid, (payload->>'owner')::uuid, '', '', 0, false, 'a',
                recorded_at, 'a', recorded_at, 1 from es.event where event_type = 'TaskAdded' and position <= $1
              on conflict do nothing",
             "update blocks set note_id = (e.payload->>'to')::uuid from es.event e

@@ -306,6 +306,12 @@ async fn a_text_is_found_as_it_is_in_title_or_description_in_whatever_case() {
         (36, "Groceries", Some("Milk, ÉCLAIRS")),
         (37, "éclairs for GROCERIES", None),
         (38, "Straße", None),
+        (39, "caf\u{e9} cr\u{e8}me", None),
+        (40, "cafe\u{301} au lait", None),
+        (41, "Dessert", Some("cr\u{e8}me fra\u{ee}che")),
+        (42, "w\u{ad}r\u{ad}ap", None),
+        (43, "οδοσήμανση", None),
+        (44, "οδος", None),
     ] {
         world.task(id, None, json!({"title": title, "description": description})).await;
     }
@@ -323,6 +329,16 @@ async fn a_text_is_found_as_it_is_in_title_or_description_in_whatever_case() {
         ("%C3%A9CLAIRS", vec!["éclairs for GROCERIES", "Groceries"]),
         ("STRA%C3%9FE", vec!["Straße"]),
         ("groceriesmilk", vec![]),
+        ("strasse", vec!["Straße"]),
+        // Composed and decomposed, on either side; and with what nobody sees.
+        ("caf%C3%A9", vec!["cafe\u{301} au lait", "caf\u{e9} cr\u{e8}me"]),
+        ("CAFE%CC%81", vec!["cafe\u{301} au lait", "caf\u{e9} cr\u{e8}me"]),
+        ("cafe", vec![]),
+        ("cre%CC%80me%20frai%CC%82che", vec!["Dessert"]),
+        ("%EF%BD%8C%EF%BD%81%EF%BD%89%EF%BD%94", vec!["cafe\u{301} au lait"]),
+        ("l%E2%80%8Bait", vec!["cafe\u{301} au lait"]),
+        ("wrap", vec!["w\u{ad}r\u{ad}ap"]),
+        ("%CE%9F%CE%94%CE%9F%CE%A3", vec!["οδος", "οδοσήμανση"]),
     ] {
         assert_eq!(titles(&world, ADA, &format!("q={q}")).await, expected, "{q}");
     }
@@ -443,6 +459,7 @@ async fn what_is_no_filter_is_refused() {
         "priority=x",
         "q=",
         "q=%00",
+        "q=%E2%80%8B",
         &long,
         "sort=title",
         "sort=Due",

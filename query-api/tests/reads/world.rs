@@ -14,6 +14,7 @@ use shared::id::{SessionId, UserId};
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, pool};
 use shared::server_keys::ServerKeys;
+use shared::text::fold;
 use shared::{migrate, read_schema};
 use sqlx::{Executor, PgPool};
 use tower::ServiceExt;
@@ -57,6 +58,13 @@ impl Seen {
         let items = self.body["items"].as_array().expect("a list");
         items.iter().map(|item| item[field].as_str().expect("a text").to_owned()).collect()
     }
+}
+
+fn merged(mut row: Value, more: Value) -> Value {
+    if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
+        row.extend(more);
+    }
+    row
 }
 
 fn master() -> MasterKey {
@@ -146,13 +154,13 @@ impl World {
             "priority": 0, "removed": false, "created_by": ADA, "created_at": "2026-01-01T00:00:00Z",
             "updated_by": ADA, "updated_at": "2026-01-01T00:00:00Z", "version": 1
         });
-        self.insert("tasks", row, more).await;
+        let folded = |field: &str| more[field].as_str().or_else(|| row[field].as_str()).map(fold);
+        let folded = json!({"title_folded": folded("title"), "description_folded": folded("description")});
+        self.insert("tasks", merged(row, folded), more).await;
     }
 
-    async fn insert(&self, table: &str, mut row: Value, more: Value) {
-        if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
-            row.extend(more);
-        }
+    async fn insert(&self, table: &str, row: Value, more: Value) {
+        let row = merged(row, more);
         let insert = format!("insert into {table} select * from jsonb_populate_record(null::{table}, $1)");
         sqlx::query(&insert).bind(row).execute(&self.owner).await.expect("a row");
     }

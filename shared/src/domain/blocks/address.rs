@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::fields::{ContentError, Fields};
-use crate::text::TextError;
+use crate::text::{TextError, misleads};
 
 const LONGEST: usize = 2_000;
 
@@ -46,15 +46,6 @@ impl TryFrom<String> for Address {
             Err(TextError::Form("must start with https://, http:// or mailto:, or be relative"))
         }
     }
-}
-
-/// Whether a character may be skipped, shown as nothing or read as another one by whoever follows the address.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || c.is_whitespace()
-        || matches!(c, '\\' | '<' | '>' | '"')
-        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}')
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
 }
 
 fn leads_to_a_known_place(address: &str) -> bool {

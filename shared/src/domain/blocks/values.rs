@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LARGEST_CONTENT, LONGEST_TEXT};
-use crate::text::{TextError, line_feeds};
+use crate::text::{TextError, breaks_a_line, line_feeds};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
@@ -58,8 +58,8 @@ number!(
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $max:tt, $check:expr) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        $(#[$doc])*
         #[serde(try_from = "String", into = "String")]
         #[schema(max_length = $max)]
         pub struct $name(String);
@@ -108,7 +108,9 @@ text!(
     Alt, 2_000, |text| prose(text, 2_000)
 );
 text!(
-    /// The language of a code block, as it stands behind the fence in Markdown: one line of 1 to 100 characters.
+    /// The language of a code block, as it stands behind the fence in Markdown: one line of 1 to 100 characters without
+    /// white space around it.
+    #[schema(min_length = 1, pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFDD0-\uFDEF\uFFFE\uFFFF](?:[^\u0000-\u001F\u007F-\u009F\u2028\u2029\uFDD0-\uFDEF\uFFFE\uFFFF]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFDD0-\uFDEF\uFFFE\uFFFF])?$")]
     Language, 100, |text| {
         if text.is_empty() {
             return Err(TextError::Empty);
@@ -116,11 +118,8 @@ text!(
         if text.trim() != text {
             return Err(TextError::Form("must not begin or end with white space"));
         }
-        if text.contains(['\n', '\r']) {
-            return Err(TextError::LineBreak);
-        }
-        if text.chars().any(char::is_control) {
-            return Err(TextError::Control);
+        if text.chars().any(breaks_a_line) {
+            return Err(TextError::Line);
         }
         within(text, 100)
     }
