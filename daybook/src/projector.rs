@@ -119,7 +119,7 @@ async fn skip(pool: &PgPool, position: i64, why: &str, by: &str) -> anyhow::Resu
         Some(true) => {
             "The read tables have already folded it. To apply the skip to them, run daybook rebuild."
         }
-        Some(false) => "The projector has not reached it yet and will skip it.",
+        Some(false) => "The projector has not reached it yet and will skip it by itself.",
         None => "The read tables are not built yet and will be built without it.",
     };
     Ok(format!("{done} {next}"))

@@ -134,7 +134,7 @@ async fn tables_that_are_far_behind_are_being_built_and_the_answer_says_how_far(
     world.watermark.polled(Mark { epoch: "0000000b".to_owned(), position: 7, head: 50_007 });
     let building = world.get(ADA, "/notes").await;
     assert_eq!((building.refusal(), building.header("retry-after")), ((503, "read-tables-building"), "5"));
-    let detail = "The tables to read from are being built: 7 of 50007 events. Try again.";
+    let detail = "The read tables are being built: 7 of 50007 events. Try again.";
     assert_eq!(building.body["detail"], detail);
     world.watermark.polled(Mark { epoch: "0000000b".to_owned(), position: 50_000, head: 50_007 });
     assert_eq!(world.get(ADA, "/notes").await.status.as_u16(), 200);

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -39,6 +39,8 @@ explanations at `/problems`.
 Every answer has the header `X-Request-Id`, which the server's log repeats.
 ";
 
+/// A cache must not give a program the page, nor a person the JSON.
+const VARIES: (HeaderName, &str) = (header::VARY, "Accept");
 /// A page holds text, a style of its own, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -49,7 +51,7 @@ pub fn routes() -> Router {
 
 async fn list(headers: HeaderMap) -> Response {
     if !wants_html(&headers) {
-        return Json(json!({"items": ProblemType::all().map(about).collect::<Vec<_>>()})).into_response();
+        return data(json!({"items": ProblemType::all().map(about).collect::<Vec<_>>()}));
     }
     let mut body = String::from("<h1>Problems</h1>");
     for (heading, kinds) in ProblemType::GROUPS {
@@ -68,7 +70,7 @@ async fn one(Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, P
         Problem::new(ProblemType::NotFound, "There is no such type of problem; /problems lists all.")
     })?;
     if !wants_html(&headers) {
-        return Ok(Json(about(kind)).into_response());
+        return Ok(data(about(kind)));
     }
     let (title, status, explanation) = (kind.title(), kind.status(), to_html(kind.explanation()));
     let body = format!(
@@ -93,6 +95,10 @@ fn wants_html(headers: &HeaderMap) -> bool {
     accepted.any(|accepted| accepted.contains("text/html"))
 }
 
+fn data(body: Value) -> Response {
+    ([VARIES], Json(body)).into_response()
+}
+
 fn page(title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -100,7 +106,7 @@ fn page(title: &str, body: &str) -> Response {
          <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}}</style>\
          {body}"
     );
-    ([(header::VARY, "Accept"), (header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
+    ([VARIES, (header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
 }
 
 /// Markdown that holds no more than `code`, as HTML.
