@@ -1,6 +1,6 @@
 //! What a handler holds to execute commands: who asks, and with which headers.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
@@ -8,6 +8,7 @@ use serde::Serialize;
 use shared::auth::Caller;
 use shared::problem::{Problem, ProblemType};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::aggregate::Decide;
 use crate::app::{Accepted, App, CommandMeta};
@@ -57,18 +58,19 @@ impl FromRequestParts<App> for CommandContext {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        let meta = command_meta(app, parts, Some(caller), caller.user.to_string())?;
+        let meta = command_meta(app, parts, Some(caller), caller.user.to_string()).await?;
         Ok(Self { app: app.clone(), meta })
     }
 }
 
-/// The caller and the headers of a command, from its request.
-pub fn command_meta(
+/// The caller and the headers of a command, from the head of its request.
+pub async fn command_meta(
     app: &App,
-    parts: &Parts,
+    parts: &mut Parts,
     caller: Option<Caller>,
     actor: String,
 ) -> Result<CommandMeta, Problem> {
+    let target = target(parts).await;
     let causation = name(&parts.headers, &REQUEST_ID)?.unwrap_or_else(|| app.clock.new_id().to_string());
     Ok(CommandMeta {
         caller,
@@ -79,8 +81,24 @@ pub fn command_meta(
         if_match: if_match(&parts.headers)?,
         correlation: name(&parts.headers, &CORRELATION_ID)?.unwrap_or_else(|| causation.clone()),
         causation,
-        target: format!("{} {}", parts.method, parts.uri.path()),
+        target,
     })
+}
+
+/// Method and path, the same however the client has spelled them: an idempotency key is bound to what is asked, not to
+/// the case of an id or to what is percent-encoded.
+async fn target(parts: &mut Parts) -> String {
+    let template = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    let mut path = template.unwrap_or_else(|| parts.uri.path()).to_owned();
+    // A segment that is not UTF-8 is refused where the path is read.
+    if let Ok(segments) = RawPathParams::from_request_parts(parts, &()).await {
+        for (name, segment) in &segments {
+            let id = segment.parse::<Hyphenated>();
+            let segment = id.map_or_else(|_| segment.to_owned(), |id| id.to_string());
+            path = path.replace(&format!("{{{name}}}"), &segment);
+        }
+    }
+    format!("{} {path}", parts.method)
 }
 
 fn name(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, Problem> {

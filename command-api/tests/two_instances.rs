@@ -137,6 +137,54 @@ async fn other_peoples_ids_open_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_and_two_spellings_of_an_id_are_one_request() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let notebook = pair.notebook(&ada, "Lab").await;
+    let (note, image, blob) = (new_id(), new_id(), new_id());
+    let create = |note: &str, notebook: &str, image: &str, blob: &str| {
+        let content = json!({"src": {"blob": blob}, "alt": "A map"});
+        let block = json!({"id": image, "type": "image", "content": content});
+        TestRequest::post(
+            "/notes",
+            &json!({"id": note, "notebook_id": notebook, "title": "Plans", "blocks": [block]}),
+        )
+    };
+    let upper = |id: &str| id.to_ascii_uppercase();
+    let edit = |image: &str, blob: &str| {
+        TestRequest::patch(&format!("/blocks/{image}"), &json!({"content": {"src": {"blob": blob}}}))
+    };
+    let retitle = |path: &str| TestRequest::patch(path, &json!({"title": "Dreams"}));
+    let one_more = new_id();
+    let requests = [
+        (
+            create(&note, &notebook, &image, &blob),
+            create(&upper(&note), &upper(&notebook), &upper(&image), &upper(&blob)),
+        ),
+        (retitle(&format!("/notes/{note}")), retitle(&format!("/notes/{}", upper(&note)))),
+        (edit(&image, &one_more), edit(&upper(&image), &upper(&one_more))),
+        (edit(&image, &blob), edit(&image.replacen('0', "%30", 1), &blob)),
+    ];
+    for (nth, (one, other)) in requests.into_iter().enumerate() {
+        let key = nth.to_string();
+        let first = pair.send(0, one.by(&ada).key(&key)).await;
+        assert!(first.status < 300, "{first:?}");
+        assert_eq!(pair.send(1, other.by(&ada).key(&key)).await, first);
+    }
+    // Another note is another request.
+    let other = pair.note(&ada, &notebook).await;
+    let reused = pair.send(0, retitle(&format!("/notes/{other}")).by(&ada).key("1")).await;
+    reused.is_refused(422, "idempotency-key-reused");
+    for spelling in [note.replace('-', ""), format!("{{{note}}}"), format!("urn:uuid:{note}")] {
+        let path = format!("/notes/{}", spelling.replace('{', "%7B").replace('}', "%7D"));
+        pair.send(0, retitle(&path).by(&ada)).await.is_refused(404, "not-found");
+        let body = json!({"id": spelling, "notebook_id": notebook, "title": "Plans"});
+        pair.send(0, TestRequest::post("/notes", &body).by(&ada)).await.is_refused(422, "invalid");
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_token_turns_once_and_an_old_one_ends_the_session() {
     let pair = Pair::start().await;
     let first = pair.person("ada").await;

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use shared::domain::blocks::{BlockType, Content};
+use shared::domain::blocks::{BlockType, Content, lower_blob_ids};
 use shared::http::{Json, Path, present};
 use shared::id::{BlockId, NoteId};
 use shared::problem::{FieldError, Problem};
@@ -40,6 +40,7 @@ pub(crate) struct NewContent {
     /// Its type.
     r#type: BlockType,
     /// What it holds, as its type says.
+    #[serde(deserialize_with = "whole")]
     #[schema(value_type = Object)]
     content: Value,
 }
@@ -57,6 +58,7 @@ struct Add {
     /// Its type.
     r#type: BlockType,
     /// What it holds, as its type says.
+    #[serde(deserialize_with = "whole")]
     #[schema(value_type = Object)]
     content: Value,
     /// The block that it stands right behind; without this and `before`, behind all others.
@@ -76,7 +78,7 @@ struct Change {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     r#type: Option<BlockType>,
     /// The fields of the content that are new; the others stay. Spans stay where the text does.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "part", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     content: Option<Map<String, Value>>,
 }
@@ -165,6 +167,20 @@ pub(crate) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Res
         Ok(NewBlock { id, block })
     };
     blocks.iter().enumerate().map(read).collect()
+}
+
+/// A content in the one spelling that idempotency keys are bound to.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    let mut content = Value::deserialize(deserializer)?;
+    lower_blob_ids(&mut content);
+    Ok(content)
+}
+
+/// The same for some fields of one.
+fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error> {
+    let mut fields = present::<Map<String, Value>, D>(deserializer)?;
+    fields.iter_mut().flat_map(Map::values_mut).for_each(lower_blob_ids);
+    Ok(fields)
 }
 
 fn content(block_type: BlockType, content: &Value, at: &str) -> Result<Content, Problem> {

@@ -74,7 +74,7 @@ struct Tokens {
     responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
 async fn login(
     State(app): State<App>,
-    parts: Parts,
+    mut parts: Parts,
     Json(body): Json<Credentials>,
 ) -> Result<axum::Json<Tokens>, Problem> {
     let address = peer(&parts);
@@ -96,7 +96,7 @@ async fn login(
         refresh: token.hash(),
         expires_at: app.clock.now() + LIFETIME,
     };
-    let meta = unkeyed(command_meta(&app, &parts, None, user.to_string())?);
+    let meta = unkeyed(command_meta(&app, &mut parts, None, user.to_string()).await?);
     app.execute::<Session>(&meta, &session.to_string(), vec![open], &()).await?;
     Ok(axum::Json(tokens(&app, user, session, &token)))
 }
@@ -106,7 +106,7 @@ async fn login(
     responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
 async fn refresh(
     State(app): State<App>,
-    parts: Parts,
+    mut parts: Parts,
     Json(body): Json<Refresh>,
 ) -> Result<axum::Json<Tokens>, Problem> {
     let wrong =
@@ -117,7 +117,7 @@ async fn refresh(
         Some(Turn::Next { user, session, token }) => Ok(axum::Json(tokens(&app, user, session, &token))),
         Some(Turn::Reused { user, session }) => {
             tracing::warn!(user.id = %user, session.id = %session, "A replaced refresh token was used again; ending its session");
-            let meta = unkeyed(command_meta(&app, &parts, None, user.to_string())?);
+            let meta = unkeyed(command_meta(&app, &mut parts, None, user.to_string()).await?);
             app.execute::<Session>(&meta, &session.to_string(), vec![SessionCommand::End], &()).await?;
             app.verifier.note_ended(session);
             Err(wrong())

@@ -71,7 +71,7 @@ struct Change {
     responses((status = 201, body = Accepted), (status = "4XX", body = Problem)))]
 async fn register(
     State(app): State<App>,
-    parts: Parts,
+    mut parts: Parts,
     Json(body): Json<Register>,
 ) -> Result<Response, Problem> {
     if app.registration == Registration::Closed {
@@ -86,7 +86,8 @@ async fn register(
     // There is no signed-in person yet, so keys are remembered per e-mail address.
     let remembered = format!("register:{}", hex::encode(claim));
     let id = app.clock.new_id().to_string();
-    let meta = CommandMeta { if_match: None, remembered, ..command_meta(&app, &parts, None, id.clone())? };
+    let meta =
+        CommandMeta { if_match: None, remembered, ..command_meta(&app, &mut parts, None, id.clone()).await? };
     for attempt in 0..USERNAME_ATTEMPTS {
         let username = body.username.clone().map_or_else(|| made_from(&body.email, attempt), Ok)?;
         let shown = body

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
+use axum::http::{HeaderName, Method, Request, header};
 use command_api::app::App;
 use command_api::service::{self, Running, Setup};
 use command_api::users::Registration;
@@ -47,13 +47,14 @@ pub(crate) struct TestRequest {
     body: Option<Value>,
     token: Option<String>,
     key: Option<String>,
-    if_match: Option<i64>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -97,8 +98,10 @@ impl Pair {
     pub(crate) async fn send(&self, instance: usize, request: TestRequest) -> Answer {
         let response = self.routers[instance].clone().oneshot(request.request()).await.expect("infallible");
         let status = response.status().as_u16();
+        let etag = response.headers().get(header::ETAG);
+        let etag = etag.map(|tag| tag.to_str().expect("text").to_owned());
         let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a whole body");
-        Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+        Answer { status, etag, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
     /// Makes an account on one instance and logs in on the other.
@@ -153,7 +156,7 @@ impl TestRequest {
     }
 
     fn new(method: Method, path: &str, body: Option<Value>) -> Self {
-        Self { method, path: path.to_owned(), body, token: None, key: None, if_match: None }
+        Self { method, path: path.to_owned(), body, token: None, key: None, headers: Vec::new() }
     }
 
     pub(crate) fn by(self, tokens: &Tokens) -> Self {
@@ -165,7 +168,13 @@ impl TestRequest {
     }
 
     pub(crate) fn if_match(self, version: i64) -> Self {
-        Self { if_match: Some(version), ..self }
+        self.header(header::IF_MATCH, &format!("\"{version}\""))
+    }
+
+    /// One more line of a header.
+    pub(crate) fn header(mut self, name: HeaderName, line: &str) -> Self {
+        self.headers.push((name, line.to_owned()));
+        self
     }
 
     fn request(self) -> Request<Body> {
@@ -176,8 +185,8 @@ impl TestRequest {
         if let Some(key) = self.key {
             request = request.header("idempotency-key", key);
         }
-        if let Some(version) = self.if_match {
-            request = request.header(header::IF_MATCH, format!("\"{version}\""));
+        for (name, line) in self.headers {
+            request = request.header(name, line);
         }
         let body = self.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         request.header(header::CONTENT_TYPE, "application/json").body(body).expect("a good request")

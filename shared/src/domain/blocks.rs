@@ -13,7 +13,7 @@ mod table;
 mod tests;
 mod values;
 
-pub use address::{Address, Source};
+pub use address::{Address, Source, lower_blob_ids};
 pub use content::{BlockType, Content};
 pub use event::{BlockEvent, WholeBlock};
 pub use fields::ContentError;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::fields::{ContentError, Fields};
 use crate::text::{TextError, misleads};
@@ -78,12 +79,30 @@ impl Source {
         let mut fields = Fields::of(value, at)?;
         let source = if fields.has("blob") {
             let blob: String = fields.text("blob")?;
-            Uuid::parse_str(&blob).map(Self::Blob).map_err(|_| fields.refuse("blob", "must be a UUID"))?
+            let id = blob.parse::<Hyphenated>().map_err(|_| fields.refuse("blob", "must be a UUID"))?;
+            Self::Blob(id.into_uuid())
         } else if fields.has("url") {
             Self::Url(fields.text("url")?)
         } else {
             return Err(ContentError::new(at, "must have either 'blob' or 'url'"));
         };
         fields.end().map(|()| source)
+    }
+}
+
+/// Writes the ids of blobs in lower case, wherever they stand in a content that was not read yet: then there is one
+/// spelling of it.
+pub fn lower_blob_ids(content: &mut Value) {
+    match content {
+        Value::Array(items) => items.iter_mut().for_each(lower_blob_ids),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match value {
+                    Value::String(id) if name == "blob" => id.make_ascii_lowercase(),
+                    value => lower_blob_ids(value),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
     }
 }
