@@ -1,23 +1,18 @@
 //! What a handler holds to execute commands: who asks, and with which headers.
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
+use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use shared::auth::Caller;
+use shared::http::{CORRELATION_ID, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
 use shared::problem::{Problem, ProblemType};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::aggregate::Decide;
 use crate::app::{Accepted, App, CommandMeta};
-
-/// The longest idempotency key or correlation id, in bytes.
-const LONGEST_NAME: usize = 200;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request by a signed-in person. Extracting it answers 401 to others.
 pub struct CommandContext {
@@ -71,15 +66,16 @@ pub async fn command_meta(
     actor: String,
 ) -> Result<CommandMeta, Problem> {
     let target = target(parts).await;
-    let causation = name(&parts.headers, &REQUEST_ID)?.unwrap_or_else(|| app.clock.new_id().to_string());
+    let headers = &parts.headers;
+    let causation = name(headers, &REQUEST_ID).map_or_else(|| app.clock.new_id().to_string(), str::to_owned);
     Ok(CommandMeta {
         caller,
         on_behalf_of: None,
         remembered: actor.clone(),
         actor,
-        key: name(&parts.headers, &IDEMPOTENCY_KEY)?,
-        if_match: if_match(&parts.headers)?,
-        correlation: name(&parts.headers, &CORRELATION_ID)?.unwrap_or_else(|| causation.clone()),
+        key: idempotency_key(headers)?,
+        if_match: if_match(headers)?,
+        correlation: name(headers, &CORRELATION_ID).unwrap_or(&causation).to_owned(),
         causation,
         target,
     })
@@ -101,20 +97,16 @@ async fn target(parts: &mut Parts) -> String {
     format!("{} {path}", parts.method)
 }
 
-fn name(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(header) else { return Ok(None) };
-    let fits = |text: &&str| {
-        !text.is_empty()
-            && text.len() <= LONGEST_NAME
-            && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-    };
-    match value.to_str().ok().filter(fits) {
-        Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Problem::new(
+/// A key that is not usable is refused: without a key the command could take effect twice.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let key = name(headers, &IDEMPOTENCY_KEY);
+    if key.is_none() && headers.contains_key(IDEMPOTENCY_KEY) {
+        return Err(Problem::new(
             ProblemType::BadHeader,
-            format!("The header {header} takes 1 to {LONGEST_NAME} printable ASCII characters."),
-        )),
+            format!("The header {IDEMPOTENCY_KEY} takes 1 to {LONGEST_NAME} printable ASCII characters."),
+        ));
     }
+    Ok(key.map(str::to_owned))
 }
 
 /// `"3"` is version 3; `*` asks only that the thing exists, which every change asks anyway.

@@ -5,11 +5,13 @@ mod docs;
 mod extract;
 mod middleware;
 mod numbers;
+mod request_id;
 mod serve;
 mod tls;
 mod trace;
 
 pub use extract::{Json, Path, Query, present};
 pub use middleware::{Health, middleware};
+pub use request_id::{CORRELATION_ID, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
 pub use serve::{Limits, serve, serve_within};
 pub use tls::Tls;

@@ -4,22 +4,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 use utoipa::openapi::OpenApi;
 
 use super::extract::BODY_LIMIT;
+use super::request_id::{REQUEST_ID, without_unusable_ids};
 use super::{docs, trace};
 use crate::problem::{self, Problem, ProblemType};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a health question may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -65,6 +66,7 @@ pub fn middleware(api: Router, openapi: OpenApi, health: impl Health) -> Router 
         )
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(MapRequestLayer::new(without_unusable_ids))
 }
 
 async fn ready(health: Arc<impl Health>) -> Response {

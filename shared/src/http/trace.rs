@@ -9,12 +9,13 @@ use tracing::field::Empty;
 use tracing::{Span, debug_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::request_id::{REQUEST_ID, name};
 use crate::telemetry::REQUESTS;
 
 /// Names the route, never the whole address: that may carry a ticket.
 pub(super) fn span<B>(request: &Request<B>) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+    let id = name(request.headers(), &REQUEST_ID);
     let method = request.method().as_str();
     let span = debug_span!(
         target: REQUESTS,
