@@ -2,6 +2,7 @@
 
 mod cache;
 mod execute;
+mod if_match;
 mod load;
 mod record;
 mod snapshots;
@@ -23,6 +24,7 @@ use crate::sessions::{Passwords, Throttle};
 pub use cache::Cache;
 pub(crate) use execute::id_taken;
 pub use execute::{Accepted, Answer, CommandMeta, Decision};
+pub use if_match::IfMatch;
 pub use load::Loaded;
 pub use record::Home;
 pub use snapshots::Snapshots;

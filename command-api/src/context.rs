@@ -6,13 +6,13 @@ use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use serde::Serialize;
 use shared::auth::Caller;
-use shared::http::{CORRELATION_ID, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
+use shared::http::{CORRELATION_ID, EntityTags, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
 use shared::problem::{Problem, ProblemType};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::aggregate::Decide;
-use crate::app::{Accepted, App, CommandMeta};
+use crate::app::{Accepted, App, CommandMeta, IfMatch};
 
 /// A request by a signed-in person. Extracting it answers 401 to others.
 pub struct CommandContext {
@@ -109,19 +109,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(key.map(str::to_owned))
 }
 
-/// `"3"` is version 3; `*` asks only that the thing exists, which every change asks anyway.
-fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let version =
-        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-    version.map(Some).ok_or_else(|| {
-        Problem::new(
-            ProblemType::BadHeader,
-            "If-Match takes one version in quotes, such as \"3\", as the ETag of the last answer gave it.",
-        )
-    })
+/// The condition that `If-Match` sets, if there is one.
+fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
+    let tags = EntityTags::read(headers.get_all(IF_MATCH));
+    let tags =
+        tags.map_err(|error| Problem::new(ProblemType::BadHeader, format!("If-Match {error}.")))?;
+    Ok(tags.map(IfMatch::from))
 }

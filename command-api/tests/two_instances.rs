@@ -11,6 +11,7 @@ mod round;
 #[path = "two_instances/statements.rs"]
 mod statements;
 
+use axum::http::header::IF_MATCH;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -133,6 +134,82 @@ async fn other_peoples_ids_open_nothing() {
     let versioned = TestRequest::patch(&format!("/notes/{note}"), &json!({"title": "Hers"})).if_match(7);
     refused(versioned, 404, "note-missing").await;
     assert_eq!(pair.events().await, events);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn if_match_holds_for_the_current_version_in_every_form_and_for_nothing_else() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let notebook = pair.notebook(&ada, "Lab").await;
+    let note = format!("/notes/{}", pair.note(&ada, &notebook).await);
+    // Each instance is asked in turn, so that one of them decides on a memory that is stale.
+    let mut instances = [0, 1].into_iter().cycle();
+    let mut retitle = async |title: String, lines: &[&str]| {
+        let asked = TestRequest::patch(&note, &json!({"title": title})).by(&ada);
+        let asked = lines.iter().fold(asked, |asked, line| asked.header(IF_MATCH, line));
+        pair.send(instances.next().expect("it never ends"), asked).await
+    };
+    let mut version = 1;
+    for lines in [
+        &["\"{}\""][..],
+        &["\"{}.x7Q\""],
+        &["\"7\", \"{}\""],
+        &["W/\"7\",,\"{}.a,b\" "],
+        &["\"7\"", "\"{}\""],
+        &["*"],
+        &[],
+    ] {
+        let lines: Vec<_> = lines.iter().map(|line| line.replace("{}", &version.to_string())).collect();
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let answer = retitle(format!("At {version}"), &lines).await;
+        version += 1;
+        assert_eq!((answer.version(), &answer.etag), (version, &Some(format!("\"{version}\""))), "{lines:?}");
+    }
+    let events = pair.events().await;
+    for lines in [
+        &["\"7\""][..],
+        &["\"9.x7Q\""],
+        &["W/\"8\""],
+        &["\"1\", \"2.a\""],
+        &["\"1\"", "W/\"8.x7Q\""],
+        &["\"+8\""],
+        &["\"0008\""],
+        &["\"0\""],
+        &["\"\""],
+        &["\"99999999999999999999\""],
+        &[""],
+    ] {
+        // Even where there would be nothing to do.
+        for title in ["Other", "At 7"] {
+            let answer = retitle(title.to_owned(), lines).await;
+            answer.is_refused(412, "version-moved");
+            assert_eq!(answer.number("version"), 8, "{lines:?}");
+        }
+    }
+    for lines in [&["8"][..], &["\"8"], &["\"8\" \"9\""], &["w/\"8\""], &["*, \"8\""], &["\"8\"", "8"]] {
+        retitle("Other".to_owned(), lines).await.is_refused(400, "bad-header");
+    }
+    for condition in ["*", "\"0\"", "\"1\""] {
+        let create = TestRequest::post("/notes", &json!({"notebook_id": notebook, "title": "New"})).by(&ada);
+        pair.send(0, create.header(IF_MATCH, condition)).await.is_refused(412, "version-moved");
+    }
+    assert_eq!(pair.events().await, events);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_command_gets_its_first_answer_though_its_if_match_has_passed() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let notebook = pair.notebook(&ada, "Lab").await;
+    let rename = TestRequest::patch(&format!("/notebooks/{notebook}"), &json!({"name": "Attic"}));
+    let rename = rename.by(&ada).key("k").if_match(1);
+    let first = pair.send(0, rename.clone()).await;
+    assert_eq!(first.version(), 2);
+    for instance in [0, 1] {
+        assert_eq!(pair.send(instance, rename.clone()).await, first);
+    }
     pair.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use shared::http::EntityTags;
 use shared::problem::{Problem, ProblemType};
 
 use crate::watermark::Mark;
@@ -28,9 +29,17 @@ pub(crate) struct Found<T> {
     pub(crate) item: Option<T>,
 }
 
+/// One thing that commands change.
+pub(crate) trait Versioned {
+    /// What `If-Match` takes when changing it.
+    fn version(&self) -> i64;
+}
+
 /// A body with its position.
 pub(crate) struct Answer<T> {
     position: String,
+    /// Of one thing; a list has none.
+    version: Option<i64>,
     body: T,
 }
 
@@ -54,21 +63,24 @@ impl<T> Found<T> {
             Ok(format!("{}-{}", self.epoch, self.position))
         }
     }
+}
 
+impl<T: Versioned> Found<T> {
     /// The thing, or the refusal when there is none that the caller may see.
     pub(crate) fn answer(self, missing: impl FnOnce() -> Problem) -> Result<Answer<T>, Problem> {
         let position = self.position()?;
         if self.withheld {
             return Err(quarantined());
         }
-        Ok(Answer { position, body: self.item.ok_or_else(missing)? })
+        let body = self.item.ok_or_else(missing)?;
+        Ok(Answer { position, version: Some(body.version()), body })
     }
 }
 
 impl<T> Answer<T> {
-    /// A body that is true at a position.
-    pub(crate) fn new(position: String, body: T) -> Self {
-        Self { position, body }
+    /// A list that is true at a position.
+    pub(crate) fn list(position: String, body: T) -> Self {
+        Self { position, version: None, body }
     }
 
     /// The same as a file of text.
@@ -78,7 +90,7 @@ impl<T> Answer<T> {
         file: impl FnOnce(T) -> Result<(String, String), Problem>,
     ) -> Result<File, Problem> {
         let (name, text) = file(self.body)?;
-        Ok(File { media, position: self.position, name, text })
+        Ok(File { media, position: self.position, version: self.version, name, text })
     }
 }
 
@@ -86,6 +98,7 @@ impl<T> Answer<T> {
 pub(crate) struct File {
     media: &'static str,
     position: String,
+    version: Option<i64>,
     name: String,
     text: String,
 }
@@ -121,7 +134,10 @@ pub(crate) fn building(mark: Option<&Mark>) -> Problem {
 pub(crate) async fn unless_seen(request: Request, next: Next) -> Response {
     let seen = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
     let response = next.run(request).await;
-    if response.status() == StatusCode::OK && seen.iter().any(|seen| names(seen, response.headers())) {
+    // A malformed header is ignored: the caller gets the body.
+    let named = EntityTags::read(&seen).ok().flatten();
+    let has_it = |tag| named.is_some_and(|named| named.match_weakly(tag));
+    if response.status() == StatusCode::OK && response.headers().get(ETAG).is_some_and(has_it) {
         let mut headers = response.headers().clone();
         headers.remove(CONTENT_TYPE);
         return (StatusCode::NOT_MODIFIED, headers).into_response();
@@ -129,18 +145,10 @@ pub(crate) async fn unless_seen(request: Request, next: Next) -> Response {
     response
 }
 
-fn names(seen: &HeaderValue, headers: &HeaderMap) -> bool {
-    let (Ok(seen), Some(Ok(tag))) = (seen.to_str(), headers.get(ETAG).map(HeaderValue::to_str)) else {
-        return false;
-    };
-    let opaque = tag.trim_start_matches("W/");
-    seen.split(',').map(str::trim).any(|seen| seen == "*" || seen.trim_start_matches("W/") == opaque)
-}
-
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.body).expect("an answer is plain data");
-        represented("application/json", self.position, body)
+        represented("application/json", self.position, self.version, body)
     }
 }
 
@@ -148,18 +156,20 @@ impl IntoResponse for File {
     fn into_response(self) -> Response {
         let name = utf8_percent_encode(&self.name, NON_ALPHANUMERIC);
         let disposition = format!("attachment; filename*=UTF-8''{name}");
-        let response = represented(self.media, self.position, self.text.into_bytes());
+        let response = represented(self.media, self.position, self.version, self.text.into_bytes());
         ([(CONTENT_DISPOSITION, disposition)], response).into_response()
     }
 }
 
-fn represented(media: &'static str, position: String, body: Vec<u8>) -> Response {
+fn represented(media: &'static str, position: String, version: Option<i64>, body: Vec<u8>) -> Response {
     let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
+    // The version alone would not do: a note's body holds blocks, which have versions of their own.
+    let tag = version.map_or_else(|| format!("W/\"{digest}\""), |version| format!("\"{version}.{digest}\""));
     let headers = [
         (CONTENT_TYPE, media.to_owned()),
         // Access can change at any moment, so a cache may keep it but must ask each time.
         (CACHE_CONTROL, "private, no-cache".to_owned()),
-        (ETAG, format!("W/\"{digest}\"")),
+        (ETAG, tag),
         (POSITION, position),
     ];
     (headers, body).into_response()

@@ -92,7 +92,7 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
         let more = items.len() > shown;
         items.truncate(shown);
         let next_cursor = items.last().filter(|_| more).map(|last| self.sign(&last.cursor_key()));
-        Ok(Answer::new(position, Page { items, next_cursor, withheld }))
+        Ok(Answer::list(position, Page { items, next_cursor, withheld }))
     }
 
     fn sign(&self, key: &P) -> String {

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, Found, failed};
+use crate::answer::{Answer, Found, Versioned, failed};
 use crate::app::QueryApp;
 use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
 use crate::watermark::After;
@@ -49,6 +49,12 @@ struct Notebook {
     /// Since when the caller may see it: what lists are ordered by, so that what was shared just now comes first.
     #[serde(skip)]
     since: DateTime<Utc>,
+}
+
+impl Versioned for Notebook {
+    fn version(&self) -> i64 {
+        self.version
+    }
 }
 
 /// What both reads select: where the tables were, and a notebook or only nulls.

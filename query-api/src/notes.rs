@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, File, Found, failed};
+use crate::answer::{Answer, File, Found, Versioned, failed};
 use crate::app::QueryApp;
 use crate::blocks::Block;
 use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
@@ -72,6 +72,12 @@ struct Whole {
     updated_at: DateTime<Utc>,
     /// For `If-Match` when changing it. Its blocks have versions of their own.
     version: i64,
+}
+
+impl Versioned for Whole {
+    fn version(&self) -> i64 {
+        self.version
+    }
 }
 
 /// What both reads select: where the tables were, and a note or only nulls.

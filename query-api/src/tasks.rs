@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, Found, failed};
+use crate::answer::{Answer, Found, Versioned, failed};
 use crate::app::QueryApp;
 use crate::cursor::{Limit, Listed, Page, Paging};
 use crate::watermark::After;
@@ -62,6 +62,12 @@ struct Task {
     version: i64,
     #[serde(skip)]
     sort_key: i64,
+}
+
+impl Versioned for Task {
+    fn version(&self) -> i64 {
+        self.version
+    }
 }
 
 /// What both reads select: where the tables were, and a task or only nulls.

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When, not_yet};
-use crate::answer::{Answer, Found, failed};
+use crate::answer::{Answer, Found, Versioned, failed};
 use crate::app::QueryApp;
 
 /// The routes of the module.
@@ -43,6 +43,12 @@ struct Me {
     updated_at: DateTime<Utc>,
     /// For `If-Match` when changing it.
     version: i64,
+}
+
+impl Versioned for Me {
+    fn version(&self) -> i64 {
+        self.version
+    }
 }
 
 /// Your profile and preferences.

@@ -2,6 +2,7 @@
 //! once.
 
 mod docs;
+mod entity_tag;
 mod extract;
 mod middleware;
 mod numbers;
@@ -10,6 +11,7 @@ mod serve;
 mod tls;
 mod trace;
 
+pub use entity_tag::{EntityTag, EntityTags, MalformedTags};
 pub use extract::{Json, Path, Query, present};
 pub use middleware::{Health, middleware};
 pub use request_id::{CORRELATION_ID, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};

@@ -10,7 +10,7 @@ use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 
 use super::record::Recording;
-use super::{App, UnitOfWork};
+use super::{App, IfMatch, UnitOfWork};
 use crate::aggregate::Decide;
 use crate::blocks::ITEM;
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
@@ -32,8 +32,8 @@ pub struct CommandMeta {
     pub remembered: String,
     /// The client's idempotency key.
     pub key: Option<String>,
-    /// The version that the client has seen, from `If-Match`.
-    pub if_match: Option<i64>,
+    /// The condition that the client sets, from `If-Match`.
+    pub if_match: Option<IfMatch>,
     /// The id of the request that started everything.
     pub correlation: String,
     /// The id of this request.

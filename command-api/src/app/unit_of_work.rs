@@ -9,7 +9,7 @@ use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 
 use super::record::{Home, Written};
-use super::{App, CommandMeta, Loaded};
+use super::{App, CommandMeta, IfMatch, Loaded};
 use crate::aggregate::{Decide, problem};
 use crate::log::{Append, Claim, Expect, Freed, RankSlot, SideRow};
 use crate::sessions::Session;
@@ -22,8 +22,8 @@ pub struct UnitOfWork<'a> {
     pub caller: Option<Caller>,
     /// For whom a policy asks.
     on_behalf_of: Option<UserId>,
-    /// The version that the client has seen.
-    if_match: Option<i64>,
+    /// The condition that the client sets.
+    if_match: Option<IfMatch>,
     /// Do not trust the cache: an earlier attempt refused, perhaps on something stale.
     fresh: bool,
     cached: bool,
@@ -62,7 +62,7 @@ impl<'a> UnitOfWork<'a> {
             app,
             caller: meta.caller,
             on_behalf_of: meta.on_behalf_of,
-            if_match: meta.if_match,
+            if_match: meta.if_match.clone(),
             fresh,
             cached: false,
             reads: Vec::new(),
@@ -153,12 +153,10 @@ impl<'a> UnitOfWork<'a> {
         Ok(version)
     }
 
-    /// 412 if the client has seen another version than this.
+    /// 412 if the client's condition does not hold for a thing at this version.
     pub fn if_match(&self, version: i64) -> Result<(), Problem> {
-        match self.if_match {
-            Some(seen) if seen != version => Err(stale_version(seen, version)),
-            Some(_) | None => Ok(()),
-        }
+        let holds = self.if_match.as_ref().is_none_or(|condition| condition.admits(version));
+        if holds { Ok(()) } else { Err(version_moved(version)) }
     }
 
     fn decided<A: Decide>(
@@ -236,8 +234,11 @@ fn gone() -> Problem {
     Problem::new(ProblemType::Gone, "It was deleted for ever.")
 }
 
-fn stale_version(seen: i64, version: i64) -> Problem {
-    let detail =
-        format!("It is now at version {version}, not at {seen}. Read it again before you change it.");
+fn version_moved(version: i64) -> Problem {
+    let detail = if version > 0 {
+        format!("It is now at version {version}, which If-Match does not name. Read it again before you change it.")
+    } else {
+        "There is no such thing yet, so no If-Match can hold. Leave it out to create something.".to_owned()
+    };
     Problem { version: Some(version), ..Problem::new(ProblemType::VersionMoved, detail) }
 }

@@ -88,15 +88,51 @@ async fn what_was_seen_is_not_sent_again_until_it_changes() {
     for address in [address("notes", 2), "/notes".to_owned()] {
         let first = world.get(ADA, &address).await;
         let tag = first.header("etag").to_owned();
-        assert!(tag.starts_with("W/\""), "{tag}");
-        let both = format!("\"other\", {tag}");
-        let again = world.get_unless(ADA, &address, Some(&both)).await;
-        assert_eq!((again.status.as_u16(), again.header("etag")), (304, tag.as_str()));
-        assert_eq!((again.header("position"), &again.body), ("0000000a-7", &json!(null)));
+        let opaque = tag.trim_start_matches("W/");
+        for seen in [&tag, opaque, &format!("W/{opaque}"), &format!("\"other\", W/\"a,b\" ,{tag}"), "*"] {
+            let again = world.get_unless(ADA, &address, Some(seen)).await;
+            assert_eq!((again.status.as_u16(), again.header("etag")), (304, tag.as_str()), "{seen}");
+            assert_eq!((again.header("position"), &again.body), ("0000000a-7", &json!(null)));
+        }
+        let longer = opaque.replacen('"', "\"1.", 1);
+        for unseen in ["\"1\"", "\"other\"", &longer, opaque.trim_matches('"'), ""] {
+            assert_eq!(world.get_unless(ADA, &address, Some(unseen)).await.status.as_u16(), 200, "{unseen}");
+        }
         world.write("update notes set version = version + 1").await;
         let changed = world.get_unless(ADA, &address, Some(&tag)).await;
         assert_eq!(changed.status.as_u16(), 200);
         assert_ne!(changed.header("etag"), tag);
+    }
+}
+
+#[tokio::test]
+async fn the_tag_of_one_thing_begins_with_its_version_and_that_of_a_list_is_weak() {
+    let world = world().await;
+    world.user(ADA, "ada").await;
+    world.notebook(1, ADA, 0).await;
+    world.note(2, 1, 5).await;
+    world.block(3, 2, "a", json!({})).await;
+    world.task(4, Some(2), json!({"version": 12})).await;
+    let markdown = format!("{}/markdown", address("notes", 2));
+    let mut tags = Vec::new();
+    for (address, version) in [
+        ("/me".to_owned(), 3),
+        (address("notebooks", 1), 1),
+        (address("notes", 2), 1),
+        (markdown, 1),
+        (address("tasks", 4), 12),
+    ] {
+        let tag = world.get(ADA, &address).await.header("etag").to_owned();
+        assert!(tag.starts_with(&format!("\"{version}.")) && tag.len() > 12, "{address}: {tag}");
+        tags.push(tag);
+    }
+    assert_ne!(tags[2], tags[3], "a note and its Markdown are two representations");
+    world.write("update blocks set content = '{\"text\": \"new\", \"spans\": []}', version = 2").await;
+    let tag = world.get(ADA, &address("notes", 2)).await.header("etag").to_owned();
+    assert!(tag.starts_with("\"1.") && tag != tags[2], "a block has changed, the note's own version has not");
+    for list in ["/notebooks", "/notes", "/tasks"] {
+        let tag = world.get(ADA, list).await.header("etag").to_owned();
+        assert!(tag.starts_with("W/\""), "{list}: {tag}");
     }
 }
 
