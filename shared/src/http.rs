@@ -4,6 +4,8 @@
 mod docs;
 mod entity_tag;
 mod extract;
+mod json;
+mod media;
 mod middleware;
 mod numbers;
 mod request_id;

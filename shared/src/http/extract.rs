@@ -5,16 +5,17 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::numbers;
-use crate::problem::{Problem, ProblemType};
+use super::json::{self, JsonError};
+use super::{media, numbers};
+use crate::problem::{FieldError, Problem, ProblemType};
 
 /// The largest body that is read, in bytes.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
@@ -24,7 +25,7 @@ const BODY_WITHIN: Duration = Duration::from_mins(1);
 /// client still sends, the client would not get the answer.
 const LET_GO: (usize, Duration) = (64 * 1024 * 1024, Duration::from_secs(2));
 
-/// A JSON body. 400 unreadable, 413 too large, 415 not JSON, 422 not acceptable, with a pointer.
+/// A JSON body. 400 unreadable or ambiguous, 413 too large, 415 not plain JSON, 422 not acceptable, with a pointer.
 pub struct Json<T>(pub T);
 
 /// The parameters of the path. 404 if one does not parse, because it names nothing.
@@ -34,31 +35,25 @@ pub struct Path<T>(pub T);
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let essence = media.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(Problem::new(
-                ProblemType::NotJson,
-                "Send the body as JSON, with the header Content-Type: application/json.",
-            ));
-        }
-        read(&collect(request.into_body()).await?).map(Self)
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        media::check(request.method(), request.headers())?;
+        let body = collect(request.into_body()).await.map_err(Problem::into_response)?;
+        read(&body).map(Self).map_err(Problem::into_response)
     }
 }
 
 /// Reads a JSON body from its bytes, with the same refusals as [`Json`].
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let value = serde_json::from_slice::<Value>(bytes);
+    let value = json::parse(bytes);
     numbers::check(bytes, value.as_ref().ok())?;
-    let value = value.map_err(|error| {
-        Problem::new(ProblemType::UnreadableJson, format!("The body is not well-formed JSON: {error}."))
+    let value = value.map_err(|error| match error {
+        JsonError::Syntax(error) => Problem::new(
+            ProblemType::UnreadableJson,
+            format!("The body is not well-formed JSON: {error}."),
+        ),
+        JsonError::Duplicate(pointer) => duplicate_member(pointer),
     })?;
     if let Some(pointer) = find_nul(&value, &mut String::new()) {
         return Err(Problem::invalid(pointer, "must not contain U+0000"));
@@ -69,6 +64,13 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
     serde_path_to_error::deserialize(value)
         .map_err(|error| Problem::invalid(pointer(error.path()), error.inner().to_string()))
+}
+
+fn duplicate_member(pointer: String) -> Problem {
+    let detail = "An object in the body has two members of the same name; see errors.";
+    let mut problem = Problem::bad_request("duplicate-member", detail);
+    problem.errors.push(FieldError { pointer, detail: "is there twice; send it once".to_owned() });
+    problem
 }
 
 /// Text with U+0000 is valid JSON, but nothing that Postgres stores.
@@ -95,7 +97,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter().fold(String::new(), |pointer, segment| match segment {
         Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Map { key } => json::below(&pointer, key),
         Segment::Enum { .. } | Segment::Unknown => pointer,
     })
 }
