@@ -16,6 +16,7 @@ pub mod users;
 
 use app::App;
 use axum::Router;
+use axum::http::header::CACHE_CONTROL;
 use axum::routing::get;
 use shared::auth::Verifier;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Where others find the key that access tokens are signed with (RFC 7517).
 pub fn jwks(verifier: &Verifier) -> Router {
-    let keys = axum::Json(verifier.jwks().clone());
+    // Those who verify tokens need not ask for each token.
+    let keys = ([(CACHE_CONTROL, "public, max-age=300")], axum::Json(verifier.jwks().clone()));
     Router::new().route("/.well-known/jwks.json", get(async move || keys))
 }

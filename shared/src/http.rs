@@ -4,6 +4,7 @@
 mod docs;
 mod entity_tag;
 mod extract;
+mod home;
 mod json;
 mod media;
 mod middleware;

@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,12 +14,13 @@ use serde_json::json;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::openapi::OpenApi;
 
 use super::extract::BODY_LIMIT;
 use super::request_id::{REQUEST_ID, without_unusable_ids};
-use super::{docs, trace};
+use super::{docs, home, trace};
 use crate::problem::{self, Problem, ProblemType};
 
 /// How long a health question may take.
@@ -35,11 +37,12 @@ pub fn middleware(api: Router, openapi: OpenApi, health: impl Health) -> Router 
     let metrics = metrics_handle();
     let health = Arc::new(health);
     let ready = get(move |State(health): State<Arc<_>>| ready(health)).with_state(health);
-    api.route("/livez", get(|| async { "ok\n" }))
+    api.merge(home::routes())
+        .merge(docs::routes(openapi))
+        .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", ready)
         .route("/metrics", get(|| async { metrics.render() }))
         .merge(problem::routes())
-        .merge(docs::routes(openapi))
         .fallback(|| async {
             Problem::new(ProblemType::NotFound, "There is nothing at this address. /docs lists all routes.")
         })
@@ -57,6 +60,8 @@ pub fn middleware(api: Router, openapi: OpenApi, health: impl Health) -> Router 
                 .or_else(|| panic.downcast_ref::<String>().cloned());
             Problem::internal(cause.unwrap_or_else(|| "a panic".to_owned())).into_response()
         }))
+        // Without it a cache may keep a 404 (RFC 9110, section 15.1). Routes whose answers may be kept say so themselves.
+        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(trace::span)
@@ -85,4 +90,116 @@ fn metrics_handle() -> &'static PrometheusHandle {
             .install_recorder()
             .expect("only this function installs a recorder, and it runs once")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use axum::http::{HeaderMap, Request, header};
+    use serde_json::Value;
+    use tower::ServiceExt;
+    use utoipa::openapi::OpenApiBuilder;
+
+    use crate::http::{CORRELATION_ID, Json};
+
+    struct Well;
+
+    impl Health for Well {
+        async fn complaints(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    /// A process whose one route says which ids a request has.
+    async fn ask(request: axum::http::request::Builder) -> (u16, HeaderMap, String) {
+        let ids = async |headers: HeaderMap| {
+            let text = |name| headers.get(name).map(|value| value.to_str().expect("text").to_owned());
+            axum::Json(json!([text(REQUEST_ID), text(CORRELATION_ID)]))
+        };
+        let kept = async || ([(CACHE_CONTROL, "private, no-cache")], "kept");
+        let api = Router::new()
+            .route("/ids", get(ids).post(ids))
+            .route("/kept", get(kept))
+            .route("/sent", axum::routing::patch(async |_: Json<Value>| ()));
+        let router = middleware(api, OpenApiBuilder::new().build(), Well);
+        let response =
+            router.oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+        (parts.status.as_u16(), parts.headers, String::from_utf8(bytes.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_no_name_is_replaced_and_the_answer_says_by_which() {
+        let long = "a".repeat(201);
+        for unusable in ["", "a\tb", "\u{e4}", &long] {
+            let request = Request::get("/ids").header(REQUEST_ID, unusable).header(CORRELATION_ID, unusable);
+            let (status, headers, body) = ask(request).await;
+            let used = headers[REQUEST_ID].to_str().expect("text");
+            assert_eq!((status, used.len()), (200, 36), "{unusable:?}");
+            assert_eq!(body, json!([used, null]).to_string());
+        }
+        let request = Request::get("/ids").header(REQUEST_ID, "mine").header(CORRELATION_ID, "ours");
+        let (_, headers, body) = ask(request).await;
+        assert_eq!(
+            (&headers[REQUEST_ID], body.as_str()),
+            (&"mine".parse().expect("text"), r#"["mine","ours"]"#)
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_unless_its_route_says_so() {
+        for (path, said) in [
+            ("/ids", "no-store"),
+            ("/nowhere", "no-store"),
+            ("/livez", "no-store"),
+            ("/kept", "private, no-cache"),
+            ("/docs/", "public, max-age=3600"),
+            ("/api/openapi.json", "no-store"),
+        ] {
+            let (_, headers, _) = ask(Request::get(path)).await;
+            assert_eq!(headers[CACHE_CONTROL], said, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_root_answers_people_with_a_page_and_programs_with_json() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let (status, headers, page) = ask(Request::get("/").header(header::ACCEPT, browser)).await;
+        assert_eq!(
+            (status, &headers[header::CONTENT_TYPE]),
+            (200, &"text/html; charset=utf-8".parse().expect("text"))
+        );
+        assert_eq!(headers[header::VARY], "accept");
+        let (_, style) = page.split_once("<style>").expect("one style");
+        let (style, _) = style.split_once("</style>").expect("one style");
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        let hash = base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            <sha2::Sha256 as sha2::Digest>::digest(style),
+        );
+        assert!(policy.contains("default-src 'none'") && policy.contains(&hash), "{policy}");
+
+        let (status, headers, body) = ask(Request::get("/")).await;
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let expected = json!({
+            "name": "daybook", "version": env!("CARGO_PKG_VERSION"), "docs": "/docs",
+            "openapi": "/api/openapi.json", "api": "/api/v1"
+        });
+        assert_eq!((status, body, &headers[header::VARY]), (200, expected, &"accept".parse().expect("text")));
+
+        let (status, headers, body) = ask(Request::head("/").header(header::ACCEPT, browser)).await;
+        assert_eq!((status, body.as_str()), (200, ""));
+        assert_eq!(headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
+    }
+
+    #[tokio::test]
+    async fn a_method_that_an_address_does_not_take_is_told_which_ones_it_takes() {
+        for (path, allow) in [("/", "GET,HEAD"), ("/ids", "GET,HEAD,POST"), ("/sent", "PATCH")] {
+            let (status, headers, body) = ask(Request::delete(path)).await;
+            assert_eq!((status, &headers[header::ALLOW]), (405, &allow.parse().expect("text")), "{path}");
+            assert!(body.contains("method-not-allowed"), "{body}");
+        }
+    }
 }
