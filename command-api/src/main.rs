@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use command_api::users::Registration;
 use shared::config::Service;
+use shared::http::Origins;
 use shared::postgres::DatabaseRole;
 
 /// Daybook's command API: decides what may happen, and records it.
@@ -16,12 +17,14 @@ struct Program {
     /// Who may create an account. Default: open on a loopback address, closed elsewhere.
     #[arg(long, env = "DAYBOOK_REGISTRATION", value_enum)]
     registration: Option<Registration>,
+    #[command(flatten)]
+    origins: Origins,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Program { service, registration } = Program::parse();
+    let Program { service, registration, origins } = Program::parse();
     let registration = registration.unwrap_or_else(|| Registration::by_default(service.listen));
-    let work = async |process| command_api::service::run(process, registration).await;
+    let work = async |process| command_api::service::run(process, registration, &origins).await;
     shared::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Command, work).await
 }

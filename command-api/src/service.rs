@@ -7,7 +7,7 @@ use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
 use shared::epoch::{self, EpochId};
-use shared::http::Health;
+use shared::http::{Health, Origins};
 use shared::jetstream::Retention;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, complaint, options, pool, refuse_forgetful};
@@ -121,7 +121,7 @@ impl Running {
 }
 
 /// Runs the command API as a process of its own, until the process is told to stop.
-pub async fn run(process: Process, registration: Registration) -> anyhow::Result<()> {
+pub async fn run(process: Process, registration: Registration, origins: &Origins) -> anyhow::Result<()> {
     let setup = Setup {
         database_url: process.database_url.clone(),
         nats: process.nats.clone(),
@@ -135,7 +135,7 @@ pub async fn run(process: Process, registration: Registration) -> anyhow::Result
     let ready = Ready(app.pool.clone());
     let keys = crate::jwks(&app.verifier);
     let api = OpenApiRouter::new().nest("/api/v1", crate::routes().with_state(app));
-    process.serve(api.split_for_parts().0.merge(keys), ready).await;
+    process.serve(api.split_for_parts().0.merge(keys), origins, ready).await;
     running.stop().await;
     Ok(())
 }

@@ -100,6 +100,7 @@ mod tests {
     use clap::{Args, CommandFactory};
     use query_api::live::Options;
     use shared::config::Service;
+    use shared::http::Origins;
 
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
 
@@ -123,11 +124,12 @@ mod tests {
         let service = variables(&Service::<0>::augment_args(clap::Command::new("any service")));
         let registration = BTreeSet::from(["DAYBOOK_REGISTRATION".to_owned()]);
         let live = variables(&Options::augment_args(clap::Command::new("the query API")));
+        let origins = variables(&Origins::augment_args(clap::Command::new("what browsers talk to")));
         HashMap::from([
             ("daybook", of("up")),
             ("migrate", of("migrate")),
-            ("command-api", &service | &registration),
-            ("query-api", &service | &live),
+            ("command-api", &(&service | &registration) | &origins),
+            ("query-api", &(&service | &live) | &origins),
             ("projector", service),
         ])
     }

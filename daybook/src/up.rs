@@ -8,7 +8,7 @@ use projector::Status;
 use shared::clock::Clock;
 use shared::config::{self, Stores};
 use shared::encryption::MasterKey;
-use shared::http::{Health, middleware, serve};
+use shared::http::{Health, Origins, middleware, serve};
 use shared::lifecycle::{Shutdown, on_signal};
 use shared::postgres::complaint;
 use sqlx::PgPool;
@@ -30,6 +30,8 @@ pub(crate) struct Up {
     registration: Option<Registration>,
     #[command(flatten)]
     live: query_api::live::Options,
+    #[command(flatten)]
+    origins: Origins,
 }
 
 impl Up {
@@ -81,7 +83,7 @@ impl Up {
                 clock: Clock::System,
                 verifier: commands.app.verifier.clone(),
                 keys: commands.app.keys.clone(),
-                live: self.live.settings(),
+                live: self.live.settings(&self.origins),
             },
             &shutdown,
         )?;
@@ -89,7 +91,7 @@ impl Up {
         let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status.clone() };
         let address = listener.local_addr()?;
         say_where(&running::write(&self.stores.data, address, url)?);
-        serve(listener, None, middleware(routes, document, ready), shutdown).await;
+        serve(listener, None, middleware(routes, document, &self.origins, ready), shutdown).await;
         queries.live.closed().await;
         projector.stopped().await;
         commands.stop().await;

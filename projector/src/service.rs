@@ -5,7 +5,7 @@ use command_api::app::App;
 use command_api::users::Registration;
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
-use shared::http::Health;
+use shared::http::{Health, Origins};
 use shared::jetstream::Client;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, complaint, options, pool};
@@ -92,7 +92,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
     let running = start(setup, &process.shutdown)?;
     let ready = Ready { pool: running.pool.clone(), status: running.status.clone() };
     // It has no API of its own; it only says how it is.
-    process.serve(Router::new(), ready).await;
+    process.serve(Router::new(), &Origins::default(), ready).await;
     running.stopped().await;
     command_path.stop().await;
     Ok(())

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use query_api::live;
 use shared::config::Service;
+use shared::http::Origins;
 use shared::postgres::DatabaseRole;
 
 /// Daybook's query API: answers reads, and pushes what happens over sockets.
@@ -15,11 +16,13 @@ struct Program {
     service: Service<8082>,
     #[command(flatten)]
     live: live::Options,
+    #[command(flatten)]
+    origins: Origins,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Program { service, live } = Program::parse();
-    let work = async |process| query_api::service::run(process, live.settings()).await;
+    let Program { service, live, origins } = Program::parse();
+    let work = async |process| query_api::service::run(process, &origins, live.settings(&origins)).await;
     shared::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Query, work).await
 }

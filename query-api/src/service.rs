@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
-use shared::http::Health;
+use shared::http::{Health, Origins};
 use shared::jetstream::Client;
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, complaint, pool};
@@ -68,7 +68,7 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
 }
 
 /// Runs the query API as a process of its own, until the process is told to stop.
-pub async fn run(process: Process, live: live::Settings) -> anyhow::Result<()> {
+pub async fn run(process: Process, origins: &Origins, live: live::Settings) -> anyhow::Result<()> {
     let pool = pool(&process.database_url, DatabaseRole::Query, None, OTHER_CONNECTIONS)?;
     let keys = ServerKeys::load(&pool, &process.master).await?;
     let setup = Setup {
@@ -84,7 +84,7 @@ pub async fn run(process: Process, live: live::Settings) -> anyhow::Result<()> {
     let ready = Ready { app: app.clone(), caught_up: Mutex::default() };
     let routes = crate::routes().with_state(app).merge(live::routes().with_state(live.clone()));
     let api = OpenApiRouter::new().nest("/api/v1", routes);
-    process.serve(api.split_for_parts().0, ready).await;
+    process.serve(api.split_for_parts().0, origins, ready).await;
     live.closed().await;
     Ok(())
 }

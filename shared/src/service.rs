@@ -9,7 +9,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::{self, Service};
 use crate::encryption::MasterKey;
-use crate::http::{Health, Tls, middleware, serve};
+use crate::http::{Health, Origins, Tls, middleware, serve};
 use crate::jetstream::{self, Client};
 use crate::lifecycle::{Shutdown, on_signal};
 use crate::migrate::ensure_current;
@@ -70,12 +70,13 @@ impl Process {
     }
 
     /// Serves the routes and everything around them, until it is time to end and what was under way is done.
-    pub async fn serve(self, api: Router, health: impl Health) {
+    pub async fn serve(self, api: Router, origins: &Origins, health: impl Health) {
         if let Ok(address) = self.listener.local_addr() {
             let scheme = if self.tls.is_some() { "https" } else { "http" };
             tracing::info!(url = format!("{scheme}://{address}"), "Listening");
         }
-        serve(self.listener, self.tls, middleware(api, whole_api(), health), self.shutdown).await;
+        let router = middleware(api, whole_api(), origins, health);
+        serve(self.listener, self.tls, router, self.shutdown).await;
     }
 }
 

@@ -32,6 +32,7 @@ use shared::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
 use shared::encryption::{EncryptionError, Keyring};
 use shared::event::AggregateEvent;
+use shared::http::Origins;
 use shared::lifecycle::Shutdown;
 use shared::open_files;
 use shared::visibility::Placed;
@@ -54,7 +55,7 @@ const LOADS: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Origins other than our own host whose pages may open sockets, such as `https://app.example.org`.
-    pub origins: Vec<String>,
+    pub origins: Origins,
     /// Sockets open at once in this process; further clients are asked to try again later.
     pub sockets: usize,
     /// Of those, how many may be open before their `hello` has named their person; at most half of all.
@@ -116,7 +117,7 @@ pub struct Live {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            origins: Vec::new(),
+            origins: Origins::default(),
             sockets: 10_000,
             strangers: 1_000,
             sockets_each: 100,

@@ -7,6 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use shared::http::Origins;
 use shared::problem::{Problem, ProblemType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -121,7 +122,7 @@ fn ticket(query: &str) -> Result<Option<String>, Problem> {
 }
 
 /// A page of another site must not open sockets in a visitor's name. Programs send no Origin.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+fn check_origin(headers: &HeaderMap, allowed: &Origins) -> Result<(), Problem> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -129,7 +130,7 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> 
         matches!(origin.scheme_str(), Some("http" | "https"))
             && origin.authority().map(axum::http::uri::Authority::as_str) == host
     });
-    if own || allowed.iter().any(|allowed| allowed == origin) {
+    if own || allowed.contain(origin) {
         return Ok(());
     }
     let detail =
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn own_and_configured_origins_are_let_in_and_others_are_not() {
-        let allowed = ["https://app.example.org".to_owned()];
+        let allowed: Origins = "https://app.example.org".parse().expect("an origin");
         let check =
             |origin: &str| check_origin(&headers(&[(HOST, "day.example:8080"), (ORIGIN, origin)]), &allowed);
         assert_eq!(check_origin(&headers(&[(HOST, "day.example:8080")]), &allowed), Ok(()));

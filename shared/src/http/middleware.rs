@@ -19,6 +19,7 @@ use tower_http::trace::TraceLayer;
 use utoipa::openapi::OpenApi;
 
 use super::extract::BODY_LIMIT;
+use super::origins::Origins;
 use super::request_id::{REQUEST_ID, without_unusable_ids};
 use super::{docs, home, trace};
 use crate::problem::{self, Problem, ProblemType};
@@ -33,11 +34,12 @@ pub trait Health: Send + Sync + 'static {
 }
 
 /// Adds everything around the API routes of a process.
-pub fn middleware(api: Router, openapi: OpenApi, health: impl Health) -> Router {
+pub fn middleware(api: Router, openapi: OpenApi, origins: &Origins, health: impl Health) -> Router {
     let metrics = metrics_handle();
     let health = Arc::new(health);
     let ready = get(move |State(health): State<Arc<_>>| ready(health)).with_state(health);
-    api.merge(home::routes())
+    let router = api
+        .merge(home::routes())
         .merge(docs::routes(openapi))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", ready)
@@ -61,7 +63,9 @@ pub fn middleware(api: Router, openapi: OpenApi, health: impl Health) -> Router 
             Problem::internal(cause.unwrap_or_else(|| "a panic".to_owned())).into_response()
         }))
         // Without it a cache may keep a 404 (RFC 9110, section 15.1). Routes whose answers may be kept say so themselves.
-        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    origins
+        .admit_to(router)
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(trace::span)
@@ -96,7 +100,7 @@ fn metrics_handle() -> &'static PrometheusHandle {
 mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
-    use axum::http::{HeaderMap, Request, header};
+    use axum::http::{HeaderMap, Method, Request, header};
     use serde_json::Value;
     use tower::ServiceExt;
     use utoipa::openapi::OpenApiBuilder;
@@ -112,7 +116,7 @@ mod tests {
     }
 
     /// A process whose one route says which ids a request has.
-    async fn ask(request: axum::http::request::Builder) -> (u16, HeaderMap, String) {
+    async fn ask(origins: &str, request: axum::http::request::Builder) -> (u16, HeaderMap, String) {
         let ids = async |headers: HeaderMap| {
             let text = |name| headers.get(name).map(|value| value.to_str().expect("text").to_owned());
             axum::Json(json!([text(REQUEST_ID), text(CORRELATION_ID)]))
@@ -122,7 +126,8 @@ mod tests {
             .route("/ids", get(ids).post(ids))
             .route("/kept", get(kept))
             .route("/sent", axum::routing::patch(async |_: Json<Value>| ()));
-        let router = middleware(api, OpenApiBuilder::new().build(), Well);
+        let origins: Origins = origins.parse().expect("origins");
+        let router = middleware(api, OpenApiBuilder::new().build(), &origins, Well);
         let response =
             router.oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
         let (parts, body) = response.into_parts();
@@ -130,22 +135,92 @@ mod tests {
         (parts.status.as_u16(), parts.headers, String::from_utf8(bytes.to_vec()).expect("text"))
     }
 
+    fn listed(headers: &HeaderMap, name: header::HeaderName) -> Vec<String> {
+        let lines =
+            headers.get_all(name).iter().map(|line| line.to_str().expect("text").to_ascii_lowercase());
+        let mut listed: Vec<_> = lines
+            .flat_map(|line| line.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>())
+            .collect();
+        listed.sort();
+        listed
+    }
+
+    fn allowed(headers: &HeaderMap) -> Vec<&str> {
+        let names = headers.keys().map(header::HeaderName::as_str);
+        names.filter(|name| name.starts_with("access-control-")).collect()
+    }
+
     #[tokio::test]
     async fn an_id_that_is_no_name_is_replaced_and_the_answer_says_by_which() {
         let long = "a".repeat(201);
         for unusable in ["", "a\tb", "\u{e4}", &long] {
             let request = Request::get("/ids").header(REQUEST_ID, unusable).header(CORRELATION_ID, unusable);
-            let (status, headers, body) = ask(request).await;
+            let (status, headers, body) = ask("", request).await;
             let used = headers[REQUEST_ID].to_str().expect("text");
             assert_eq!((status, used.len()), (200, 36), "{unusable:?}");
             assert_eq!(body, json!([used, null]).to_string());
         }
         let request = Request::get("/ids").header(REQUEST_ID, "mine").header(CORRELATION_ID, "ours");
-        let (_, headers, body) = ask(request).await;
+        let (_, headers, body) = ask("", request).await;
         assert_eq!(
             (&headers[REQUEST_ID], body.as_str()),
             (&"mine".parse().expect("text"), r#"["mine","ours"]"#)
         );
+    }
+
+    #[tokio::test]
+    async fn a_page_of_a_listed_origin_may_use_the_api() {
+        let origin = "https://app.example.org";
+        let preflight = Request::options("/ids")
+            .header(header::ORIGIN, origin)
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "PATCH")
+            .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,if-match");
+        let (status, headers, _) = ask(&format!("http://other.example, {origin}"), preflight).await;
+        assert_eq!(
+            (status, &headers[header::ACCESS_CONTROL_ALLOW_ORIGIN]),
+            (200, &origin.parse().expect("text"))
+        );
+        let methods = listed(&headers, header::ACCESS_CONTROL_ALLOW_METHODS);
+        assert_eq!(methods, ["delete", "get", "head", "patch", "post", "put"]);
+        let may_send = [
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "x-correlation-id",
+            "x-request-id",
+        ];
+        assert_eq!(listed(&headers, header::ACCESS_CONTROL_ALLOW_HEADERS), may_send);
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+
+        for path in ["/ids", "/nowhere"] {
+            let (_, headers, _) = ask(origin, Request::get(path).header(header::ORIGIN, origin)).await;
+            assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], origin);
+            let may_read = listed(&headers, header::ACCESS_CONTROL_EXPOSE_HEADERS);
+            assert_eq!(may_read, ["etag", "location", "position", "retry-after", "x-request-id"]);
+            assert!(listed(&headers, header::VARY).contains(&"origin".to_owned()));
+        }
+    }
+
+    #[tokio::test]
+    async fn no_other_origin_is_told_anything() {
+        for (origins, origin) in [
+            ("https://app.example.org", "https://evil.example"),
+            ("https://app.example.org", "http://app.example.org"),
+            ("https://app.example.org", "https://app.example.org.evil.example"),
+            ("https://app.example.org", "null"),
+            ("", "https://app.example.org"),
+        ] {
+            let asked = |method| Request::builder().method(method).uri("/ids").header(header::ORIGIN, origin);
+            let (status, headers, _) = ask(origins, asked(Method::GET)).await;
+            assert_eq!((status, allowed(&headers)), (200, Vec::new()), "{origin}");
+            // The answer to a listed origin is another one.
+            assert_eq!(headers.contains_key(header::VARY), !origins.is_empty());
+            let preflight = asked(Method::OPTIONS).header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
+            let (status, headers, _) = ask(origins, preflight).await;
+            assert_eq!((status, allowed(&headers)), (405, Vec::new()), "{origin}");
+        }
     }
 
     #[tokio::test]
@@ -158,7 +233,7 @@ mod tests {
             ("/docs/", "public, max-age=3600"),
             ("/api/openapi.json", "no-store"),
         ] {
-            let (_, headers, _) = ask(Request::get(path)).await;
+            let (_, headers, _) = ask("", Request::get(path)).await;
             assert_eq!(headers[CACHE_CONTROL], said, "{path}");
         }
     }
@@ -166,7 +241,7 @@ mod tests {
     #[tokio::test]
     async fn the_root_answers_people_with_a_page_and_programs_with_json() {
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        let (status, headers, page) = ask(Request::get("/").header(header::ACCEPT, browser)).await;
+        let (status, headers, page) = ask("", Request::get("/").header(header::ACCEPT, browser)).await;
         assert_eq!(
             (status, &headers[header::CONTENT_TYPE]),
             (200, &"text/html; charset=utf-8".parse().expect("text"))
@@ -181,7 +256,7 @@ mod tests {
         );
         assert!(policy.contains("default-src 'none'") && policy.contains(&hash), "{policy}");
 
-        let (status, headers, body) = ask(Request::get("/")).await;
+        let (status, headers, body) = ask("", Request::get("/")).await;
         let body: Value = serde_json::from_str(&body).expect("JSON");
         let expected = json!({
             "name": "daybook", "version": env!("CARGO_PKG_VERSION"), "docs": "/docs",
@@ -189,7 +264,7 @@ mod tests {
         });
         assert_eq!((status, body, &headers[header::VARY]), (200, expected, &"accept".parse().expect("text")));
 
-        let (status, headers, body) = ask(Request::head("/").header(header::ACCEPT, browser)).await;
+        let (status, headers, body) = ask("", Request::head("/").header(header::ACCEPT, browser)).await;
         assert_eq!((status, body.as_str()), (200, ""));
         assert_eq!(headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
     }
@@ -197,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn a_method_that_an_address_does_not_take_is_told_which_ones_it_takes() {
         for (path, allow) in [("/", "GET,HEAD"), ("/ids", "GET,HEAD,POST"), ("/sent", "PATCH")] {
-            let (status, headers, body) = ask(Request::delete(path)).await;
+            let (status, headers, body) = ask("", Request::delete(path)).await;
             assert_eq!((status, &headers[header::ALLOW]), (405, &allow.parse().expect("text")), "{path}");
             assert!(body.contains("method-not-allowed"), "{body}");
         }
