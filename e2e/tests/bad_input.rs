@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 /// The statuses that a refusal may have.
 const REFUSALS: [u16; 12] = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 503];
+const LATIN: &str = "application/json; charset=iso-8859-1";
 const NOBODYS: &str = "00000000-0000-7000-8000-00000000dead";
 
 /// A Daybook with two people, each with a notebook and a note in it, and what was found wrong with it.
@@ -321,7 +322,16 @@ async fn no_body_is_too_broken_to_refuse() {
         let id = &operation.id;
         let open = world.request(&operation).header("content-type", "application/json");
         let sent = |bytes: Vec<u8>| open.try_clone().expect("no stream").body(bytes);
-        for broken in [&b""[..], b"{", b"{} {}", b"{\"a\":", b"\xff\xfe", b"{\"a\": \"\xc3\x28\"}", b"NaN"] {
+        for broken in [
+            &b""[..],
+            b"{",
+            b"{} {}",
+            b"{\"a\":",
+            b"\xff\xfe",
+            b"{\"a\": \"\xc3\x28\"}",
+            b"NaN",
+            b"{\"a\": 1, \"a\": 1}",
+        ] {
             let what = format!("{id} {}", String::from_utf8_lossy(broken));
             world.expect(&what, &[400], sent(broken.to_vec())).await;
         }
@@ -331,7 +341,9 @@ async fn no_body_is_too_broken_to_refuse() {
             .await;
         too_large(&mut world, &operation).await;
         let valid = world.body(id).to_string();
-        for media in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "", "\u{7f}"] {
+        for media in
+            ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "", "\u{7f}", LATIN]
+        {
             let Ok(value) = reqwest::header::HeaderValue::from_str(media) else { continue };
             let request = world.request(&operation).header("content-type", value).body(valid.clone());
             world.expect(&format!("{id} as {media}"), &[415], request).await;
@@ -403,8 +415,7 @@ async fn no_address_leads_where_it_should_not() {
     }
     somebody_elses_cursor(&mut world).await;
     somebody_elses_notebook(&mut world).await;
-    for path in ["/", "/api", "/api/v1", "/api/v2/me", "/api/v1/notes/", "/api/v1/me/x", "/%00", "/%ff", "//"]
-    {
+    for path in ["/api", "/api/v1", "/api/v2/me", "/api/v1/notes/", "/api/v1/me/x", "/%00", "/%ff", "//"] {
         let request = world.ask(Method::GET, path);
         world.expect(path, &[404], request).await;
     }
@@ -518,10 +529,10 @@ async fn nobody_gets_in_with_a_forged_token_or_header() {
         if operation.fields.is_none() {
             continue;
         }
-        for (header, value) in bad_headers() {
+        for (header, value, status) in bad_headers() {
             let request = world.request(&operation).json(&world.body(&operation.id)).header(header, &value);
             let shown: String = value.chars().take(40).collect();
-            world.expect(&format!("{} with {header}: {shown}", operation.id), &[400], request).await;
+            world.expect(&format!("{} with {header}: {shown}", operation.id), &[status], request).await;
         }
     }
     world.finish();
@@ -550,11 +561,14 @@ fn uuid(text: &str) -> Uuid {
     text.parse().expect("an id is a UUID")
 }
 
-fn bad_headers() -> Vec<(&'static str, String)> {
-    let matches = ["3", "\"x\"", "W/\"3\"", "\"3\", \"4\"", "", "\"99999999999999999999\""];
+/// Headers with the status that each is answered with, whatever the command.
+fn bad_headers() -> Vec<(&'static str, String, u16)> {
+    let malformed = ["3", "\"x", "\"3\" \"4\"", "w/\"3\"", "*, \"3\""];
+    // A well-formed condition that does not hold.
+    let unmet = ["\"x\"", "W/\"1\"", "\"98\", \"99.x\"", "", "\"+1\"", "\"99999999999999999999\""];
     let names = [String::new(), "a".repeat(201), "a\tb".to_owned(), "ä".to_owned()];
-    let matches = matches.map(|value| ("if-match", value.to_owned()));
-    let keys = names.clone().map(|value| ("idempotency-key", value));
-    let correlations = names.map(|value| ("x-correlation-id", value));
-    matches.into_iter().chain(keys).chain(correlations).collect()
+    let malformed = malformed.map(|value| ("if-match", value.to_owned(), 400));
+    let unmet = unmet.map(|value| ("if-match", value.to_owned(), 412));
+    let keys = names.map(|value| ("idempotency-key", value, 400));
+    malformed.into_iter().chain(unmet).chain(keys).collect()
 }

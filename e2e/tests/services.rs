@@ -180,6 +180,48 @@ async fn three_processes_are_one_daybook() {
 }
 
 #[tokio::test]
+async fn every_process_says_what_it_is_and_both_apis_answer_pages_of_listed_origins() {
+    let world = World::new().await;
+    world.migrate().await;
+    let origin = "https://app.example.org";
+    let start = async |name: &str, role: &str| {
+        let mut command = world.command(name, role);
+        command.env("DAYBOOK_ORIGINS", origin);
+        Service::start(command).await.expect("it starts")
+    };
+    let commands = start("command-api", "daybook_command").await;
+    let queries = start("query-api", "daybook_query").await;
+    let projector = world.projector().await;
+    let client = Client::new();
+    for service in [&commands, &queries, &projector] {
+        let (status, said) = service.get("/").await.expect("an answer");
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!((status, &said["name"], &said["api"]), (200, &json!("daybook"), &json!("/api/v1")));
+        let page = client.get(&service.url).header("accept", "text/html").send().await.expect("an answer");
+        assert!(page.text().await.expect("a body").contains("<h1>Daybook"));
+        let delete = client.delete(&service.url).send().await.expect("an answer");
+        assert_eq!(
+            (delete.status().as_u16(), &delete.headers()["allow"]),
+            (405, &"GET,HEAD".parse().expect("text"))
+        );
+    }
+    for (service, path) in
+        [(&commands, "/notes"), (&commands, "/auth/login"), (&queries, "/notes"), (&queries, "/me")]
+    {
+        let address = format!("{}/api/v1{path}", service.url);
+        for (origin, allowed) in [(origin, Some(origin)), ("https://evil.example", None)] {
+            let preflight = client.request(reqwest::Method::OPTIONS, &address).header("origin", origin);
+            let preflight = preflight.header("access-control-request-method", "GET");
+            for request in [preflight, client.get(&address).header("origin", origin)] {
+                let answer = request.send().await.expect("an answer");
+                let told = answer.headers().get("access-control-allow-origin");
+                assert_eq!(told.map(|told| told.to_str().expect("text")), allowed, "{address}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_service_on_a_database_that_was_not_migrated_says_what_to_do() {
     let world = World::new().await;
     for name in ["command-api", "query-api", "projector"] {
