@@ -112,7 +112,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// The condition that `If-Match` sets, if there is one.
 fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     let tags = EntityTags::read(headers.get_all(IF_MATCH));
-    let tags =
-        tags.map_err(|error| Problem::new(ProblemType::BadHeader, format!("If-Match {error}.")))?;
+    let tags = tags.map_err(|error| Problem::new(ProblemType::BadHeader, format!("If-Match {error}.")))?;
     Ok(tags.map(IfMatch::from))
 }

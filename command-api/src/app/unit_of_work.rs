@@ -236,7 +236,9 @@ fn gone() -> Problem {
 
 fn version_moved(version: i64) -> Problem {
     let detail = if version > 0 {
-        format!("It is now at version {version}, which If-Match does not name. Read it again before you change it.")
+        format!(
+            "It is now at version {version}, which If-Match does not name. Read it again before you change it."
+        )
     } else {
         "There is no such thing yet, so no If-Match can hold. Leave it out to create something.".to_owned()
     };

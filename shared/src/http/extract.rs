@@ -49,10 +49,9 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = json::parse(bytes);
     numbers::check(bytes, value.as_ref().ok())?;
     let value = value.map_err(|error| match error {
-        JsonError::Syntax(error) => Problem::new(
-            ProblemType::UnreadableJson,
-            format!("The body is not well-formed JSON: {error}."),
-        ),
+        JsonError::Syntax(error) => {
+            Problem::new(ProblemType::UnreadableJson, format!("The body is not well-formed JSON: {error}."))
+        }
         JsonError::Duplicate(pointer) => duplicate_member(pointer),
     })?;
     if let Some(pointer) = find_nul(&value, &mut String::new()) {
@@ -68,7 +67,7 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 fn duplicate_member(pointer: String) -> Problem {
     let detail = "An object in the body has two members of the same name; see errors.";
-    let mut problem = Problem::bad_request("duplicate-member", detail);
+    let mut problem = Problem::new(ProblemType::DuplicateMember, detail);
     problem.errors.push(FieldError { pointer, detail: "is there twice; send it once".to_owned() });
     problem
 }

@@ -2,10 +2,10 @@
 //! what would be taken (RFC 9110, section 15.5.16; RFC 5789, section 3.1).
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::{IntoResponse, Response};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemType};
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const JSON: &str = "application/json";
@@ -16,7 +16,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Response> {
     if !is_plain(headers) {
         let detail = "A body must not be compressed: send it without Content-Encoding.";
-        let problem = unsupported("content-encoding-unsupported", detail);
+        let problem = Problem::new(ProblemType::ContentEncodingUnsupported, detail);
         return Err(([(ACCEPT_ENCODING, "identity")], problem).into_response());
     }
     let (wanted, taken): (_, &[_]) =
@@ -25,17 +25,15 @@ pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Response
     let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !taken.iter().any(|media| media.eq_ignore_ascii_case(essence.trim())) {
         let detail = format!("Send the body as JSON, with the header Content-Type: {}.", taken.join(" or "));
-        return Err(([(wanted, taken.join(", "))], unsupported("not-json", detail)).into_response());
+        return Err(
+            ([(wanted, taken.join(", "))], Problem::new(ProblemType::NotJson, detail)).into_response()
+        );
     }
     if !is_utf8(parameters) {
         let detail = "JSON is always in UTF-8 (RFC 8259, section 8.1): send it so, and leave charset out.";
-        return Err(unsupported("charset-unsupported", detail).into_response());
+        return Err(Problem::new(ProblemType::CharsetUnsupported, detail).into_response());
     }
     Ok(())
-}
-
-fn unsupported(slug: &str, detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, slug, detail)
 }
 
 fn is_plain(headers: &HeaderMap) -> bool {

@@ -75,9 +75,17 @@ problem_types! {
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "Method not allowed"
         "The address exists but does not accept this HTTP method. The header `Allow` lists the methods it accepts.";
     NotJson "not-json" UNSUPPORTED_MEDIA_TYPE "Body is not JSON"
-        "Send the body as JSON, with the header `Content-Type: application/json`.";
+        "Send the body as JSON, with the header `Content-Type: application/json`. A `PATCH` also takes \
+         `application/merge-patch+json`.";
+    ContentEncodingUnsupported "content-encoding-unsupported" UNSUPPORTED_MEDIA_TYPE "Compressed body"
+        "The server does not decompress bodies. Send the body without `Content-Encoding`.";
+    CharsetUnsupported "charset-unsupported" UNSUPPORTED_MEDIA_TYPE "Charset is not UTF-8"
+        "JSON is always in UTF-8 (RFC 8259, section 8.1). Send it so, without the parameter `charset`.";
     UnreadableJson "unreadable-json" BAD_REQUEST "Unreadable JSON"
         "The body is not well-formed JSON. `detail` says at which line and column reading stopped.";
+    DuplicateMember "duplicate-member" BAD_REQUEST "Member sent twice"
+        "An object in the body has two members of the same name, so the server cannot know which one is meant. `errors` \
+         points to it. Send each member once.";
     UnreadableBody "unreadable-body" BAD_REQUEST "Incomplete body"
         "The connection ended before the whole body had arrived. Send the request again.";
     BodyTooSlow "body-too-slow" REQUEST_TIMEOUT "Body too slow"
