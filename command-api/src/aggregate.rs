@@ -31,6 +31,8 @@ pub trait Decide:
     /// The version of the state's form in snapshots. Raise it with every change of the fields, or of what events do to
     /// them: snapshots of another version are ignored and replaced.
     const SNAPSHOT_VERSION: i32;
+    /// The refusal of whatever is asked of one that does not exist.
+    const MISSING: Self::Error;
 
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;

@@ -3,29 +3,32 @@
 use axum::Router;
 use command_api::app::App;
 use query_api::service::Running;
-use utoipa::Modify;
+use shared::problem::Problem;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
+
+use crate::contract;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Daybook", description = "A workspace of notes whose every change is an event."),
-    modifiers(&Bearer)
+    info(
+        title = "Daybook",
+        description = "A workspace of notebooks, notes and tasks in which every change is an event. Commands answer with \
+                       the position of their event; send it as `?after=` to read your own write."
+    ),
+    // Every refusal is one, whether or not a route names it.
+    components(schemas(Problem)),
+    tags(
+        (name = "auth", description = "Accounts and sessions."),
+        (name = "users", description = "Your own profile and preferences."),
+        (name = "notebooks", description = "Notebooks hold notes; access is given to notebooks."),
+        (name = "notes", description = "Notes are made of blocks."),
+        (name = "blocks", description = "Blocks are the pieces of a note: paragraphs, headers, tasks, tables, images."),
+        (name = "tasks", description = "Tasks belong to a note, often as one of its blocks, or are your own."),
+        (name = "live", description = "Every change that you may see, pushed over a WebSocket.")
+    )
 )]
 struct Document;
-
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    }
-}
 
 /// Every route, and the description of them.
 pub(crate) fn routes(app: App, queries: Running) -> (Router, utoipa::openapi::OpenApi) {
@@ -34,7 +37,8 @@ pub(crate) fn routes(app: App, queries: Running) -> (Router, utoipa::openapi::Op
         .with_state(app)
         .merge(query_api::routes().with_state(queries.app))
         .merge(query_api::live::routes().with_state(queries.live));
-    let (api, document) = described(api).split_for_parts();
+    let (api, mut document) = described(api).split_for_parts();
+    contract::complete(&mut document);
     (api.merge(keys), document)
 }
 
@@ -43,6 +47,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let mut document = described(command_api::routes()).into_openapi();
     document.merge(described(query_api::routes()).into_openapi());
     document.merge(described(query_api::live::routes()).into_openapi());
+    contract::complete(&mut document);
     document
 }
 

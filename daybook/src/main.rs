@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod check;
+mod contract;
 mod events;
 mod import;
 mod migrate;

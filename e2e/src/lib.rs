@@ -62,7 +62,7 @@ pub struct Person {
 impl Daybook {
     /// Starts the program over an empty database.
     pub async fn start() -> Result<Self> {
-        let template = format!("journeys_{}", migrate::fingerprint());
+        let template = format!("e2e_{}", migrate::fingerprint());
         let migrated = async |url: String| migrate::migrate(&url, &master()?).await;
         let database = testing::database(&template, migrated).await?;
         let nats = testing::nats().await?;

@@ -214,7 +214,9 @@ fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Operat
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
     let fields = schema.as_str().map(|name| {
         let schema = document.pointer(name.trim_start_matches('#')).expect("the schema is there");
-        let properties = schema["properties"].as_object().expect("a body is an object");
+        // Of a body that has one form for each type of block, the first form has all fields.
+        let form = schema.pointer("/oneOf/0").unwrap_or(schema);
+        let properties = form["properties"].as_object().expect("a body is an object");
         properties.keys().cloned().collect()
     });
     let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -225,7 +227,7 @@ fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Operat
         path: path.to_owned(),
         fields,
         queries: queries.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect(),
-        secured: operation["security"].is_array(),
+        secured: operation["security"].as_array().is_some_and(|security| !security.is_empty()),
     }
 }
 

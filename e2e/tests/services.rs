@@ -40,8 +40,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let database =
-            testing::database("journeys_empty", async |_| Ok(())).await.expect("an empty database");
+        let database = testing::database("e2e_empty", async |_| Ok(())).await.expect("an empty database");
         let world = Self::over(database.url.clone()).await;
         Self { _database: Some(database), ..world }
     }

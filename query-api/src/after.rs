@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct When {
     /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
     #[serde(default, deserialize_with = "read")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
     pub(crate) after: Option<After>,
 }
 

@@ -9,9 +9,14 @@ use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 use shared::server_keys::ServerKeys;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::ArrayBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Found};
+
+/// The most things that a page has.
+const LARGEST: i64 = 200;
 
 /// How many things a page has.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -37,14 +42,22 @@ pub(crate) trait Listed {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Page<T> {
     /// The things of this page.
+    #[schema(schema_with = references::<T>)]
     items: Vec<T>,
     /// For the next page; null on the last one.
+    #[schema(required)]
     next_cursor: Option<String>,
     /// Something of this list could not be kept up to date, and is left out until the operator has mended it. Absent when
     /// nothing is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     withheld: bool,
+}
+
+/// A list of what the description has a name for.
+fn references<T: ToSchema>() -> RefOr<Schema> {
+    let items = Ref::from_schema_name(T::name());
+    Schema::Array(ArrayBuilder::new().items(items).max_items(usize::try_from(LARGEST).ok()).build()).into()
 }
 
 /// One caller's way through one list; its cursors are of no use to another caller, in another list or for other filters.
@@ -142,6 +155,6 @@ impl TryFrom<i64> for Limit {
     type Error = &'static str;
 
     fn try_from(limit: i64) -> Result<Self, &'static str> {
-        if (1..=200).contains(&limit) { Ok(Self(limit)) } else { Err("limit must be 1 to 200") }
+        if (1..=LARGEST).contains(&limit) { Ok(Self(limit)) } else { Err("limit must be 1 to 200") }
     }
 }

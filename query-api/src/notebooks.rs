@@ -37,6 +37,7 @@ struct Notebook {
     /// How many notes stand in it. Not in lists: counting takes longer the more there are. Nor while one of them is
     /// withheld.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
     note_count: Option<i64>,
     /// Who started it: a person's id, or the name of a policy.
     created_by: String,
@@ -102,13 +103,13 @@ impl From<Row> for Found<Notebook> {
 struct Which {
     /// How many at most.
     #[serde(default)]
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
     #[serde(default, deserialize_with = "after::read")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
     after: Option<After>,
 }
 
@@ -120,9 +121,11 @@ impl Listed for Notebook {
     }
 }
 
-/// The notebooks you may see, newest first.
+/// List notebooks.
+///
+/// Those that you may see; the one that you were given access to last comes first.
 #[utoipa::path(get, path = "/notebooks", operation_id = "notebooks_list", tag = "notebooks", params(Which),
-    responses((status = 200, body = Page<Notebook>), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Page<Notebook>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
@@ -171,10 +174,10 @@ async fn list(
     paging.answer(rows)
 }
 
-/// One notebook.
+/// Read a notebook.
 #[utoipa::path(get, path = "/notebooks/{id}", operation_id = "notebooks_read", tag = "notebooks",
-    params(("id" = NotebookId, Path,), When),
-    responses((status = 200, body = Notebook), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = NotebookId, Path), When),
+    responses((status = 200, body = Notebook)))]
 async fn read(
     caller: Caller,
     State(app): State<QueryApp>,

@@ -123,13 +123,13 @@ struct Which {
     notebook_id: Option<NotebookId>,
     /// How many at most.
     #[serde(default)]
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
     #[serde(default, deserialize_with = "after::read")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
     after: Option<After>,
 }
 
@@ -141,9 +141,11 @@ impl Listed for Note {
     }
 }
 
-/// The notes you may see, newest first.
+/// List notes.
+///
+/// Those that you may see, newest first.
 #[utoipa::path(get, path = "/notes", operation_id = "notes_list", tag = "notes", params(Which),
-    responses((status = 200, body = Page<Note>), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Page<Note>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
@@ -284,9 +286,11 @@ impl From<WholeRow> for Found<Whole> {
     }
 }
 
-/// One note, with its blocks in order.
-#[utoipa::path(get, path = "/notes/{id}", operation_id = "notes_read", tag = "notes", params(("id" = NoteId, Path,), When),
-    responses((status = 200, body = Whole), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+/// Read a note.
+///
+/// With its blocks in order.
+#[utoipa::path(get, path = "/notes/{id}", operation_id = "notes_read", tag = "notes", params(("id" = NoteId, Path), When),
+    responses((status = 200, body = Whole)))]
 async fn read(
     caller: Caller,
     State(app): State<QueryApp>,
@@ -296,9 +300,12 @@ async fn read(
     whole(&app, caller, id, &when).await?.answer(missing)
 }
 
-/// One note as Markdown, to be read elsewhere. Imported again it has the same blocks; its title is in its file's name.
-#[utoipa::path(get, path = "/notes/{id}/markdown", operation_id = "notes_markdown", tag = "notes", params(("id" = NoteId, Path,), When),
-    responses((status = 200, body = String, content_type = "text/markdown"), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+/// Export a note as Markdown.
+///
+/// Imported again, it has the same blocks. Its title is in the name of the file.
+#[utoipa::path(get, path = "/notes/{id}/markdown", operation_id = "notes_markdown", tag = "notes", params(("id" = NoteId, Path), When),
+    responses((status = 200, body = String, content_type = "text/markdown",
+        headers(("Content-Disposition" = String, description = "The name of the file: the title of the note.")))))]
 async fn as_markdown(
     caller: Caller,
     State(app): State<QueryApp>,

@@ -32,23 +32,32 @@ pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
 struct Task {
     id: TaskId,
     /// The note it belongs to; null when it is the caller's own.
+    #[schema(required)]
     note_id: Option<NoteId>,
     /// The notebook of that note.
+    #[schema(required)]
     notebook_id: Option<NotebookId>,
     /// Its block in the note, which shares its id; null while it has none.
+    #[schema(required)]
     block_id: Option<BlockId>,
     /// What is to be done; of a task with a block the block's text, and perhaps empty.
     title: String,
+    #[schema(required)]
     description: Option<String>,
     completed: bool,
+    #[schema(required)]
     completed_at: Option<DateTime<Utc>>,
-    /// By which time it is to be done.
+    /// The time at which it is due.
+    #[schema(required)]
     due_at: Option<DateTime<Utc>>,
-    /// On which day it is to be done, wherever one is; null where `due_at` is not.
+    /// The day on which it is due, the same date everywhere; null where `due_at` is not.
+    #[schema(required)]
     due_on: Option<NaiveDate>,
     /// 0 (not said) to 4 (most urgent).
+    #[schema(value_type = Priority)]
     priority: i16,
     /// Who is to do it.
+    #[schema(required)]
     assignee_id: Option<UserId>,
     /// What the caller may do with it.
     role: Role,
@@ -146,7 +155,7 @@ struct Which {
     #[param(value_type = Option<u8>, minimum = 0, maximum = 4)]
     priority: Option<Priority>,
     /// Only those with this text in title or description, in whatever case, width and composition.
-    #[param(min_length = 1, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     q: Option<Wanted>,
     /// In which order.
     #[serde(default)]
@@ -154,25 +163,25 @@ struct Which {
     sort: Sort,
     /// How many at most.
     #[serde(default)]
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
     #[serde(default, deserialize_with = "after::read")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
     after: Option<After>,
 }
 
 /// A text that is looked for, in the form of the columns that are searched: see [`fold`].
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String)]
 struct Wanted(String);
 
 /// The orders of tasks; within each, later ones first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(default = "created")]
 enum Sort {
     /// The newest first.
     #[default]
@@ -244,9 +253,11 @@ impl Sort {
     }
 }
 
-/// The tasks you may see.
+/// List tasks.
+///
+/// Those that you may see, in the order of `sort`.
 #[utoipa::path(get, path = "/tasks", operation_id = "tasks_list", tag = "tasks", params(Which),
-    responses((status = 200, body = Page<Task>), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Page<Task>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
@@ -348,9 +359,9 @@ async fn list(
     paging.answer(rows)
 }
 
-/// One task.
-#[utoipa::path(get, path = "/tasks/{id}", operation_id = "tasks_read", tag = "tasks", params(("id" = TaskId, Path,), When),
-    responses((status = 200, body = Task), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+/// Read a task.
+#[utoipa::path(get, path = "/tasks/{id}", operation_id = "tasks_read", tag = "tasks", params(("id" = TaskId, Path), When),
+    responses((status = 200, body = Task)))]
 async fn read(
     caller: Caller,
     State(app): State<QueryApp>,

@@ -31,10 +31,13 @@ struct Me {
     /// What others see.
     display_name: String,
     /// Given name.
+    #[schema(required)]
     first_name: Option<String>,
     /// Family name.
+    #[schema(required)]
     last_name: Option<String>,
     /// A picture, by its web address.
+    #[schema(required)]
     avatar_url: Option<String>,
     /// What clients keep about how the person likes things.
     #[schema(value_type = Object)]
@@ -51,9 +54,9 @@ impl Versioned for Me {
     }
 }
 
-/// Your profile and preferences.
+/// Read your profile and your preferences.
 #[utoipa::path(get, path = "/me", operation_id = "me_read", tag = "users", params(When),
-    responses((status = 200, body = Me), (status = 304), (status = "4XX", body = Problem), (status = "5XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Me)))]
 async fn me(
     caller: Caller,
     State(app): State<QueryApp>,

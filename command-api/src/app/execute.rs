@@ -11,7 +11,7 @@ use shared::problem::{Problem, ProblemType};
 
 use super::record::Recording;
 use super::{App, IfMatch, UnitOfWork};
-use crate::aggregate::Decide;
+use crate::aggregate::{Decide, problem};
 use crate::blocks::ITEM;
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
 use crate::users::{EMAIL, USERNAME};
@@ -46,10 +46,13 @@ pub struct CommandMeta {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Accepted {
     /// The thing that changed.
+    #[schema(format = Uuid)]
     pub id: String,
     /// Its version now.
+    #[schema(minimum = 1)]
     pub version: i64,
     /// The position in the log by which it is so; pass it as `?after=` to read your own write.
+    #[schema(minimum = 1)]
     pub position: i64,
     #[serde(skip)]
     created: bool,
@@ -110,6 +113,10 @@ impl<A: Decide> Decision for OnOne<'_, A> {
         let loaded = work.load_to_change::<A>(self.id).await?;
         let mut commands = self.commands.clone();
         let authorized = loaded.state.authorize(work, self.id, &mut commands).await?;
+        // A change of nothing is no command that could refuse.
+        if commands.is_empty() && loaded.sequence == 0 {
+            return Err(problem(&A::MISSING));
+        }
         work.if_match(loaded.sequence)?;
         let version = work.change(self.id, &loaded, commands, authorized)?;
         work.last_first();

@@ -93,6 +93,7 @@ impl Block {
 
 impl Decide for Block {
     const SNAPSHOT_VERSION: i32 = 1;
+    const MISSING: Self::Error = BlockError::Missing;
 
     fn decide(&self, command: C) -> Result<Vec<E>, BlockError> {
         match (self, command) {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use shared::domain::blocks::{BlockType, Content, lower_blob_ids};
+use shared::domain::blocks::{BlockType, Content, lower_blob_ids, schema};
 use shared::http::{Json, Path, present};
 use shared::id::{BlockId, NoteId};
 use shared::problem::{FieldError, Problem};
@@ -36,6 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
 pub(crate) struct NewContent {
     /// Its id, if the client wants to choose it; a UUID.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     id: Option<BlockId>,
     /// Its type.
     r#type: BlockType,
@@ -52,6 +53,7 @@ pub(crate) struct NewContent {
 struct Add {
     /// Its id, if the client wants to choose it; a UUID.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     id: Option<BlockId>,
     /// The note it becomes a part of.
     note_id: NoteId,
@@ -63,9 +65,11 @@ struct Add {
     content: Value,
     /// The block that it stands right behind; without this and `before`, behind all others.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     after: Option<BlockId>,
     /// The block that it stands right before.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     before: Option<BlockId>,
 }
 
@@ -76,10 +80,11 @@ struct Add {
 struct Change {
     /// Another type. Text and spans are taken over where both types have them.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     r#type: Option<BlockType>,
     /// The fields of the content that are new; the others stay. Spans stay where the text does.
     #[serde(default, deserialize_with = "part", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = schema::any_content, required = false)]
     content: Option<Map<String, Value>>,
 }
 
@@ -92,15 +97,17 @@ struct Move {
     note_id: NoteId,
     /// The block that it stands right behind.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     after: Option<BlockId>,
     /// The block that it stands right before.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     before: Option<BlockId>,
 }
 
 /// Add a block to a note.
 #[utoipa::path(post, path = "/blocks", operation_id = "blocks_add", tag = "blocks", request_body = Add,
-    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 201, body = Accepted)))]
 async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| BlockId(context.new_id()));
     let block = content(body.r#type, &body.content, "/content")?;
@@ -109,9 +116,11 @@ async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response,
     Ok(context.execute::<Block>(id, vec![command], &body).await?.created().into_response())
 }
 
-/// Change a block's content, its type, or both.
+/// Change a block.
+///
+/// Its content, its type, or both.
 #[utoipa::path(patch, path = "/blocks/{id}", operation_id = "blocks_change", tag = "blocks", request_body = Change,
-    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,
     Path(id): Path<BlockId>,
@@ -121,9 +130,11 @@ async fn change(
     context.execute::<Block>(id, vec![command], &body).await
 }
 
-/// Put a block elsewhere in its note, or into another one; that takes an editor of both.
+/// Move a block.
+///
+/// Within its note, or to another note; you need to be an editor of both.
 #[utoipa::path(post, path = "/blocks/{id}/move", operation_id = "blocks_move", tag = "blocks", request_body = Move,
-    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn put(
     context: CommandContext,
     Path(id): Path<BlockId>,
@@ -134,16 +145,20 @@ async fn put(
     context.execute::<Block>(id, vec![command], &body).await
 }
 
-/// Take a block out of its note. It can be restored.
+/// Remove a block from its note.
+///
+/// It can be restored.
 #[utoipa::path(delete, path = "/blocks/{id}", operation_id = "blocks_remove", tag = "blocks",
-    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn remove(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
     context.execute::<Block>(id, vec![BlockCommand::Remove], &()).await
 }
 
-/// Put a removed block back where it was.
+/// Restore a removed block.
+///
+/// It stands where it was before.
 #[utoipa::path(post, path = "/blocks/{id}/restore", operation_id = "blocks_restore", tag = "blocks",
-    params(("id" = BlockId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn restore(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
     let command = BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) };
     context.execute::<Block>(id, vec![command], &()).await

@@ -60,6 +60,7 @@ impl Notebook {
 
 impl Decide for Notebook {
     const SNAPSHOT_VERSION: i32 = 2;
+    const MISSING: Self::Error = NotebookError::Missing;
 
     fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
         match (self, command) {

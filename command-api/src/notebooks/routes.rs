@@ -26,11 +26,13 @@ pub fn routes() -> OpenApiRouter<App> {
 struct Create {
     /// Its id, if the client wants to choose it; a UUID.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     id: Option<NotebookId>,
     /// What it is called.
     name: Title,
     /// What it is about.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     description: Option<Description>,
 }
 
@@ -41,15 +43,19 @@ struct Create {
 struct Change {
     /// A new name.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     name: Option<Title>,
     /// A new description; empty clears it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     description: Option<Description>,
 }
 
-/// Start a notebook. Whoever does owns it.
+/// Create a notebook.
+///
+/// You become its owner.
 #[utoipa::path(post, path = "/notebooks", operation_id = "notebooks_create", tag = "notebooks", request_body = Create,
-    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 201, body = Accepted)))]
 async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| NotebookId(context.new_id()));
     let create = NotebookCommand::Create { owner: context.caller()?.user, name: body.name.clone() };
@@ -58,9 +64,11 @@ async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Res
     Ok(context.execute::<Notebook>(id, commands, &body).await?.created().into_response())
 }
 
-/// Rename a notebook, describe it, or both.
+/// Change a notebook.
+///
+/// Its name, its description, or both.
 #[utoipa::path(patch, path = "/notebooks/{id}", operation_id = "notebooks_change", tag = "notebooks", request_body = Change,
-    params(("id" = NotebookId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = NotebookId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,
     Path(id): Path<NotebookId>,

@@ -50,6 +50,7 @@ impl Note {
 
 impl Decide for Note {
     const SNAPSHOT_VERSION: i32 = 1;
+    const MISSING: Self::Error = NoteError::Missing;
 
     fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
         match (self, command) {

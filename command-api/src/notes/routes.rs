@@ -27,6 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
 struct Create {
     /// Its id, if the client wants to choose it; a UUID.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     id: Option<NoteId>,
     /// The notebook it stands in.
     notebook_id: NotebookId,
@@ -45,15 +46,19 @@ struct Create {
 struct Change {
     /// A new title.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     title: Option<Title>,
     /// Another notebook; takes an editor of both.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     notebook_id: Option<NotebookId>,
 }
 
-/// Start a note in a notebook.
+/// Create a note.
+///
+/// In a notebook that you may edit, with its first blocks if you like.
 #[utoipa::path(post, path = "/notes", operation_id = "notes_create", tag = "notes", request_body = Create,
-    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 201, body = Accepted)))]
 async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| NoteId(context.new_id()));
     let blocks = new_blocks(&context, &body.blocks)?;
@@ -61,9 +66,11 @@ async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Res
     Ok(context.execute::<Note>(id, vec![command], &body).await?.created().into_response())
 }
 
-/// Retitle a note, move it, or both.
+/// Change a note.
+///
+/// Its title, its notebook, or both.
 #[utoipa::path(patch, path = "/notes/{id}", operation_id = "notes_change", tag = "notes", request_body = Change,
-    params(("id" = NoteId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = NoteId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,
     Path(id): Path<NoteId>,

@@ -56,6 +56,7 @@ impl Session {
 
 impl Decide for Session {
     const SNAPSHOT_VERSION: i32 = 1;
+    const MISSING: Self::Error = SessionError::Missing;
 
     fn decide(&self, command: C) -> Result<Vec<E>, SessionError> {
         match (self, command) {

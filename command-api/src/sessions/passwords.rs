@@ -48,7 +48,7 @@ const COMMONEST: [&str; 20] = [
 /// keyboards which compose letters otherwise type the same password; counted as it was sent and in that form.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 8, max_length = 256)]
+#[schema(value_type = String, min_length = 8, max_length = 256, pattern = r"^[^\x00]*$")]
 pub struct Password(SecretString);
 
 impl TryFrom<String> for Password {

@@ -33,12 +33,14 @@ pub fn routes() -> OpenApiRouter<App> {
 #[schema(as = sessions::Login)]
 struct Credentials {
     /// E-mail address or username, in whatever spelling.
+    #[schema(pattern = r"^[^\x00]*$")]
     login: String,
     /// The password.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = r"^[^\x00]*$")]
     password: SecretString,
     /// What this device is called, to tell sessions apart: cut to one line of 200 characters that can be seen.
     #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, pattern = r"^[^\x00]*$")]
     device: Option<String>,
 }
 
@@ -48,6 +50,7 @@ struct Credentials {
 #[schema(as = sessions::Refresh)]
 struct Refresh {
     /// As the last answer gave it.
+    #[schema(pattern = r"^[^\x00]*$")]
     refresh_token: String,
 }
 
@@ -69,9 +72,11 @@ struct Tokens {
     user_id: UserId,
 }
 
-/// Log in with an e-mail address or a username.
-#[utoipa::path(post, path = "/auth/login", operation_id = "auth_login", tag = "auth", request_body = Credentials,
-    responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
+/// Log in.
+///
+/// With an e-mail address or a username, and the password.
+#[utoipa::path(post, path = "/auth/login", operation_id = "auth_login", tag = "auth", request_body = Credentials, security(()),
+    responses((status = 200, body = Tokens), (status = 401, description = "No account has this login with this password.")))]
 async fn login(
     State(app): State<App>,
     mut parts: Parts,
@@ -101,9 +106,11 @@ async fn login(
     Ok(axum::Json(tokens(&app, user, session, &token)))
 }
 
-/// Replace a refresh token, and get a new access token.
-#[utoipa::path(post, path = "/auth/refresh", operation_id = "auth_refresh", tag = "auth", request_body = Refresh,
-    responses((status = 200, body = Tokens), (status = "4XX", body = Problem)))]
+/// Refresh the tokens of a session.
+///
+/// Answers a new access token and a new refresh token. The old refresh token can be used no longer.
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "auth_refresh", tag = "auth", request_body = Refresh, security(()),
+    responses((status = 200, body = Tokens), (status = 401, description = "The refresh token is not valid any more.")))]
 async fn refresh(
     State(app): State<App>,
     mut parts: Parts,
@@ -126,9 +133,11 @@ async fn refresh(
     }
 }
 
-/// End this session: its tokens are good for nothing from now on.
+/// Log out.
+///
+/// Ends this session: its access tokens and its refresh token are refused from now on.
 #[utoipa::path(post, path = "/auth/logout", operation_id = "auth_logout", tag = "auth",
-    responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Accepted)))]
 async fn logout(context: CommandContext, State(app): State<App>) -> Result<Accepted, Problem> {
     let session = context.caller()?.session;
     let accepted = context.unkeyed().execute::<Session>(session, vec![SessionCommand::End], &()).await?;

@@ -192,6 +192,7 @@ fn titled(note: Option<NoteId>, title: &BlockText) -> Result<(), TaskError> {
 
 impl Decide for Task {
     const SNAPSHOT_VERSION: i32 = 2;
+    const MISSING: Self::Error = TaskError::Missing;
 
     fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
         match (self, command) {

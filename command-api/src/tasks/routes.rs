@@ -33,26 +33,33 @@ pub fn routes() -> OpenApiRouter<App> {
 struct Add {
     /// Its id, if the client wants to choose it; a UUID. That of a block of the note makes this the block's task.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     id: Option<TaskId>,
     /// The note it belongs to; without one only you see it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     note_id: Option<NoteId>,
     /// What is to be done. Not empty, unless the task belongs to a note.
     title: BlockText,
     /// More about it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     description: Option<Description>,
     /// By which time it is to be done; not beside `due_on`.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     due_at: Option<DueTime>,
-    /// On which day it is to be done, wherever one is; not beside `due_at`.
+    /// The day on which it is due, the same date everywhere; not beside `due_at`.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     due_on: Option<DueDate>,
     /// How urgent it is: 0 (not said) to 4 (most urgent).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     priority: Option<Priority>,
     /// Who is to do it: somebody who sees its note.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     assignee_id: Option<UserId>,
 }
 
@@ -63,6 +70,7 @@ struct Add {
 struct Change {
     /// What is to be done.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     title: Option<BlockText>,
     /// More about it.
     #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
@@ -75,6 +83,7 @@ struct Change {
     due_on: Option<Option<DueDate>>,
     /// How urgent it is: 0 (not said) to 4 (most urgent).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     priority: Option<Priority>,
     /// Who is to do it: somebody who sees its note.
     #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
@@ -82,8 +91,10 @@ struct Change {
 }
 
 /// Add a task.
+///
+/// To a note, or without a note as your own.
 #[utoipa::path(post, path = "/tasks", operation_id = "tasks_add", tag = "tasks", request_body = Add,
-    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 201, body = Accepted)))]
 async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| TaskId(context.new_id()));
     let details = Details {
@@ -103,8 +114,10 @@ async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response,
 }
 
 /// Change a task.
+///
+/// Attributes that are absent stay as they are; null clears one.
 #[utoipa::path(patch, path = "/tasks/{id}", operation_id = "tasks_change", tag = "tasks", request_body = Change,
-    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,
     Path(id): Path<TaskId>,
@@ -129,30 +142,32 @@ fn due(at: Option<DueTime>, on: Option<DueDate>) -> Result<Option<Due>, Problem>
     Due::of(at, on).map_err(|error| Problem::invalid("/due_on", error.to_string()))
 }
 
-/// Say that a task is done.
+/// Complete a task.
 #[utoipa::path(post, path = "/tasks/{id}/complete", operation_id = "tasks_complete", tag = "tasks",
-    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn complete(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Complete], &()).await
 }
 
-/// Say that a task is not done after all.
+/// Reopen a completed task.
 #[utoipa::path(post, path = "/tasks/{id}/reopen", operation_id = "tasks_reopen", tag = "tasks",
-    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn reopen(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Reopen], &()).await
 }
 
-/// Remove a task. It can be restored; its block becomes a text block.
+/// Remove a task.
+///
+/// It can be restored. If it has a block, that becomes a text block.
 #[utoipa::path(delete, path = "/tasks/{id}", operation_id = "tasks_remove", tag = "tasks",
-    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn remove(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Remove], &()).await
 }
 
 /// Restore a removed task.
 #[utoipa::path(post, path = "/tasks/{id}/restore", operation_id = "tasks_restore", tag = "tasks",
-    params(("id" = TaskId, Path,)), responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn restore(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Restore], &()).await
 }

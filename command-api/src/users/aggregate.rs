@@ -62,6 +62,7 @@ impl User {
 
 impl Decide for User {
     const SNAPSHOT_VERSION: i32 = 1;
+    const MISSING: Self::Error = UserError::Missing;
 
     fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
         match (self, command) {

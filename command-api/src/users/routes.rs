@@ -36,9 +36,11 @@ struct Register {
     password: Password,
     /// Unique without regard to case; by default made from the e-mail address.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     username: Option<Username>,
     /// What others see; by default the username.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     display_name: Option<DisplayName>,
 }
 
@@ -49,6 +51,7 @@ struct Register {
 struct Change {
     /// What others see.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     display_name: Option<DisplayName>,
     /// Given name.
     #[serde(default, with = "serde_with::rust::double_option", skip_serializing_if = "Option::is_none")]
@@ -62,13 +65,15 @@ struct Change {
     /// A JSON merge patch (RFC 7396) of the preferences; 64 KiB at most in all. Any JSON, kept as it is: whole numbers of
     /// 64 bits, others as doubles (17 digits at most).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     preferences: Option<Map<String, Value>>,
 }
 
-/// Make an account. Log in with it afterwards.
-#[utoipa::path(post, path = "/auth/register", operation_id = "auth_register", tag = "auth", request_body = Register,
-    responses((status = 201, body = Accepted), (status = "4XX", body = Problem)))]
+/// Register an account.
+///
+/// Log in with it afterwards. Where registration is closed, the answer is 403.
+#[utoipa::path(post, path = "/auth/register", operation_id = "auth_register", tag = "auth", request_body = Register, security(()),
+    responses((status = 201, body = Accepted)))]
 async fn register(
     State(app): State<App>,
     mut parts: Parts,
@@ -108,9 +113,9 @@ async fn register(
     ))
 }
 
-/// Change your profile and preferences.
+/// Change your profile and your preferences.
 #[utoipa::path(patch, path = "/me", operation_id = "me_change", tag = "users", request_body = Change,
-    responses((status = 200, body = Accepted), (status = "4XX", body = Problem)), security(("bearer" = [])))]
+    responses((status = 200, body = Accepted)))]
 async fn change(context: CommandContext, Json(body): Json<Change>) -> Result<Accepted, Problem> {
     let edit = UserCommand::Edit {
         display_name: body.display_name.clone(),

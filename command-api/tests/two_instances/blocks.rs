@@ -352,6 +352,17 @@ async fn strangers_touch_no_block_and_learn_of_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_nothing_is_refused_for_what_does_not_exist() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    for module in ["notebook", "note", "block", "task"] {
+        let change = TestRequest::patch(&format!("/{module}s/{}", new_id()), &json!({}));
+        pair.send(0, change.by(&ada)).await.is_refused(404, &format!("{module}-missing"));
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_is_told_by_one_other_block_of_the_note() {
     let pair = Pair::start().await;
     let ([ada, _], [note, _], [first, second, his]) = furnished(&pair).await;

@@ -78,7 +78,7 @@ impl Policy {
 impl World {
     pub(crate) async fn start() -> Self {
         let master = MasterKey::from_hex(&master_digits()).expect("64 digits");
-        let template = format!("journeys_{}", migrate::fingerprint());
+        let template = format!("e2e_{}", migrate::fingerprint());
         let migrated = async |url: String| migrate::migrate(&url, &master).await;
         let database = testing::database(&template, migrated).await.expect("a database");
         let nats = testing::nats().await.expect("NATS");

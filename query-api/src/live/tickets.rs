@@ -28,7 +28,7 @@ pub(super) struct Ticket {
     expires_at: DateTime<Utc>,
 }
 
-/// Get a ticket.
+/// Get a ticket for a socket.
 ///
 /// For clients that cannot send their token in the first frame. A ticket opens one socket, once, within 30 seconds.
 #[utoipa::path(
@@ -36,7 +36,7 @@ pub(super) struct Ticket {
     path = "/live/tickets",
     operation_id = "live_ticket",
     tag = "live",
-    responses((status = 201, body = Ticket), (status = 401, body = Problem), (status = 503, body = Problem))
+    responses((status = 201, body = Ticket))
 )]
 pub(super) async fn buy(
     State(live): State<Live>,

@@ -17,21 +17,22 @@ use super::{Live, connection, tickets};
 /// Buffers of a socket, in bytes. The library's own defaults cost 134 KiB per idle socket.
 const BUFFER: usize = 4 * 1024;
 
-/// Opens a socket: one per client, for all modules.
+/// Open a WebSocket.
 ///
-/// JSON text frames, subprotocol `daybook.v1`. The first is `hello`; docs/live.md explains the rest.
+/// One for each client, for everything it may see. It carries JSON text frames; the subprotocol is `daybook.v1`. The first
+/// frame is `hello`. docs/live.md describes all frames.
 #[utoipa::path(
     get,
     path = "/live",
     operation_id = "live_open",
     tag = "live",
+    security(()),
     params(("ticket" = Option<String>, Query, description = "From POST /api/v1/live/tickets. Without it, hello carries a token")),
     responses(
-        (status = 101, description = "A WebSocket"),
-        (status = 400, body = Problem),
-        (status = 401, body = Problem),
-        (status = 403, body = Problem),
-        (status = 503, body = Problem)
+        (status = 101, description = "The connection is a WebSocket from now on."),
+        (status = 400, description = "The request does not open a WebSocket, or a parameter is unknown."),
+        (status = 401, description = "The ticket was used before, is too old, or was never given."),
+        (status = 403, description = "Pages of this origin may not open sockets.")
     )
 )]
 pub(super) async fn open(

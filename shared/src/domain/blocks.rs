@@ -7,6 +7,7 @@ mod fields;
 #[cfg(test)]
 mod laws;
 mod rich_text;
+pub mod schema;
 mod span;
 mod table;
 #[cfg(test)]

@@ -226,6 +226,7 @@ mod optional_due {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(try_from = "String", into = "DateTime<Utc>")]
+#[schema(value_type = String, format = DateTime, pattern = "^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-")]
 pub struct DueTime(DateTime<Utc>);
 
 /// Why a text is no time to be due at.
@@ -273,6 +274,7 @@ impl From<DueTime> for DateTime<Utc> {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(try_from = "String", into = "NaiveDate")]
+#[schema(value_type = String, format = Date, pattern = "^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-")]
 pub struct DueDate(NaiveDate);
 
 /// Why a text is no day to be due on.

@@ -16,7 +16,11 @@ const LONGEST: usize = 2_000;
 /// or `https:host` for another site. None of these is accepted, nor what hides the look of an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
-#[schema(max_length = 2_000)]
+#[schema(
+    min_length = 1,
+    max_length = 2_000,
+    pattern = r#"^(?=https?://[^/?#]|mailto:[^/]|/([^/]|$)|[?#]|[^:/?#]+([/?#]|$))[^\s\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\<>"]+$"#
+)]
 pub struct Address(String);
 
 impl Address {
@@ -65,7 +69,7 @@ fn leads_to_a_known_place(address: &str) -> bool {
 }
 
 /// Where an image comes from: `{"blob": id}` or `{"url": address}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Bytes that are kept here.

@@ -11,7 +11,7 @@ use super::values::{Alt, BlockText, Depth, Format, HeaderLevel, Language, QuoteD
 
 /// The type of a block and what it holds. As JSON at most 180 KiB, so that the event that carries it stays below
 /// 256 KiB when it is encrypted. On the wire `"type": "header", "content": {"level": 1, "text": "…", "spans": []}`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 pub enum Content {
     /// A paragraph.
@@ -85,7 +85,17 @@ pub enum Content {
 
 /// The type of a block.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::AsRefStr, utoipa::ToSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantArray,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

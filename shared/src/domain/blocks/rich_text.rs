@@ -9,11 +9,9 @@ use super::values::BlockText;
 use super::{LARGEST_CONTENT, MOST_SPANS};
 
 /// A text and its spans, in canonical form: what means the same is equal. At most 2,000 spans and 180 KiB as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct RichText {
     text: BlockText,
-    // Absent in a request: none.
-    #[schema(required = false)]
     spans: Vec<Span>,
 }
 

@@ -11,7 +11,7 @@ use super::values::Alt;
 pub const OBJECT: char = '\u{FFFC}';
 
 /// A part of a text that is more than text. On the wire `{"start": 0, "end": 4, "kind": "link", "href": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Span {
     /// Its first character, counted from 0 in Unicode scalar values.
     pub start: u32,
@@ -23,7 +23,7 @@ pub struct Span {
 }
 
 /// What a part of a text is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SpanKind {
     /// Strong.

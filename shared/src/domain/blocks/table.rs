@@ -7,12 +7,12 @@ use super::LARGEST_CONTENT;
 use super::fields::{ContentError, Fields, array};
 use super::rich_text::RichText;
 
-const MOST_COLUMNS: usize = 50;
-const MOST_ROWS: usize = 1_000;
+pub(super) const MOST_COLUMNS: usize = 50;
+pub(super) const MOST_ROWS: usize = 1_000;
 
 /// Rows of cells, of which the first row is the head. Every row has as many cells as there are columns: 1 to 50; at
 /// most 1,000 rows, and 180 KiB as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Table {
     align: Vec<Align>,
     rows: Vec<Vec<RichText>>,

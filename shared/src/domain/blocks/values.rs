@@ -57,11 +57,12 @@ number!(
 );
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $max:tt, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $min:tt..=$max:tt, $pattern:tt, $check:expr) => {
+        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         $(#[$doc])*
         #[serde(try_from = "String", into = "String")]
-        #[schema(max_length = $max)]
+        #[schema(min_length = $min, max_length = $max, pattern = $pattern)]
         pub struct $name(String);
 
         impl $name {
@@ -93,7 +94,7 @@ text!(
     /// characters meet that bound first). Kept exactly as given, white space and composition too, but for line ends:
     /// each becomes one line feed. Of other control characters it may have tabs.
     #[derive(Default)]
-    BlockText, 50_000, |text| {
+    BlockText, 0..=50_000, r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", |text| {
         let text = prose(text, LONGEST_TEXT)?;
         let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t')).count();
         if text.len() + escaped > LARGEST_CONTENT - 4096 {
@@ -105,13 +106,12 @@ text!(
 text!(
     /// What an image shows, for those who do not see it: at most 2,000 characters, empty if it only decorates.
     #[derive(Default)]
-    Alt, 2_000, |text| prose(text, 2_000)
+    Alt, 0..=2_000, r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$", |text| prose(text, 2_000)
 );
 text!(
     /// The language of a code block, as it stands behind the fence in Markdown: one line of 1 to 100 characters without
     /// white space around it.
-    #[schema(min_length = 1, pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFDD0-\uFDEF\uFFFE\uFFFF](?:[^\u0000-\u001F\u007F-\u009F\u2028\u2029\uFDD0-\uFDEF\uFFFE\uFFFF]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFDD0-\uFDEF\uFFFE\uFFFF])?$")]
-    Language, 100, |text| {
+    Language, 1..=100, r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFDD0-\uFDEF\uFFFE\uFFFF](?:[^\u0000-\u001F\u007F-\u009F\u2028\u2029\uFDD0-\uFDEF\uFFFE\uFFFF]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFDD0-\uFDEF\uFFFE\uFFFF])?$", |text| {
         if text.is_empty() {
             return Err(TextError::Empty);
         }
@@ -126,7 +126,7 @@ text!(
 );
 text!(
     /// What a raw block is written in, like `html`: 1 to 50 of small letters, digits, `.`, `_`, `+`, `-`.
-    Format, 50, |text| {
+    Format, 1..=50, "^[a-z0-9._+-]*$", |text| {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '+' | '-');
         if text.is_empty() {
             return Err(TextError::Empty);
