@@ -25,7 +25,7 @@ impl World {
         Self { daybook, ada, note: format!("/api/v1/notes/{id}"), id }
     }
 
-    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+    fn send(&self, method: Method, path: &str) -> RequestBuilder {
         self.daybook.request(method, path).bearer_auth(&self.ada.access_token)
     }
 

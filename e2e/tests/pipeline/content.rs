@@ -103,6 +103,6 @@ async fn every_line_end_comes_back_as_one_line_feed() {
         .send(reqwest::Method::PATCH, &format!("/notes/{NOTE}"), &token, &json!({"title": PASTED}))
         .await;
     assert_eq!(status, 422);
-    assert!(said.contains("without line breaks") && said.contains("/title"), "{said}");
+    assert!(said.contains("one line") && said.contains("/title"), "{said}");
     daybook.stop();
 }

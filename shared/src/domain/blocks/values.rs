@@ -58,7 +58,6 @@ number!(
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $min:tt..=$max:tt, $pattern:tt, $check:expr) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         $(#[$doc])*
         #[serde(try_from = "String", into = "String")]
