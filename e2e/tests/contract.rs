@@ -68,7 +68,7 @@ async fn the_tag_of_a_read_is_the_condition_of_a_command() {
     assert_eq!((status, &problem["version"]), (412, &json!(2)), "{problem}");
 
     let tag = text(&world.read().await, ETAG);
-    let seen = world.ask(Method::GET, &world.note).header(IF_NONE_MATCH, format!("\"x\", W/{tag}"));
+    let seen = world.send(Method::GET, &world.note).header(IF_NONE_MATCH, format!("\"x\", W/{tag}"));
     assert_eq!(seen.send().await.expect("an answer").status(), 304);
     let both = world.retitle("Both").header(IF_MATCH, "\"1\"").header(IF_MATCH, &tag);
     assert_eq!(both.send().await.expect("an answer").status(), 200, "two lines are one list");
@@ -97,7 +97,7 @@ async fn an_unusable_id_of_a_request_refuses_no_write() {
 async fn a_body_is_plain_json_in_which_every_member_stands_once() {
     let world = World::start().await;
     let sent = |method: Method, path: &str, content_type: &str, body: &str| {
-        world.ask(method, path).header(CONTENT_TYPE, content_type).body(body.to_owned())
+        world.send(method, path).header(CONTENT_TYPE, content_type).body(body.to_owned())
     };
     let json_type = "application/json";
     let patched = sent(
@@ -146,23 +146,23 @@ async fn tokens_are_never_kept_and_reads_only_by_who_asked() {
     let refresh = json!({"refresh_token": world.ada.refresh_token});
     let register = json!({"email": "bob@example.org", "password": PASSWORD});
     let wrong = json!({"login": "nobody", "password": PASSWORD});
-    let auth = |name: &str, body: &Value| world.ask(Method::POST, &format!("/api/v1/auth/{name}")).json(body);
+    let auth = |name: &str, body: &Value| world.send(Method::POST, &format!("/api/v1/auth/{name}")).json(body);
     let kept = async |request: RequestBuilder| text(&request.send().await.expect("an answer"), CACHE_CONTROL);
     for request in [
         auth("register", &register),
         auth("login", &login),
         auth("login", &wrong),
         auth("refresh", &refresh),
-        world.ask(Method::POST, "/api/v1/live/tickets"),
-        world.ask(Method::GET, "/api/v1/notes/none"),
+        world.send(Method::POST, "/api/v1/live/tickets"),
+        world.send(Method::GET, "/api/v1/notes/none"),
         world.retitle("Plans"),
     ] {
         assert_eq!(kept(request).await, "no-store");
     }
     for path in ["/api/v1/me", "/api/v1/notes", &world.note] {
-        assert_eq!(kept(world.ask(Method::GET, path)).await, "private, no-cache", "{path}");
+        assert_eq!(kept(world.send(Method::GET, path)).await, "private, no-cache", "{path}");
     }
-    assert_eq!(kept(world.ask(Method::GET, "/.well-known/jwks.json")).await, "public, max-age=300");
+    assert_eq!(kept(world.send(Method::GET, "/.well-known/jwks.json")).await, "public, max-age=300");
     assert_eq!(kept(auth("logout", &json!({}))).await, "no-store");
 }
 
@@ -172,7 +172,7 @@ async fn a_key_is_bound_to_the_same_request_in_every_spelling() {
     let upper = world.id.to_ascii_uppercase();
     let new = |note: &str| {
         let body = json!({"note_id": note, "title": "Call"});
-        world.ask(Method::POST, "/api/v1/tasks").header("Idempotency-Key", "one").json(&body)
+        world.send(Method::POST, "/api/v1/tasks").header("Idempotency-Key", "one").json(&body)
     };
     let first = answer(new(&world.id)).await;
     assert_eq!(first.0, 201, "{}", first.1);
@@ -180,7 +180,7 @@ async fn a_key_is_bound_to_the_same_request_in_every_spelling() {
 
     let retitle = |id: &str| {
         let path = format!("/api/v1/notes/{id}");
-        world.ask(Method::PATCH, &path).header("Idempotency-Key", "two").json(&json!({"title": "Plans"}))
+        world.send(Method::PATCH, &path).header("Idempotency-Key", "two").json(&json!({"title": "Plans"}))
     };
     let first = answer(retitle(&world.id)).await;
     assert_eq!(first.0, 200, "{}", first.1);
@@ -194,10 +194,10 @@ async fn an_id_has_one_form_in_an_address() {
     let world = World::start().await;
     let upper = format!("/api/v1/notes/{}", world.id.to_ascii_uppercase());
     assert_eq!(world.read().await.status(), 200);
-    assert_eq!(world.ask(Method::GET, &upper).send().await.expect("an answer").status(), 200);
+    assert_eq!(world.send(Method::GET, &upper).send().await.expect("an answer").status(), 200);
     for form in [world.id.replace('-', ""), format!("%7B{}%7D", world.id), format!("urn:uuid:{}", world.id)] {
         let path = format!("/api/v1/notes/{form}");
-        for request in [world.ask(Method::GET, &path), world.ask(Method::PATCH, &path).json(&json!({}))] {
+        for request in [world.send(Method::GET, &path), world.send(Method::PATCH, &path).json(&json!({}))] {
             assert_eq!(answer(request).await.0, 404, "{path}");
         }
     }

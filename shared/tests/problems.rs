@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use shared::http::{Health, middleware};
+use shared::http::{Health, Origins, middleware};
 use shared::problem::ProblemType;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
@@ -23,7 +23,7 @@ impl Health for Ready {
 
 /// A process without routes of its own.
 fn process() -> Router {
-    middleware(Router::new(), OpenApi::default(), Ready)
+    middleware(Router::new(), OpenApi::default(), &Origins::default(), Ready)
 }
 
 /// The status, the content type and the body of an answer.
