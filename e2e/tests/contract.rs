@@ -146,7 +146,8 @@ async fn tokens_are_never_kept_and_reads_only_by_who_asked() {
     let refresh = json!({"refresh_token": world.ada.refresh_token});
     let register = json!({"email": "bob@example.org", "password": PASSWORD});
     let wrong = json!({"login": "nobody", "password": PASSWORD});
-    let auth = |name: &str, body: &Value| world.send(Method::POST, &format!("/api/v1/auth/{name}")).json(body);
+    let auth =
+        |name: &str, body: &Value| world.send(Method::POST, &format!("/api/v1/auth/{name}")).json(body);
     let kept = async |request: RequestBuilder| text(&request.send().await.expect("an answer"), CACHE_CONTROL);
     for request in [
         auth("register", &register),
