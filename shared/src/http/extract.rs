@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::json::{self, JsonError};
-use super::{media, numbers};
+use super::media::{self, Unsupported};
+use super::numbers;
 use crate::problem::{FieldError, Problem, ProblemType};
 
 /// The largest body that is read, in bytes.
@@ -38,7 +39,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        media::check(request.method(), request.headers())?;
+        media::check(request.method(), request.headers()).map_err(Unsupported::into_response)?;
         let body = collect(request.into_body()).await.map_err(Problem::into_response)?;
         read(&body).map(Self).map_err(Problem::into_response)
     }

@@ -45,7 +45,7 @@ struct Unique<'a> {
 
 impl Unique<'_> {
     /// What comes next, read by `next`; `name` says where it stands.
-    fn inside<T>(&mut self, name: impl ToString, next: impl FnOnce(Unique<'_>) -> T) -> T {
+    fn inside<T>(&mut self, name: &impl ToString, next: impl FnOnce(Unique<'_>) -> T) -> T {
         let read = next(Unique { twice: self.twice });
         if !self.twice.is_empty() {
             self.twice.push(name.to_string());
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = self.inside(items.len(), |unique| seq.next_element_seed(unique))? {
+        while let Some(item) = self.inside(&items.len(), |unique| seq.next_element_seed(unique))? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
         while let Some(name) = map.next_key::<String>()? {
             match members.entry(name) {
                 Entry::Vacant(free) => {
-                    let value = self.inside(free.key().as_str(), |unique| map.next_value_seed(unique))?;
+                    let value = self.inside(free.key(), |unique| map.next_value_seed(unique))?;
                     free.insert(value);
                 }
                 Entry::Occupied(taken) => {

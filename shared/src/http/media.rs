@@ -12,28 +12,59 @@ const JSON: &str = "application/json";
 /// RFC 7396. A PATCH here is one: absent leaves an attribute, null clears it.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// Refuses a body that says it is no plain JSON.
-pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Response> {
-    if !is_plain(headers) {
-        let detail = "A body must not be compressed: send it without Content-Encoding.";
-        let problem = Problem::new(ProblemType::ContentEncodingUnsupported, detail);
-        return Err(([(ACCEPT_ENCODING, "identity")], problem).into_response());
+const JSON_ONLY: &[&str] = &[JSON];
+const JSON_OR_PATCH: &[&str] = &[JSON, MERGE_PATCH];
+
+/// What about a body's form is not accepted.
+#[derive(Clone, Debug)]
+pub(super) enum Unsupported {
+    /// It is compressed.
+    Coding,
+    /// It is something else than JSON.
+    MediaType {
+        /// The header that names the accepted types.
+        header: HeaderName,
+        accepted: &'static [&'static str],
+    },
+    /// It is not in UTF-8.
+    Charset,
+}
+
+impl IntoResponse for Unsupported {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Coding => {
+                let detail = "A body must not be compressed: send it without Content-Encoding.";
+                let problem = Problem::new(ProblemType::ContentEncodingUnsupported, detail);
+                ([(ACCEPT_ENCODING, "identity")], problem).into_response()
+            }
+            Self::MediaType { header, accepted } => {
+                let types = accepted.join(" or ");
+                let detail = format!("Send the body as JSON, with the header Content-Type: {types}.");
+                ([(header, accepted.join(", "))], Problem::new(ProblemType::NotJson, detail)).into_response()
+            }
+            Self::Charset => {
+                let detail =
+                    "JSON is always in UTF-8 (RFC 8259, section 8.1): send it so, and leave charset out.";
+                Problem::new(ProblemType::CharsetUnsupported, detail).into_response()
+            }
+        }
     }
-    let (wanted, taken): (_, &[_]) =
-        if method == Method::PATCH { (ACCEPT_PATCH, &[JSON, MERGE_PATCH]) } else { (ACCEPT, &[JSON]) };
+}
+
+/// Refuses a body that says it is no plain JSON.
+pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Unsupported> {
+    if !is_plain(headers) {
+        return Err(Unsupported::Coding);
+    }
+    let (header, accepted) =
+        if method == Method::PATCH { (ACCEPT_PATCH, JSON_OR_PATCH) } else { (ACCEPT, JSON_ONLY) };
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    if !taken.iter().any(|media| media.eq_ignore_ascii_case(essence.trim())) {
-        let detail = format!("Send the body as JSON, with the header Content-Type: {}.", taken.join(" or "));
-        return Err(
-            ([(wanted, taken.join(", "))], Problem::new(ProblemType::NotJson, detail)).into_response()
-        );
+    if !accepted.iter().any(|media| media.eq_ignore_ascii_case(essence.trim())) {
+        return Err(Unsupported::MediaType { header, accepted });
     }
-    if !is_utf8(parameters) {
-        let detail = "JSON is always in UTF-8 (RFC 8259, section 8.1): send it so, and leave charset out.";
-        return Err(Problem::new(ProblemType::CharsetUnsupported, detail).into_response());
-    }
-    Ok(())
+    if is_utf8(parameters) { Ok(()) } else { Err(Unsupported::Charset) }
 }
 
 fn is_plain(headers: &HeaderMap) -> bool {
@@ -58,7 +89,7 @@ fn is_utf8(parameters: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn sent(method: &Method, headers: &[(HeaderName, &'static str)]) -> Result<(), Response> {
+    fn sent(method: &Method, headers: &[(HeaderName, &'static str)]) -> Result<(), Unsupported> {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().expect("a value")));
         check(method, &headers.collect())
     }
@@ -77,7 +108,7 @@ mod tests {
         }
         let merge_patch = [(CONTENT_TYPE, "application/merge-patch+json; charset=utf-8")];
         assert!(sent(&Method::PATCH, &merge_patch).is_ok());
-        let refused = sent(&Method::POST, &merge_patch).expect_err("nothing is patched");
+        let refused = sent(&Method::POST, &merge_patch).expect_err("nothing is patched").into_response();
         assert_eq!(
             (refused.status().as_u16(), &refused.headers()[ACCEPT]),
             (415, &JSON.parse().expect("text"))
@@ -87,7 +118,7 @@ mod tests {
     #[test]
     fn another_media_type_is_told_which_ones_are_taken() {
         for media in ["text/plain", "application/jsonx", "application/json-patch+json", "", "json", "*/*"] {
-            let refused = sent(&Method::PATCH, &[(CONTENT_TYPE, media)]).expect_err(media);
+            let refused = sent(&Method::PATCH, &[(CONTENT_TYPE, media)]).expect_err(media).into_response();
             assert_eq!(refused.status().as_u16(), 415, "{media}");
             assert_eq!(refused.headers()[ACCEPT_PATCH], "application/json, application/merge-patch+json");
             // It would say that compression was the reason.
@@ -101,7 +132,7 @@ mod tests {
         for charset in ["iso-8859-1", "\"utf-16\"", "", "utf-8; charset=latin1"] {
             let media = format!("application/json; charset={charset}");
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, media.parse().expect("a value"))]);
-            let refused = check(&Method::POST, &headers).expect_err(charset);
+            let refused = check(&Method::POST, &headers).expect_err(charset).into_response();
             assert_eq!(refused.status().as_u16(), 415, "{charset}");
         }
     }
@@ -115,7 +146,7 @@ mod tests {
             for (name, value) in headers {
                 map.append(name, value.parse().expect("a value"));
             }
-            let refused = check(&Method::POST, &map).expect_err("compressed");
+            let refused = check(&Method::POST, &map).expect_err("compressed").into_response();
             assert_eq!(
                 (refused.status().as_u16(), &refused.headers()[ACCEPT_ENCODING]),
                 (415, &"identity".parse().expect("text"))

@@ -101,9 +101,10 @@ pub fn lower_blob_ids(content: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(lower_blob_ids),
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
-                match value {
-                    Value::String(id) if name == "blob" => id.make_ascii_lowercase(),
-                    value => lower_blob_ids(value),
+                if let ("blob", Value::String(id)) = (name.as_str(), &mut *value) {
+                    id.make_ascii_lowercase();
+                } else {
+                    lower_blob_ids(value);
                 }
             }
         }
