@@ -180,8 +180,8 @@ mod tests {
             + NoteEvent::VARIANTS.len()
             + BlockEvent::VARIANTS.len()
             + TaskEvent::VARIANTS.len();
-        let sampled: HashSet<&str> = samples.iter().map(|(event_type, _)| *event_type).collect();
-        assert_eq!(sampled.len(), known, "an event has no sample of its stored form");
+        let types: HashSet<&str> = samples.iter().map(|(event_type, _)| *event_type).collect();
+        assert_eq!(types.len(), known, "an event has no sample of its stored form");
     }
 
     #[test]

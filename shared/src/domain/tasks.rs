@@ -210,6 +210,7 @@ mod optional_due {
 
     use super::{Due, DueFields};
 
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
     pub(super) fn serialize<S: Serializer>(due: &Option<Due>, serializer: S) -> Result<S::Ok, S::Error> {
         due.map_or_else(DueFields::default, DueFields::from).serialize(serializer)
     }
