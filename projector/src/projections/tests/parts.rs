@@ -196,8 +196,13 @@ fn each_event_of_a_task_changes_its_column_and_no_other() {
         let mut expected = before.clone();
         (expected.version, expected.updated_at) = (2, at(2));
         match event_type {
-            "TaskRetitled" => expected.title = "Write".to_owned(),
-            "TaskDescribed" => expected.description = data["description"].as_str().map(str::to_owned),
+            "TaskRetitled" => {
+                (expected.title, expected.title_folded) = ("Write".to_owned(), "write".to_owned());
+            }
+            "TaskDescribed" => {
+                expected.description = data["description"].as_str().map(str::to_owned);
+                expected.description_folded = data["description"].as_str().map(str::to_lowercase);
+            }
             "TaskScheduled" => {
                 let due = if data["due_on"].is_null() {
                     (Some(at(91)), None)
