@@ -188,7 +188,7 @@ async fn a_note_that_does_not_open_is_quarantined() {
     world.put_payload(2, 1).await;
     world.engine(LIVE).await.catch_up().await.unwrap();
     let quarantined = quarantined(&world, LIVE).await;
-    let why = "the data of the event at position 2 does not open with its key_owner's key".to_owned();
+    let why = "the data of the event at position 2 cannot be decrypted with its owner's key".to_owned();
     assert_eq!(quarantined, [("notes".to_owned(), id(2).to_string(), 2, Some(why))]);
     let tables = world.tables(LIVE).await;
     assert_eq!((title(&tables, 1), title(&tables, 2)), (&json!("Plans"), &Value::Null));
