@@ -83,7 +83,7 @@ pub async fn serve_within(
     }
 }
 
-/// ConnectionLimit for connections.
+/// How many connections may be open at once.
 struct ConnectionLimit {
     places: Arc<Semaphore>,
     /// When the log was last told of either.

@@ -22,7 +22,7 @@ pub fn fold_login(text: &str) -> String {
     format!("{}@{host}", fold(local))
 }
 
-/// The form in which passwords are kept and compared (the profile OpaqueString, RFC 8265 section 4.2): spaces of any
+/// The form in which passwords are kept and compared (the profile `OpaqueString`, RFC 8265 section 4.2): spaces of any
 /// width are U+0020, and what is composed of several characters is in NFC. Nothing else changes.
 pub fn opaque(text: &str) -> String {
     text.chars().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect()

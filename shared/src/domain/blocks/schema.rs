@@ -74,14 +74,14 @@ pub(super) fn content(block_type: BlockType) -> Value {
         BlockType::Task => rich(json!({"checked": {"type": "boolean"}, "depth": Depth::schema()})),
         BlockType::ListItem => rich(json!({"ordered": {"type": "boolean"}, "depth": Depth::schema()})),
         BlockType::Quote => rich(json!({"depth": QuoteDepth::schema()})),
-        BlockType::Rule => form(json!({}), &[]),
+        BlockType::Rule => form(&json!({}), &[]),
         BlockType::Code => {
             let language = json!({"oneOf": [Language::schema(), {"type": "null"}]});
-            form(json!({"language": language, "text": text()}), &["language"])
+            form(&json!({"language": language, "text": text()}), &["language"])
         }
-        BlockType::Image => form(json!({"src": reference("blocks.Source"), "alt": Alt::schema()}), &[]),
-        BlockType::Table => form(json!({"align": aligns(), "rows": rows()}), &[]),
-        BlockType::Raw => form(json!({"format": Format::schema(), "text": text()}), &[]),
+        BlockType::Image => form(&json!({"src": reference("blocks.Source"), "alt": Alt::schema()}), &[]),
+        BlockType::Table => form(&json!({"align": aligns(), "rows": rows()}), &[]),
+        BlockType::Raw => form(&json!({"format": Format::schema(), "text": text()}), &[]),
     }
 }
 
@@ -106,7 +106,7 @@ fn rich_text() -> Value {
 fn span() -> Value {
     let plain = json!({"type": "string", "enum": ["bold", "italic", "underline", "strike", "code"]});
     let of_kind = |kind: &str, more: Value| {
-        let mut form = placed(json!({"type": "string", "enum": [kind]}));
+        let mut form = placed(&json!({"type": "string", "enum": [kind]}));
         if let (Value::Object(more), Some(fields)) = (more, form["properties"].as_object_mut()) {
             fields.extend(more);
         }
@@ -115,14 +115,14 @@ fn span() -> Value {
     json!({
         "description": "A part of a text that is more than text.",
         "oneOf": [
-            closed(placed(plain)),
+            closed(placed(&plain)),
             of_kind("link", json!({"href": Address::schema()})),
             of_kind("image", json!({"src": reference("blocks.Source"), "alt": Alt::schema()})),
         ],
     })
 }
 
-fn placed(kind: Value) -> Value {
+fn placed(kind: &Value) -> Value {
     let place = |description: &str, minimum: u8| json!({"type": "integer", "format": "int32", "minimum": minimum, "maximum": u32::MAX, "description": description});
     json!({"type": "object", "properties": {
         "start": place("Its first character, counted from 0 in Unicode scalar values.", 0),
@@ -135,8 +135,8 @@ fn source() -> Value {
     json!({
         "description": "Where an image comes from: bytes that are kept here, or an address.",
         "oneOf": [
-            form(json!({"blob": {"type": "string", "format": "uuid"}}), &[]),
-            form(json!({"url": Address::schema()}), &[]),
+            form(&json!({"blob": {"type": "string", "format": "uuid"}}), &[]),
+            form(&json!({"url": Address::schema()}), &[]),
         ],
     })
 }
@@ -161,7 +161,7 @@ fn reference(name: &str) -> Value {
 }
 
 /// An object with these fields and no others. All but the `optional` ones are needed.
-fn form(fields: Value, optional: &[&str]) -> Value {
+fn form(fields: &Value, optional: &[&str]) -> Value {
     let mut form = closed(json!({"type": "object", "properties": fields}));
     if let Some(required) = form["required"].as_array_mut() {
         required.retain(|name| !optional.iter().any(|optional| name == optional));
