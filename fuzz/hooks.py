@@ -157,6 +157,11 @@ ACCEPTED = [
         pointers=r"/title",
     ),
     Accepted(
+        r"PATCH /api/v1/me",
+        "Preferences are any JSON of up to 64 KiB without U+0000: said in words, as JSON Schema counts no bytes.",
+        pointers=r"/preferences(?s:.*)",
+    ),
+    Accepted(
         r"POST /api/v1/auth/register",
         "The commonest passwords are refused, and which characters of all scripts are letters no pattern lists.",
         pointers=r"/(password|username)",

@@ -44,6 +44,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
 
 /// What an operation is, as far as its refusals and headers follow from it.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "an operation has any combination of these")]
 struct Traits {
     /// It takes a JSON body.
     has_body: bool,

@@ -69,11 +69,11 @@ fn capitalized(word: &str) -> String {
 /// The content of a block of this type.
 pub(super) fn content(block_type: BlockType) -> Value {
     match block_type {
-        BlockType::Text => rich(json!({})),
-        BlockType::Header => rich(json!({"level": HeaderLevel::schema()})),
-        BlockType::Task => rich(json!({"checked": {"type": "boolean"}, "depth": Depth::schema()})),
-        BlockType::ListItem => rich(json!({"ordered": {"type": "boolean"}, "depth": Depth::schema()})),
-        BlockType::Quote => rich(json!({"depth": QuoteDepth::schema()})),
+        BlockType::Text => rich(&json!({})),
+        BlockType::Header => rich(&json!({"level": HeaderLevel::schema()})),
+        BlockType::Task => rich(&json!({"checked": {"type": "boolean"}, "depth": Depth::schema()})),
+        BlockType::ListItem => rich(&json!({"ordered": {"type": "boolean"}, "depth": Depth::schema()})),
+        BlockType::Quote => rich(&json!({"depth": QuoteDepth::schema()})),
         BlockType::Rule => form(&json!({}), &[]),
         BlockType::Code => {
             let language = json!({"oneOf": [Language::schema(), {"type": "null"}]});
@@ -86,7 +86,7 @@ pub(super) fn content(block_type: BlockType) -> Value {
 }
 
 /// A form with a text and its spans besides the fields.
-fn rich(fields: Value) -> Value {
+fn rich(fields: &Value) -> Value {
     let mut form = form(fields, &[]);
     form["properties"]["text"] = text();
     form["properties"]["spans"] = json!({
@@ -100,7 +100,7 @@ fn rich(fields: Value) -> Value {
 }
 
 fn rich_text() -> Value {
-    rich(json!({}))
+    rich(&json!({}))
 }
 
 fn span() -> Value {
