@@ -196,7 +196,7 @@ fn keys<'b>(batch: &[&'b Prepared]) -> Keys<'b> {
         match row {
             SideRow::KeyDestroyed { key_owner } => destroyed.push((cmd, key_owner.as_str())),
             SideRow::KeyMade { key_owner, wrapped } => {
-                made.push((cmd, (key_owner.as_str(), wrapped.as_slice())))
+                made.push((cmd, (key_owner.as_str(), wrapped.as_slice())));
             }
             SideRow::Credential { .. } | SideRow::Session { .. } | SideRow::SessionEnd { .. } => {}
         }
