@@ -231,7 +231,7 @@ mod tests {
             (2, "again", "It is already skipped, by ada at "),
             (4, "x", "There is no event at position 4: the log goes from 1 to 3."),
             (0, "x", "There is no event at position 0"),
-            (1, " ", "Say why with --why"),
+            (1, " ", "Give the reason with --why"),
         ] {
             let refused = skip(&pool, position, why, "bob").await.expect_err("refused").to_string();
             assert!(refused.starts_with(wrong), "{refused}");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_quarantined_is_listed_with_what_waits() {
+    async fn what_is_quarantined_is_listed_with_what_waits() {
         let (pool, _owner, _database) = world().await;
         assert_eq!(quarantined(&pool).await.expect("read"), ["No row is quarantined."]);
         let rows = "insert into quarantine (table_name, key, position, why, scopes) values
