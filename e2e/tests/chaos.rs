@@ -11,7 +11,7 @@ const EACH: usize = 10;
 const OUTAGE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_under_fire() {
+async fn nothing_acknowledged_is_lost_under_chaos() {
     let seed = given_seed().expect("DAYBOOK_SEED is a seed").unwrap_or_else(any_seed);
     let again = format!("to repeat it: DAYBOOK_SEED={seed} ./dev test -p e2e --test chaos");
     say(&format!("seed {seed}; {again}")).expect("it can be printed");

@@ -56,7 +56,7 @@ async fn fold_no_rows(world: &World, to: i64) {
 }
 
 #[tokio::test]
-async fn a_notebook_whose_memberships_quarantined_is_closed_at_once() {
+async fn a_notebook_whose_memberships_are_quarantined_is_closed_at_once() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
     // It may have taken access from somebody: nobody can tell.
@@ -77,7 +77,7 @@ async fn a_notebook_whose_memberships_quarantined_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_note_that_quarantined_is_shown_to_nobody() {
+async fn a_note_that_is_quarantined_is_shown_to_nobody() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
     let left = append_quarantined(&world, &moved(NOTE, LAB, SAFE), "notes", &NOTE.to_string()).await;
@@ -93,7 +93,7 @@ async fn a_note_that_quarantined_is_shown_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_block_that_quarantined_is_shown_to_nobody_and_its_note_goes_on() {
+async fn a_block_that_is_quarantined_is_shown_to_nobody_and_its_note_goes_on() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
     let block = Uuid::from_u128(0xb10c);

@@ -83,7 +83,7 @@ async fn a_block_is_shown_as_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_block_quarantined_is_withheld_and_its_note_is_there() {
+async fn a_quarantined_block_is_withheld_and_its_note_is_there() {
     let world = furnished().await;
     for (id, rank) in [(21, "a0"), (22, "a1"), (23, "a2")] {
         world.block(id, 2, rank, json!({})).await;
@@ -481,7 +481,7 @@ async fn is_withheld(world: &World, user: UserId, query: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_task_quarantined_is_withheld_and_the_others_are_there() {
+async fn a_quarantined_task_is_withheld_and_the_others_are_there() {
     let world = furnished().await;
     world.task(31, Some(2), json!({})).await;
     world.task(32, Some(2), json!({})).await;

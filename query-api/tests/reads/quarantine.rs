@@ -34,7 +34,7 @@ async fn statuses(world: &World, user: UserId, addresses: &[String]) -> Vec<u16>
 }
 
 #[tokio::test]
-async fn a_note_quarantined_is_withheld_and_the_others_are_there() {
+async fn a_quarantined_note_is_withheld_and_the_others_are_there() {
     let world = furnished().await;
     world.quarantined("notes", &key(2), &format!("note:{0},notebook:{1}", key(2), key(1))).await;
     let withheld = world.get(ADA, &address("notes", 2)).await;
@@ -70,7 +70,7 @@ async fn a_note_that_has_no_row_is_withheld_from_its_notebooks_members() {
 }
 
 #[tokio::test]
-async fn a_notebook_quarantined_is_withheld_but_not_its_notes() {
+async fn a_quarantined_notebook_is_withheld_but_not_its_notes() {
     let world = furnished().await;
     world.quarantined("notebooks", &key(1), &format!("notebook:{}", key(1))).await;
     assert_eq!(world.get(ADA, &address("notebooks", 1)).await.refusal(), (503, "row-quarantined"));
