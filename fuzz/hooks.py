@@ -164,7 +164,17 @@ ACCEPTED = [
     Accepted(
         r"POST /api/v1/auth/register",
         "The commonest passwords are refused, and which characters of all scripts are letters no pattern lists.",
-        pointers=r"/(password|username)",
+        pointers=r"/(password|username|email|display_name)",
+    ),
+    Accepted(
+        r"PATCH /api/v1/me",
+        "Which characters of all scripts are letters, and which are only marks, no pattern lists.",
+        pointers=r"/(display_name|first_name|last_name|avatar_url)",
+    ),
+    Accepted(
+        r"(POST|PATCH) /api/v1/(notebooks|notes)(/\{id\})?",
+        "A name of nothing but combining marks cannot be seen; which characters are marks no pattern lists.",
+        pointers=r"/(name|title)",
     ),
 ]
 

@@ -44,8 +44,8 @@ const COMMONEST: [&str; 20] = [
     "superman",
 ];
 
-/// A password that may be set: 8 to 256 characters, not one of the commonest. Kept in the form [`opaque`], so that
-/// keyboards which compose letters otherwise type the same password; counted as it was sent and in that form.
+/// A password that may be set: 8 to 256 characters, not one of the commonest. It is kept in Unicode's NFC and with U+0020
+/// for spaces of any width, so that every keyboard types the same; it is counted as it was sent and in that form.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 8, max_length = 256, pattern = r"^[^\x00]*$")]
