@@ -157,6 +157,11 @@ ACCEPTED = [
         pointers=r"/title",
     ),
     Accepted(
+        r"(POST|PATCH) /api/v1/tasks(/\{id\})?",
+        "A task is due at a time or on a day, not both, which its schema says in words.",
+        pointers=r"/due_on",
+    ),
+    Accepted(
         r"PATCH /api/v1/me",
         "Preferences are any JSON of up to 64 KiB without U+0000: said in words, as JSON Schema counts no bytes.",
         pointers=r"/preferences(?s:.*)",
