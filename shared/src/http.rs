@@ -18,6 +18,7 @@ mod trace;
 pub use entity_tag::{EntityTag, EntityTags, MalformedTags};
 pub use extract::{Json, Path, Query, present};
 pub use middleware::{Health, middleware};
+pub use numbers::make_whole;
 pub use origins::Origins;
 pub use request_id::{CORRELATION_ID, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
 pub use serve::{Limits, serve, serve_within};

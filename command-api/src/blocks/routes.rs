@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use shared::domain::blocks::{BlockType, Content, lower_blob_ids, schema};
-use shared::http::{Json, Path, present};
+use shared::http::{Json, Path, make_whole, present};
 use shared::id::{BlockId, NoteId};
 use shared::problem::{FieldError, Problem};
 use utoipa::ToSchema;
@@ -187,15 +187,20 @@ pub(crate) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Res
 /// A content in the one spelling that idempotency keys are bound to.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     let mut content = Value::deserialize(deserializer)?;
-    lower_blob_ids(&mut content);
+    one_spelling(&mut content);
     Ok(content)
 }
 
 /// The same for some fields of one.
 fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error> {
     let mut fields = present::<Map<String, Value>, D>(deserializer)?;
-    fields.iter_mut().flat_map(Map::values_mut).for_each(lower_blob_ids);
+    fields.iter_mut().flat_map(Map::values_mut).for_each(one_spelling);
     Ok(fields)
+}
+
+fn one_spelling(content: &mut Value) {
+    lower_blob_ids(content);
+    make_whole(content);
 }
 
 fn content(block_type: BlockType, content: &Value, at: &str) -> Result<Content, Problem> {

@@ -125,7 +125,7 @@ impl RequestHeader {
                 "Chosen by you. The same request with the same key takes effect once and gets the same answer, for 30 days.",
             ),
             Self::IfMatch => (
-                text.pattern(Some(r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)).examples(["\"1\""]),
+                text.pattern(Some(r#"^(\*|((W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)?)$"#)).examples(["\"1\""]),
                 "The ETag that you have seen. If the version is another one by now, the answer is 412 and nothing changes.",
             ),
             Self::IfNoneMatch => (

@@ -123,6 +123,25 @@ fn pointer(json: &str, way: &[Step]) -> String {
     })
 }
 
+/// JSON and JSON Schema have one kind of number: `2.0` is the whole number 2. Serde has two.
+pub fn make_whole(value: &mut Value) {
+    /// Up to here a float tells all whole numbers apart.
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    match value {
+        Value::Number(number) => {
+            let float = number
+                .as_f64()
+                .filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= MOST);
+            if let Some(whole) = float.and_then(|float| format!("{float:.0}").parse::<i64>().ok()) {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => (),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +239,17 @@ mod tests {
         #[test]
         fn no_text_is_too_strange(json in "[\\[\\]{}\",:\\\\0-9.eE+\\-a ]{0,40}") {
             find_unkept(&json);
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+        for (given, read_as) in
+            [("2.0", "2"), ("-3e2", "-300"), ("-0.0", "0"), ("1.5", "1.5"), ("1e300", "1e300")]
+        {
+            let mut value = serde_json::from_str(given).expect("JSON");
+            make_whole(&mut value);
+            assert_eq!(value, serde_json::from_str::<Value>(read_as).expect("JSON"), "{given}");
         }
     }
 }
