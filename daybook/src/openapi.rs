@@ -16,7 +16,7 @@ mod tests {
         let current = crate::api::document().to_pretty_json().expect("plain data");
         assert!(
             committed.trim() == current.trim(),
-            "docs/openapi.json is old; write it anew: cargo run -p daybook -- openapi > docs/openapi.json"
+            "docs/openapi.json is old; write it again: cargo run -p daybook -- openapi > docs/openapi.json"
         );
     }
 }

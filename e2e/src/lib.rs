@@ -1,4 +1,4 @@
-//! Journeys through a whole Daybook: the program itself, over a database and a NATS of its own.
+//! End-to-end tests of a whole Daybook: the program itself, over a database and a NATS of its own.
 //!
 //! `./dev test` builds the programs first; with plain cargo, `cargo build --workspace --bins` does.
 

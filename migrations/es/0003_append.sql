@@ -2,12 +2,12 @@
 create type es.answer as (
   cmd int,                -- which command, from 1; 0: all that have no row of their own
   outcome text,           -- appended (cmd 0 only), seen, conflict, claimed, placed; the first of seen..placed that holds
-  last bigint,            -- appended: the head before the batch; seen: the position of then
+  last bigint,            -- appended: the head before the batch; seen: the position answered then
   kind text,              -- conflict: aggregate type (key, for a key_owner's); claimed: kind; placed: container
   id text,                -- conflict: aggregate id; placed: rank; seen: the id answered then
   sequence bigint,        -- conflict: the actual sequence; seen: the version answered then
-  fingerprint bytea,      -- seen: of the command of then
-  recorded_at timestamptz -- appended: one time for the batch, never before the last; seen: of then
+  fingerprint bytea,      -- seen: of the earlier command
+  recorded_at timestamptz -- appended: one time for the batch, never before the last; seen: of the earlier command
 );
 
 -- Takes a batch of commands, each wholly or not at all, in order. Positions follow the order of the commands
@@ -40,7 +40,7 @@ create function es.append(
 ) returns setof es.answer
 language plpgsql security definer
 set search_path = pg_catalog, es, pg_temp
--- Else the plan made while the table was empty stays, or is made anew for each call, or is compiled each time.
+-- Else the plan made while the table was empty stays, or a new one is made for each call, or is compiled each time.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off
 as $$
 #variable_conflict error

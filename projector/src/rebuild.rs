@@ -1,4 +1,4 @@
-//! Building the live tables anew beside them, and swapping.
+//! Rebuilding the live tables beside them, and swapping.
 //!
 //! The swap is short, and nobody but the leading projector waits for it:
 //!
@@ -28,7 +28,7 @@ const LAST_READERS: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(2);
 
 impl ShadowBuild {
-    /// Builds the live tables anew and swaps; gives the position at which it did. Stopped half-way, it goes on from
+    /// Rebuilds the live tables and swaps; gives the position at which it did. Stopped half-way, it goes on from
     /// there when called again.
     pub async fn rebuild(&self) -> Result<i64, ShadowBuildError> {
         let session = self.enter().await?;

@@ -52,7 +52,7 @@ pub enum ShadowBuildError {
     Missing,
     /// The live tables are of another history than the log, so there is no position to compare at.
     #[error(
-        "the read tables hold another history than the log, as after a restore; start the projector, which builds them anew"
+        "the read tables hold another history than the log, as after a restore; start the projector, which rebuilds them"
     )]
     Parted,
     /// Events could not be folded.

@@ -92,7 +92,7 @@ async fn listening(world: &World, user: UserId, topic: String) -> Client {
     client
 }
 
-/// The positions of what a person hears anew, from the beginning, of these topics.
+/// The positions of what a person receives, from the beginning, of these topics.
 async fn past(world: &World, user: UserId, topics: Value) -> Vec<i64> {
     let resume = json!({"epoch": world.epoch, "after": 0});
     let mut client = world.hello(user, json!({"topics": topics, "resume": resume})).await;

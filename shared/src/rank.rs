@@ -35,7 +35,7 @@ impl Rank {
     pub const LONGEST: usize = 256;
 
     /// The rank in the middle between two; without one, beyond the end. `None` if it would be too long, and what
-    /// stands around it must be spread anew.
+    /// stands around it must be spread again.
     pub fn between(after: Option<&Self>, before: Option<&Self>) -> Option<Self> {
         let (integer, fraction) = match (after.map(Self::parts), before.map(Self::parts)) {
             (None, None) => (0, Vec::new()),

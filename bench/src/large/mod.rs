@@ -124,7 +124,7 @@ async fn compare(plan: &Plan, api: &Api, owner: &mut PgConnection) -> Result<Vec
     Ok(figures)
 }
 
-/// Waits until policies have seen all there is; the position of then.
+/// Waits until policies have seen the whole log; returns its last position.
 async fn settled(owner: &mut PgConnection) -> Result<i64> {
     until(SETTLED_WITHIN, "seeing all that was made", async || {
         let (seen, head): (i64, i64) = sqlx::query_as(

@@ -374,7 +374,7 @@ mod tests {
         becomes(task(true), None, new(""), expected("", json!([])));
         // Line ends are counted as they are kept.
         becomes(task(true), None, new("Now:\r\nCall Bob"), expected("Now:\nCall Bob", json!([bold(5, 9)])));
-        // Given anew they are those that were given; and without the text they are of the old one.
+        // If spans are given, they replace the old ones; if no text is given, they belong to the old text.
         let both = json!({"text": "Call Ada", "spans": [bold(5, 8)]});
         becomes(task(true), None, both, expected("Call Ada", json!([bold(5, 8)])));
         becomes(task(true), None, json!({"spans": []}), expected("Call Bob", json!([])));

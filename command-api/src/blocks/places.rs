@@ -43,7 +43,7 @@ struct Between {
 /// The rank of a place in a note, and the gap that it lies in.
 ///
 /// Who stands beside it is read, so that it must still stand there when the place is taken; that nobody else came in
-/// between is asked of the gap. Where no rank is left, the neighbours are spread anew in the same append.
+/// between is asked of the gap. Where no rank is left, the neighbours get new, evenly spread ranks in the same append.
 pub(super) async fn find(
     work: &mut UnitOfWork<'_>,
     home: &Home,

@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Loads anew, and sees that the snapshot changes nothing; what was loaded.
+    /// Loads again, checks that the snapshot changes nothing, and returns what was loaded.
     pub(crate) async fn agrees(&self, app: &App, note: &str) -> Loaded<Note> {
         let loaded = app.load::<Note>(note).await.expect("it loads");
         let whole = app.load_whole::<Note>(note).await.expect("it loads");

@@ -64,7 +64,7 @@ struct Struck {
 /// Carries out a plan, and tells what was found; an error if the Daybook did not come through at all.
 pub async fn run(plan: Plan) -> Result<Report> {
     let mut world = World::start().await?;
-    let report = under_fire(plan, &mut world).await;
+    let report = with_faults(plan, &mut world).await;
     let report = report.with_context(|| format!("seed {}; {}", plan.seed, world.last_words()));
     let keep = !report.as_ref().is_ok_and(Report::is_clean);
     let kept = world.stop(keep).await?;
@@ -76,7 +76,7 @@ pub async fn run(plan: Plan) -> Result<Report> {
     Ok(report)
 }
 
-async fn under_fire(plan: Plan, world: &mut World) -> Result<Report> {
+async fn with_faults(plan: Plan, world: &mut World) -> Result<Report> {
     let mut chance = Chance::new(plan.seed);
     let history = Arc::new(History::default());
     let mut clients = Vec::new();

@@ -134,7 +134,7 @@ impl Process {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
-    /// A file for each start, so that nobody mistakes older words for those of now.
+    /// A file for each start, so that nobody mistakes an older log for the current one.
     fn log(&self) -> PathBuf {
         self.folder.join(format!("{}.{}.log", self.name, self.starts))
     }

@@ -59,7 +59,7 @@ async fn describe(daybook: &Program, token: &str, body: &Value, version: i64) {
     assert_eq!((&row["description"], &row["version"]), (&body["description"], &json!(version)));
 }
 
-/// Adds an event of the first form to the notebook, as a release of then did.
+/// Adds an event of the first form to the notebook, as an older release did.
 async fn store(url: &str, data: &Path, sequence: i64, form: &str) {
     let mut owner = PgConnection::connect(url).await.expect("the database is there");
     let key_owner = format!("notebook:{NOTEBOOK}");

@@ -64,7 +64,7 @@ async fn whole(daybook: &Program, token: &str, list: &str) -> Vec<Value> {
     }
 }
 
-/// Waits until the policies have seen all there is; the position of then.
+/// Waits until the policies have seen the whole log; returns its last position.
 async fn settled(daybook: &Program) -> i64 {
     until(async || {
         let mut owner = PgConnection::connect(&daybook.database_url).await.ok()?;

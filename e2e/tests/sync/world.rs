@@ -100,7 +100,7 @@ impl World {
         Self { workspace, policy, owner, _nats: nats, database }
     }
 
-    /// Waits until the policy has seen all there is; the position of then.
+    /// Waits until the policy has seen the whole log; returns its last position.
     pub(crate) async fn settled(&self) -> i64 {
         until(LIMIT, "seeing to all events", async || {
             let seen =

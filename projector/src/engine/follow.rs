@@ -66,7 +66,7 @@ async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>,
 }
 
 /// Carries messages until the connection is another one: an ordered consumer takes long to notice that its server
-/// has forgotten it, so it is made anew.
+/// has forgotten it, so it is made again.
 async fn carry(
     client: &Client,
     context: &Context,

@@ -234,7 +234,7 @@ impl Engine {
 
     /// The tables hold what never happened in the history in force: empty them and begin again.
     async fn restart(&mut self) -> Result<(), EngineError> {
-        tracing::warn!(position = self.checkpoint.position, epoch = %self.epoch, "The histories have parted: building the read tables anew");
+        tracing::warn!(position = self.checkpoint.position, epoch = %self.epoch, "The histories have parted: rebuilding the read tables");
         let next = Checkpoint { position: 0, epoch: self.epoch.to_string() };
         let mut transaction = self.tools.pool.begin().await?;
         if !self.checkpoint.advance(&mut transaction, &next).await? {

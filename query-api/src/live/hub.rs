@@ -194,7 +194,7 @@ impl Hub {
         self.state().of_person.keys().copied().collect()
     }
 
-    /// Takes in roles as they are in tables that were built anew, where notes that were hidden may stand again; false when
+    /// Takes in roles as they are in tables that were rebuilt, where notes that were hidden may stand again; false when
     /// the ring cannot bring them up to date, so that they must be loaded again.
     pub(super) fn readmit(&self, people: &HashMap<UserId, Loaded<(NotebookId, Role)>>) -> bool {
         let mut state = self.state();
