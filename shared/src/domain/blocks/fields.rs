@@ -103,7 +103,7 @@ impl Fields {
 
     /// A whole number, by the constructor of its type.
     pub(super) fn number<T: TryFrom<u64, Error: ToString>>(&mut self, name: &str) -> Result<T, ContentError> {
-        let number = whole(&self.need(name)?);
+        let number = self.need(name)?.as_u64();
         let number = number.ok_or_else(|| self.refuse(name, "must be a whole number, not below 0"))?;
         T::try_from(number).map_err(|error| self.refuse(name, error.to_string()))
     }
@@ -134,12 +134,4 @@ pub(super) fn array(value: Value, at: &str) -> Result<Vec<Value>, ContentError> 
             Err(ContentError::new(at, "must be an array"))
         }
     }
-}
-
-/// JSON has one kind of number: `2.0` is the whole number 2.
-fn whole(value: &Value) -> Option<u64> {
-    /// Up to here a double tells all whole numbers apart.
-    const MOST: f64 = 9_007_199_254_740_991.0;
-    let double = || value.as_f64().filter(|double| double.fract() == 0.0 && (0.0..=MOST).contains(double));
-    value.as_u64().or_else(|| format!("{:.0}", double()?.abs()).parse().ok())
 }

@@ -367,13 +367,3 @@ fn a_task_becomes_text_and_back() {
     assert_eq!(Content::Rule {}.as_task_block(true), Content::Rule {});
     assert_eq!(Content::Rule {}.with_text(text("a")).text(), None);
 }
-
-#[test]
-fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
-    let header = |level: Value| json!({"level": level, "text": "a", "spans": []});
-    let read = |level: Value| Content::parse(BlockType::Header, header(level));
-    assert_eq!(read(json!(2.0)), read(json!(2)));
-    for wrong in [json!(2.5), json!(-2.0), json!(1e300), json!("2"), json!(null)] {
-        assert_eq!(pointer(BlockType::Header, header(wrong.clone())), "/level", "{wrong}");
-    }
-}
