@@ -1,41 +1,46 @@
 //! What readers see of a character, by the properties that Unicode gives it.
 
-use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
-use icu_properties::{CodePointMapData, CodePointSetData};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-const WORD: GeneralCategoryGroup =
-    GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Mark).union(GeneralCategoryGroup::Number);
-/// Marks are seen on another character only.
-const UNSEEN: GeneralCategoryGroup = GeneralCategoryGroup::Mark
-    .union(GeneralCategoryGroup::Separator)
-    .union(GeneralCategoryGroup::Control)
-    .union(GeneralCategoryGroup::Format);
-
-/// Whether it is shown as nothing (`Default_Ignorable_Code_Point`): zero-width characters, fillers, variation selectors.
+/// Whether it is shown as nothing (`Default_Ignorable_Code_Point` of the Unicode Character Database): zero-width
+/// characters, fillers, variation selectors. A list, as the only library that knows it takes long to build; a test
+/// compares both.
 pub(super) fn is_ignorable(c: char) -> bool {
-    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}'
+        | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Whether a reader sees something where it stands alone.
 pub(super) fn is_visible(c: char) -> bool {
     // A Braille pattern without dots, and a note without a head.
     let blank = matches!(c, '\u{2800}' | '\u{1D159}');
-    !blank && !is_ignorable(c) && !UNSEEN.contains(category(c))
+    // A mark is seen on another character only; controls and format characters are among the others.
+    let unseen =
+        matches!(c.general_category_group(), GeneralCategoryGroup::Mark | GeneralCategoryGroup::Separator)
+            || matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format);
+    !blank && !is_ignorable(c) && !unseen
 }
 
 /// A letter, a digit or a mark on one, of any script.
 pub(super) fn is_word(c: char) -> bool {
-    WORD.contains(category(c)) && !is_ignorable(c)
+    let word = matches!(
+        c.general_category_group(),
+        GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark | GeneralCategoryGroup::Number
+    );
+    word && !is_ignorable(c)
 }
 
 /// A mark: it changes the character before it.
 pub(super) fn is_mark(c: char) -> bool {
-    GeneralCategoryGroup::Mark.contains(category(c))
+    c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 /// A space of any width.
 pub(super) fn is_space(c: char) -> bool {
-    category(c) == GeneralCategory::SpaceSeparator
+    c.general_category() == GeneralCategory::SpaceSeparator
 }
 
 /// What a one-line text cannot hold: controls, line and paragraph separators, and what Unicode says is no character.
@@ -68,6 +73,18 @@ pub(crate) fn misleads(c: char) -> bool {
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
 }
 
-fn category(c: char) -> GeneralCategory {
-    CodePointMapData::<GeneralCategory>::new().get(c)
+#[cfg(test)]
+mod tests {
+    use icu_properties::CodePointSetData;
+    use icu_properties::props::DefaultIgnorableCodePoint;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_what_is_shown_as_nothing_is_that_of_unicode() {
+        let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+        for c in '\0'..=char::MAX {
+            assert_eq!(is_ignorable(c), ignorable.contains(c), "{c:?}");
+        }
+    }
 }
