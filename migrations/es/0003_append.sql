@@ -28,10 +28,11 @@ create function es.append(
   -- Claims released, then taken.
   r_cmd int[], r_kind text[], r_value bytea[], r_owner text[],
   t_cmd int[], t_kind text[], t_value bytea[], t_owner text[],
-  -- Items that leave their place in a container, then places taken, each in a gap between two ranks (null: from the
-  -- beginning, to the end) into which nobody else may have come.
-  f_cmd int[], f_container text[], f_item text[],
-  p_cmd int[], p_container text[], p_rank text[], p_item text[], p_after text[], p_before text[],
+  -- Items that leave their place in a container, then places taken. The item beside, if there is one, must stand at
+  -- that rank; and between two ranks (null: from the beginning, to the end; nothing is before '') nobody may be.
+  f_cmd int[], f_container text[], f_item text[], f_rank text[],
+  p_cmd int[], p_container text[], p_rank text[], p_item text[], p_beside text[], p_beside_rank text[],
+  p_after text[], p_before text[],
   -- Keys destroyed, then made.
   d_cmd int[], d_key_owner text[],
   k_cmd int[], k_key_owner text[], k_wrapped bytea[],
@@ -153,14 +154,14 @@ begin
 
   if cardinality(p_cmd) > 0 then
     -- Taken: another item is at that rank or in the gap, or the item stands elsewhere, and does not leave in this
-    -- command.
+    -- command; or the one beside has moved.
     select array_agg(row(w.cmd, 'placed', null, w.container, w.rank, null, null, null)::es.answer)
       into found_
       from (
         select distinct on (p.cmd) p.cmd, p.container, p.rank
-          from unnest(p_cmd, p_container, p_rank, p_item, p_after, p_before) with ordinality
-                 p(cmd, container, rank, item, after, before, nth)
-          cross join lateral (
+          from unnest(p_cmd, p_container, p_rank, p_item, p_beside, p_beside_rank, p_after, p_before)
+                 with ordinality p(cmd, container, rank, item, beside, beside_rank, after, before, nth)
+          left join lateral (
             select * from (select x.item, x.container, x.rank from es.place x
                             where x.container = p.container and x.rank = p.rank limit 1) at_rank
             union all
@@ -172,11 +173,16 @@ begin
             union all
             select * from (select x.item, x.container, x.rank from es.place x
                             where x.item = p.item limit 1) of_item
-          ) held
+          ) held on true
          where p.cmd <> all (out_)
-           and (held.item, held.container, held.rank) <> (p.item, p.container, p.rank)
-           and not exists (select from unnest(f_cmd, f_container, f_item) f(cmd, container, item)
-                            where f.cmd = p.cmd and f.container = held.container and f.item = held.item)
+           and ((held.item, held.container, held.rank) <> (p.item, p.container, p.rank)
+                and not exists (select from unnest(f_cmd, f_container, f_item, f_rank) f(cmd, container, item, rank)
+                                 where f.cmd = p.cmd and f.container = held.container and f.item = held.item
+                                   and f.rank = held.rank)
+                or p.beside is not null
+                and not exists (select from es.place x
+                                 where x.item = p.beside and x.container = p.container
+                                   and x.rank = p.beside_rank))
          order by p.cmd, p.nth
       ) w;
     if found_ is not null then
@@ -211,7 +217,7 @@ begin
                           where k.kind = t.kind and k.value = t.value and k.owner = t.owner);
   end if;
   if cardinality(f_cmd) + cardinality(p_cmd) > 0 then
-    perform es.append_places(f_cmd, f_container, f_item, p_cmd, p_container, p_rank, p_item, out_);
+    perform es.append_places(f_cmd, f_container, f_item, f_rank, p_cmd, p_container, p_rank, p_item, out_);
   end if;
   if cardinality(d_cmd) > 0 then
     delete from es.key h using unnest(d_cmd, d_key_owner) d(cmd, key_owner)
@@ -235,11 +241,12 @@ end $$;
 -- The rest of an append, split off because most have none of it.
 
 create function es.append_places(
-  f_cmd int[], f_container text[], f_item text[], p_cmd int[], p_container text[], p_rank text[], p_item text[], out_ int[]
+  f_cmd int[], f_container text[], f_item text[], f_rank text[],
+  p_cmd int[], p_container text[], p_rank text[], p_item text[], out_ int[]
 ) returns void language plpgsql set search_path = pg_catalog, es, pg_temp as $$
 begin
-  delete from es.place x using unnest(f_cmd, f_container, f_item) f(cmd, container, item)
-   where x.item = f.item and x.container = f.container and f.cmd <> all (out_);
+  delete from es.place x using unnest(f_cmd, f_container, f_item, f_rank) f(cmd, container, item, rank)
+   where x.item = f.item and x.container = f.container and x.rank = f.rank and f.cmd <> all (out_);
   insert into es.place (container, rank, item)
     select distinct p.container, p.rank, p.item
       from unnest(p_cmd, p_container, p_rank, p_item) p(cmd, container, rank, item)

@@ -8,11 +8,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::random;
+
 /// The digits, in the order of their bytes.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BASE: i64 = 62;
 /// Integers of more digits are never reached.
 const MOST_DIGITS: u8 = 8;
+/// How many random digits a jittered rank has: one in 900 million is chosen twice.
+const JITTER: usize = 5;
 
 /// A place in an order, compared byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +57,19 @@ impl Rank {
         (text.len() <= Self::LONGEST).then_some(Self(text))
     }
 
+    /// A rank between two that hardly anybody else finds: the middle, and five random digits behind it. So those who
+    /// look at the same moment take different ranks, and none of them has to wait for the others ("jitter", as
+    /// libraries for fractional indexing call it).
+    pub fn jittered_between(after: Option<&Self>, before: Option<&Self>) -> Option<Self> {
+        let mut middle = Self::between(after, before)?;
+        // Behind the middle there must be room: an integer is its own beginning, as `a6` is that of `a6V`.
+        if before.is_some_and(|before| before.0.starts_with(&middle.0)) {
+            middle = Self::between(after, Some(&middle))?;
+        }
+        middle.0.extend(jitter());
+        (middle.0.len() <= Self::LONGEST).then_some(middle)
+    }
+
     /// So many ranks between two, in order and evenly spread.
     pub fn spread(after: Option<&Self>, before: Option<&Self>, count: usize) -> Option<Vec<Self>> {
         let mut ranks = Vec::with_capacity(count);
@@ -81,6 +98,15 @@ impl Rank {
     fn parts(&self) -> Parts {
         parts(self.0.as_bytes()).expect("a rank is made of its parts")
     }
+}
+
+/// Random digits; a fraction does not end with a zero.
+fn jitter() -> [char; JITTER] {
+    // Of 256 values some digits get one more than others, which does no harm.
+    let mut digits = random::<JITTER>().map(|byte| byte % 62);
+    let [.., last] = &mut digits;
+    *last = (*last).max(1);
+    digits.map(digit_char)
 }
 
 /// Fills `ranks` with `count` between two, the middle one first decided on.
@@ -190,6 +216,8 @@ impl fmt::Display for Rank {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -249,7 +277,41 @@ mod tests {
         assert_eq!(Rank::try_from(format!("a0{}", "V".repeat(Rank::LONGEST))), Err(NoRank));
     }
 
+    #[test]
+    fn many_who_look_at_once_find_ranks_of_their_own() {
+        let (low, high) = (between(None, None), between(Some(&between(None, None)), None));
+        for (after, before) in
+            [(None, None), (Some(&low), None), (None, Some(&high)), (Some(&low), Some(&high))]
+        {
+            let ranks: BTreeSet<Rank> =
+                (0..1_000).map(|_| Rank::jittered_between(after, before).expect("there is room")).collect();
+            assert_eq!(ranks.len(), 1_000);
+            assert!(ranks.iter().all(|rank| after < Some(rank) && before.is_none_or(|before| rank < before)));
+        }
+    }
+
+    #[test]
+    fn jittered_ranks_at_the_ends_stay_short() {
+        let mut last = None;
+        for _ in 0..100_000 {
+            last = Some(Rank::jittered_between(last.as_ref(), None).expect("there is room"));
+        }
+        assert_eq!(last.map(|last| last.as_str().len()), Some(4 + JITTER));
+    }
+
     proptest! {
+        #[test]
+        fn a_jittered_rank_lies_between_its_neighbours(places in proptest::collection::vec(any::<prop::sample::Index>(), 1..300)) {
+            let mut ranks: Vec<Rank> = Vec::new();
+            for place in places {
+                let at = place.index(ranks.len() + 1);
+                let after = at.checked_sub(1).map(|before| &ranks[before]);
+                let new = Rank::jittered_between(after, ranks.get(at)).expect("there is room");
+                ranks.insert(at, new);
+            }
+            is_whole(&ranks);
+        }
+
         #[test]
         fn whoever_comes_where_the_order_stays(places in proptest::collection::vec((any::<prop::sample::Index>(), 1..4_usize), 1..200)) {
             let mut ranks: Vec<Rank> = Vec::new();

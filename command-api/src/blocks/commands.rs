@@ -8,10 +8,10 @@ use shared::problem::{FieldError, Problem, ProblemType};
 use shared::rank::Rank;
 
 use super::Block;
-use super::places;
+use super::places::{self, Place};
 use crate::aggregate::{Refusal, problem};
 use crate::app::{Authorized, Home, Rows, UnitOfWork, id_taken};
-use crate::log::{Claim, Freed, Gap, RankSlot};
+use crate::log::{Claim, Freed, RankSlot};
 use crate::notes;
 
 /// The kind of claim that keeps a block and the task of the same id in one note.
@@ -147,9 +147,10 @@ pub(crate) fn add_all(
 ) -> Result<(), Problem> {
     let ranks = Rank::spread(None, None, blocks.len()).ok_or_else(|| problem(&BlockError::Unplaced))?;
     for (NewBlock { id, block }, rank) in blocks.iter().zip(ranks) {
-        let place = place(note, *id, &rank, Gap::default());
+        // Nobody else adds to a note that there is not yet.
+        let slot = Place { rank: rank.clone(), beside: None, guards: None };
         let rows = Rows {
-            places: vec![place],
+            places: vec![place(note, *id, slot)],
             claims: vec![claim(work, &id.to_string(), &home.key_owner)],
             ..Rows::default()
         };
@@ -196,13 +197,16 @@ pub(super) async fn authorize(
                     left = std::mem::replace(&mut authorized.home, there).scopes;
                     *origin = Some(places::origin(work, "block", id).await?);
                 }
-                authorized.rows.freed.push(freed(part.note_id, itself));
+                authorized.rows.freed.push(freed(part.note_id, itself, &part.rank));
                 take_place(work, &mut authorized, block, itself, *note_id, spot).await?;
                 // Those who move up there were never where this one comes from.
                 authorized.home.scopes.extend(left);
             }
             BlockCommand::Remove => {
-                authorized.rows.freed.extend(block.live().map(|part| freed(part.note_id, itself)));
+                authorized
+                    .rows
+                    .freed
+                    .extend(block.live().map(|part| freed(part.note_id, itself, &part.rank)));
             }
             BlockCommand::Restore { spot } => {
                 if let Block::Removed(part) = block {
@@ -225,9 +229,9 @@ async fn take_place(
     spot: &mut Spot,
 ) -> Result<(), Problem> {
     let Spot::Wanted(anchor) = *spot else { return Ok(()) };
-    let (rank, gap) = places::find(work, &authorized.home, note, itself, block, anchor).await?;
-    authorized.rows.places.push(place(note, itself, &rank, gap));
-    *spot = Spot::Found(rank);
+    let found = places::find(work, &authorized.home, note, itself, block, anchor).await?;
+    *spot = Spot::Found(found.rank.clone());
+    authorized.rows.places.push(place(note, itself, found));
     Ok(())
 }
 
@@ -236,12 +240,13 @@ pub(super) fn container(note: NoteId) -> String {
     format!("note:{note}")
 }
 
-pub(super) fn place(note: NoteId, item: BlockId, rank: &Rank, gap: Gap) -> RankSlot {
-    RankSlot { container: container(note), rank: rank.to_string(), item: item.to_string(), gap }
+pub(super) fn place(note: NoteId, item: BlockId, place: Place) -> RankSlot {
+    let Place { rank, beside, guards } = place;
+    RankSlot { container: container(note), rank: rank.to_string(), item: item.to_string(), beside, guards }
 }
 
-pub(super) fn freed(note: NoteId, item: BlockId) -> Freed {
-    Freed { container: container(note), item: item.to_string() }
+pub(super) fn freed(note: NoteId, item: BlockId, rank: &Rank) -> Freed {
+    Freed { container: container(note), item: item.to_string(), rank: rank.to_string() }
 }
 
 /// That the id belongs to the note or person whose key encrypts it: for the block, and for the task of the same id.

@@ -8,7 +8,7 @@ use super::commands::{Origin, Spot, container, freed, place};
 use super::{Anchor, Block, BlockCommand, BlockError};
 use crate::aggregate::problem;
 use crate::app::{Authorized, Home, Rows, UnitOfWork};
-use crate::log::Gap;
+use crate::log::{Beside, Gap};
 
 /// How many neighbours on each side of a crowded place get new ranks; more, if those beyond are as crowded.
 const NEIGHBOURS: [usize; 3] = [32, 128, 480];
@@ -28,6 +28,13 @@ struct Standing {
     item: BlockId,
 }
 
+/// On which side of another block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    Behind,
+}
+
 /// A row of `es.place`.
 struct Row {
     rank: String,
@@ -40,10 +47,21 @@ struct Between {
     before: Option<Rank>,
 }
 
-/// The rank of a place in a note, and the gap that it lies in.
+/// A place in a note.
+pub(super) struct Place {
+    /// Its rank.
+    pub(super) rank: Rank,
+    /// The block that it was asked to be beside.
+    pub(super) beside: Option<Beside>,
+    /// What nobody else may come into, if others have to move.
+    pub(super) guards: Option<Gap>,
+}
+
+/// A place in a note where it was asked for.
 ///
-/// Who stands beside it is read, so that it must still stand there when the place is taken; that nobody else came in
-/// between is asked of the gap. Where no rank is left, the neighbours get new, evenly spread ranks in the same append.
+/// The block beside it must still stand there when the place is taken. What others add there meanwhile takes ranks of its
+/// own and does not disturb, so nobody has to wait. Where no rank is left, the neighbours get new, evenly spread ranks in
+/// the same append.
 pub(super) async fn find(
     work: &mut UnitOfWork<'_>,
     home: &Home,
@@ -51,17 +69,21 @@ pub(super) async fn find(
     itself: BlockId,
     block: &Block,
     anchor: Anchor,
-) -> Result<(Rank, Gap), Problem> {
+) -> Result<Place, Problem> {
     let neighbours = Neighbours { note, itself };
-    let between = match anchor {
-        Anchor::End => Between { after: first(neighbours.before(work, None, 1).await?), before: None },
+    let (between, beside) = match anchor {
+        Anchor::End => {
+            (Between { after: first(neighbours.before(work, None, 1).await?), before: None }, None)
+        }
         Anchor::After(other) => {
-            let after = Some(neighbours.stands(work, other, "/after").await?);
-            Between { before: first(neighbours.behind(work, after.as_ref(), 1).await?), after }
+            let (after, before) = neighbours.around(work, other, Side::Behind, "/after").await?;
+            let beside = beside(other, &after);
+            (Between { after: Some(after), before }, Some(beside))
         }
         Anchor::Before(other) => {
-            let before = Some(neighbours.stands(work, other, "/before").await?);
-            Between { after: first(neighbours.before(work, before.as_ref(), 1).await?), before }
+            let (before, after) = neighbours.around(work, other, Side::Before, "/before").await?;
+            let beside = beside(other, &before);
+            (Between { after, before: Some(before) }, Some(beside))
         }
         Anchor::Former => {
             let part = block.part().ok_or_else(|| problem(&BlockError::Missing))?;
@@ -69,20 +91,26 @@ pub(super) async fn find(
             let before = first(neighbours.behind(work, after.as_ref(), 1).await?);
             let between = Between { after, before };
             if between.holds(&part.rank) {
-                return Ok((part.rank.clone(), between.gap()));
+                return Ok(Place { rank: part.rank.clone(), beside: None, guards: None });
             }
             // Somebody has taken it meanwhile: right before them.
-            between
+            (between, None)
         }
     };
-    let gap = between.gap();
     if let Some(part) = block.live().filter(|part| part.note_id == note && between.holds(&part.rank)) {
-        return Ok((part.rank.clone(), gap));
+        return Ok(Place { rank: part.rank.clone(), beside, guards: None });
     }
-    match Rank::between(between.after.as_ref(), between.before.as_ref()) {
-        Some(rank) => Ok((rank, gap)),
-        None => make_room(work, home, neighbours, &between).await,
+    match Rank::jittered_between(between.after.as_ref(), between.before.as_ref()) {
+        Some(rank) => Ok(Place { rank, beside, guards: None }),
+        None => {
+            let (rank, gap) = make_room(work, home, neighbours, &between).await?;
+            Ok(Place { rank, beside, guards: Some(gap) })
+        }
     }
+}
+
+fn beside(other: BlockId, rank: &Rank) -> Beside {
+    Beside { item: other.to_string(), rank: rank.to_string() }
 }
 
 /// Spreads the nearest blocks around a crowded place, and returns a rank in their middle.
@@ -96,17 +124,18 @@ async fn make_room(
     let gap = outer.gap();
     let place_of_ours = before.len();
     let rank = ranks.remove(place_of_ours);
-    let crowd: Vec<BlockId> = before.into_iter().rev().chain(behind).map(|standing| standing.item).collect();
-    let ids: Vec<String> = crowd.iter().map(ToString::to_string).collect();
+    let crowd: Vec<Standing> = before.into_iter().rev().chain(behind).collect();
+    let ids: Vec<String> = crowd.iter().map(|standing| standing.item.to_string()).collect();
     let loaded = work.load_all_to_change::<Block>(&ids).await?;
-    for (((item, id), loaded), rank) in crowd.into_iter().zip(ids).zip(loaded).zip(ranks) {
+    for (((standing, id), loaded), rank) in crowd.into_iter().zip(ids).zip(loaded).zip(ranks) {
         if loaded.state.live().is_none_or(|part| part.note_id != neighbours.note) {
             // It left while we looked.
             return Err(crowded());
         }
+        let slot = Place { rank: rank.clone(), beside: None, guards: Some(gap.clone()) };
         let rows = Rows {
-            freed: vec![freed(neighbours.note, item)],
-            places: vec![place(neighbours.note, item, &rank, gap.clone())],
+            freed: vec![freed(neighbours.note, standing.item, &standing.rank)],
+            places: vec![place(neighbours.note, standing.item, slot)],
             ..Rows::default()
         };
         let moved = BlockCommand::Move { note_id: neighbours.note, spot: Spot::Found(rank), origin: None };
@@ -146,16 +175,35 @@ fn crowded() -> Problem {
 }
 
 impl Neighbours {
-    /// The rank of a block of this note, which is read to decide by.
-    async fn stands(self, work: &mut UnitOfWork<'_>, other: BlockId, pointer: &str) -> Result<Rank, Problem> {
+    /// The rank of a block of this note, and that of the next one on that side of it.
+    async fn around(
+        self,
+        work: &UnitOfWork<'_>,
+        other: BlockId,
+        side: Side,
+        pointer: &str,
+    ) -> Result<(Rank, Option<Rank>), Problem> {
         if other == self.itself {
             return Err(Problem::invalid(pointer, "A block cannot be placed beside itself."));
         }
-        let block = work.read::<Block>(&other.to_string()).await?;
-        match block.state.live() {
-            Some(part) if part.note_id == self.note => Ok(part.rank.clone()),
-            Some(_) | None => Err(Problem::invalid(pointer, "There is no such block in the note.")),
-        }
+        let row = sqlx::query!(
+            "select x.rank,
+                    (select y.rank from es.place y where $4 and y.container = $1 and y.item <> $3 and y.rank > x.rank
+                      order by y.rank limit 1) as behind,
+                    (select y.rank from es.place y
+                      where not $4 and y.container = $1 and y.item <> $3 and y.rank < x.rank
+                      order by y.rank desc limit 1) as before
+               from es.place x where x.item = $2 and x.container = $1",
+            container(self.note),
+            other.to_string(),
+            self.itself.to_string(),
+            side == Side::Behind
+        );
+        let Some(row) = row.fetch_optional(&work.app.pool).await? else {
+            return Err(Problem::invalid(pointer, "There is no such block in the note."));
+        };
+        let rank = |text: String| Rank::try_from(text).map_err(Problem::internal);
+        Ok((rank(row.rank)?, row.behind.or(row.before).map(rank).transpose()?))
     }
 
     /// The blocks before a rank, or before the end, the nearest first.

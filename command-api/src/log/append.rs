@@ -97,23 +97,37 @@ pub struct Claim {
 /// An item that leaves its place in a container; of no effect if it is not there.
 #[derive(Clone, Debug)]
 pub struct Freed {
-    /// Its rank.
+    /// Where it was.
     pub container: String,
     /// The item.
     pub item: String,
+    /// Its rank.
+    pub rank: String,
 }
 
 /// The rank an item takes in a container. An item has one place, a rank one item.
 #[derive(Clone, Debug)]
 pub struct RankSlot {
-    /// Its new rank.
+    /// In which container.
     pub container: String,
     /// Its rank there; compared byte by byte.
     pub rank: String,
     /// The item.
     pub item: String,
-    /// The ranks on both sides: no other item may have come between them.
-    pub gap: Gap,
+    /// The item that it was asked to stand beside, which must not have moved.
+    pub beside: Option<Beside>,
+    /// The gap in which no other item may be, but for those that leave in the same command. Whoever guards a gap waits
+    /// for all others who add to the container; so only those do it who move what stands there.
+    pub guards: Option<Gap>,
+}
+
+/// An item of the same container, and where it stood when the rank was chosen.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// The item.
+    pub item: String,
+    /// Its rank.
+    pub rank: String,
 }
 
 /// What lies between two ranks.
@@ -232,7 +246,7 @@ pub enum Outcome {
         /// Of which kind.
         kind: String,
     },
-    /// A place or its gap is taken, or the item is elsewhere; nothing is recorded.
+    /// A place or its gap is taken, the item is elsewhere, or the one beside it has moved; nothing is recorded.
     Placed {
         /// In which container.
         container: String,

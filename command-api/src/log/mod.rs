@@ -16,7 +16,9 @@ mod prepared;
 mod sql;
 mod writer;
 
-pub use append::{Append, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, RankSlot, SideRow};
+pub use append::{
+    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, RankSlot, SideRow,
+};
 pub use error::LogError;
 
 use prepared::{Prepared, Waiting};

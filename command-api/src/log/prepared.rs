@@ -107,19 +107,18 @@ fn touches(append: &Append) -> Vec<Touch> {
     touches.extend(append.expects.iter().map(|e| read_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches
         .extend(append.released.iter().chain(&append.claims).map(|c| write_of(("claim", c.kind, &c.value))));
-    // An item that comes in may fill a gap that another one takes, and an item that leaves makes one.
-    touches.extend(
-        append
-            .freed
-            .iter()
-            .flat_map(|f| [write_of(("container", &f.container)), write_of(("item", &f.item))]),
-    );
-    touches.extend(
-        append
-            .places
-            .iter()
-            .flat_map(|p| [write_of(("container", &p.container)), write_of(("item", &p.item))]),
-    );
+    // An item that comes in may fill a gap that another one guards, and an item that leaves makes one.
+    for freed in &append.freed {
+        touches.push(read_of(("container", &freed.container)));
+        touches.push(write_of(("rank", &freed.container, &freed.rank)));
+        touches.push(write_of(("item", &freed.item)));
+    }
+    for place in &append.places {
+        touches.push(Touch { thing: hash(("container", &place.container)), writes: place.guards.is_some() });
+        touches.push(write_of(("rank", &place.container, &place.rank)));
+        touches.push(write_of(("item", &place.item)));
+        touches.extend(place.beside.iter().map(|beside| read_of(("rank", &place.container, &beside.rank))));
+    }
     touches.extend(append.side.iter().map(|row| match row {
         SideRow::Credential { user_id, .. } => write_of(("credential", user_id)),
         SideRow::Session { session_id, .. } | SideRow::SessionEnd { session_id } => {

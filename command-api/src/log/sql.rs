@@ -10,6 +10,9 @@ use uuid::Uuid;
 use super::prepared::Prepared;
 use super::{Append, Outcome, SideRow};
 
+/// The end of a gap into which no rank fits.
+const EMPTY: Option<&str> = Some("");
+
 /// One row of `es.answer`.
 #[derive(Debug, Default)]
 struct Row {
@@ -44,7 +47,7 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         r#"select cmd as "cmd!", outcome as "outcome!", last, kind, id, sequence, fingerprint, recorded_at
              from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-                            $37, $38, $39, $40, $41, $42, $43, $44)"#,
+                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47)"#,
         &column(&commands, |a| a.key.actor.as_str()) as &[&str],
         &column(&commands, |a| a.key.key.as_str()) as &[&str],
         &column(&commands, |a| a.key.ours)[..],
@@ -77,12 +80,15 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         &cmds(&freed)[..],
         &column(&freed, |f| f.container.as_str()) as &[&str],
         &column(&freed, |f| f.item.as_str()) as &[&str],
+        &column(&freed, |f| f.rank.as_str()) as &[&str],
         &cmds(&places)[..],
         &column(&places, |p| p.container.as_str()) as &[&str],
         &column(&places, |p| p.rank.as_str()) as &[&str],
         &column(&places, |p| p.item.as_str()) as &[&str],
-        &column(&places, |p| p.gap.after.as_deref()) as &[Option<&str>],
-        &column(&places, |p| p.gap.before.as_deref()) as &[Option<&str>],
+        &column(&places, |p| p.beside.as_ref().map(|b| b.item.as_str())) as &[Option<&str>],
+        &column(&places, |p| p.beside.as_ref().map(|b| b.rank.as_str())) as &[Option<&str>],
+        &column(&places, |p| p.guards.as_ref().and_then(|gap| gap.after.as_deref())) as &[Option<&str>],
+        &column(&places, |p| p.guards.as_ref().map_or(EMPTY, |gap| gap.before.as_deref())) as &[Option<&str>],
         &cmds(&destroyed)[..],
         &column(&destroyed, |d| d) as &[&str],
         &cmds(&made)[..],

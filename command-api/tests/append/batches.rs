@@ -67,11 +67,12 @@ async fn wait_for_the_writer(hold: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 fn place(rank: &str, item: &str) -> RankSlot {
-    RankSlot { container: "note:1".into(), rank: rank.into(), item: item.into(), gap: Gap::default() }
+    let (container, rank, item) = ("note:1".into(), rank.into(), item.into());
+    RankSlot { container, rank, item, beside: None, guards: Some(Gap::default()) }
 }
 
 fn freed(item: &str) -> Freed {
-    Freed { container: "note:1".into(), item: item.into() }
+    Freed { container: "note:1".into(), item: item.into(), rank: "a".into() }
 }
 
 fn claim(owner: &str) -> Claim {

@@ -70,12 +70,17 @@ impl Model {
         let clash = append.places.iter().find(|place| {
             self.places.iter().any(|(item, (container, rank))| {
                 let same_rank = (container, rank) == (&place.container, &place.rank);
-                let in_gap = *container == place.container
-                    && place.gap.after.as_ref().is_none_or(|after| rank > after)
-                    && place.gap.before.as_ref().is_none_or(|before| rank < before);
-                let leaves = append.freed.iter().any(|f| (&f.item, &f.container) == (item, container));
+                let guarded = place.guards.as_ref().is_some_and(|gap| {
+                    gap.after.as_ref().is_none_or(|after| rank > after)
+                        && gap.before.as_ref().is_none_or(|before| rank < before)
+                });
+                let in_gap = *container == place.container && guarded;
+                let leaves =
+                    append.freed.iter().any(|f| (&f.item, &f.container, &f.rank) == (item, container, rank));
                 let itself = *item == place.item;
                 (same_rank != itself || in_gap && !itself) && !leaves
+            }) || place.beside.as_ref().is_some_and(|beside| {
+                self.places.get(&beside.item) != Some(&(place.container.clone(), beside.rank.clone()))
             })
         })?;
         Some(Outcome::Placed { container: clash.container.clone(), rank: clash.rank.clone() })
@@ -91,7 +96,9 @@ impl Model {
         self.claims
             .extend(append.claims.iter().map(|c| ((c.kind.to_owned(), c.value.clone()), c.owner.clone())));
         for freed in &append.freed {
-            self.places.retain(|item, (container, _)| (item, &*container) != (&freed.item, &freed.container));
+            self.places.retain(|item, (container, rank)| {
+                (item, &*container, &*rank) != (&freed.item, &freed.container, &freed.rank)
+            });
         }
         let places = append.places.iter().map(|p| (p.item.clone(), (p.container.clone(), p.rank.clone())));
         self.places.extend(places);

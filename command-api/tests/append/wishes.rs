@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use command_api::log::{
-    Append, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, Outcome, RankSlot, SideRow,
+    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, Outcome, RankSlot, SideRow,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -42,9 +42,19 @@ pub(crate) struct New {
     streams: Vec<Stream>,
     released: Option<Claim>,
     claimed: Option<Claim>,
-    freed: Option<(u8, u8)>,
-    placed: Option<(u8, u8, u8, Gap)>,
+    /// Container, item and rank.
+    freed: Option<(u8, u8, u8)>,
+    placed: Option<Placed>,
     side: Option<Side>,
+}
+
+#[derive(Clone, Debug)]
+struct Placed {
+    container: u8,
+    rank: u8,
+    item: u8,
+    beside: Option<(u8, u8)>,
+    guards: Option<Gap>,
 }
 
 /// Events of one note, perhaps decided on another that was read.
@@ -77,17 +87,18 @@ pub(crate) fn plan() -> impl Strategy<Value = Vec<Vec<Wish>>> {
 fn new() -> impl Strategy<Value = New> {
     let claim = || weighted(0.33, claim());
     let key = (1..=3_u8, any::<bool>(), odds(20));
-    let rows = (
-        claim(),
-        claim(),
-        weighted(0.33, (small(2), small(6))),
-        weighted(0.33, (small(2), small(4), small(6), gap())),
-    );
+    let rows = (claim(), claim(), weighted(0.33, (small(2), small(6), small(4))), weighted(0.33, placed()));
     (key, vec(stream(), 1..=2), rows, weighted(0.6, side())).prop_map(|(key, streams, rows, side)| {
         let (fingerprint, ours, bad) = key;
         let (released, claimed, freed, placed) = rows;
         New { fingerprint, ours, bad, streams, released, claimed, freed, placed, side }
     })
+}
+
+fn placed() -> impl Strategy<Value = Placed> {
+    let beside = weighted(0.2, (small(6), small(4)));
+    let drawn = (small(2), small(4), small(6), beside, weighted(0.5, gap()));
+    drawn.prop_map(|(container, rank, item, beside, guards)| Placed { container, rank, item, beside, guards })
 }
 
 fn gap() -> impl Strategy<Value = Gap> {
@@ -204,12 +215,17 @@ fn add_rows(append: &mut Append, new: &New, sent: &[Append]) {
     append.released.extend(new.released.clone());
     append.claims.extend(new.claimed.clone());
     let (container, item) = (|n: u8| format!("in-{n}"), |n: u8| format!("block-{n}"));
-    append.freed.extend(new.freed.map(|(at, what)| Freed { container: container(at), item: item(what) }));
-    append.places.extend(new.placed.clone().map(|(at, nth, what, gap)| RankSlot {
+    append.freed.extend(new.freed.map(|(at, what, nth)| Freed {
         container: container(at),
-        rank: rank(nth),
         item: item(what),
-        gap,
+        rank: rank(nth),
+    }));
+    append.places.extend(new.placed.clone().map(|placed| RankSlot {
+        container: container(placed.container),
+        rank: rank(placed.rank),
+        item: item(placed.item),
+        beside: placed.beside.map(|(what, nth)| Beside { item: item(what), rank: rank(nth) }),
+        guards: placed.guards,
     }));
     append.side.extend(new.side.as_ref().map(|side| row(side, &append.key.key, sent)));
 }

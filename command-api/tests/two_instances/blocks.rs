@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use proptest::collection::vec;
@@ -51,12 +51,23 @@ enum Beside {
     End,
 }
 
+/// A place that was asked for.
+struct Asked {
+    beside: Beside,
+    /// What was recorded by then, at least, when the request was sent.
+    since: i64,
+    /// The position of the answer.
+    recorded: i64,
+}
+
 /// What clients have made and asked for so far.
 #[derive(Default)]
 struct World {
     blocks: Mutex<Vec<String>>,
     /// By block and version.
-    asked: Mutex<HashMap<(String, i64), Beside>>,
+    asked: Mutex<HashMap<(String, i64), Asked>>,
+    /// The last position that anybody was answered.
+    answered: AtomicI64,
 }
 
 fn plan() -> impl Strategy<Value = Vec<Vec<Wish>>> {
@@ -90,7 +101,9 @@ impl World {
         }
     }
 
-    fn request(&self, wish: &Wish, notes: &[String; 2]) -> Option<(TestRequest, Option<Beside>)> {
+    fn request(&self, wish: &Wish, notes: &[String; 2]) -> Option<(TestRequest, Option<Asked>)> {
+        let since = self.answered.load(Ordering::SeqCst);
+        let asked = |beside| Some(Asked { beside, since, recorded: 0 });
         let said = |beside: &Beside, mut body: Value| {
             match beside {
                 Beside::After(other) => body["after"] = json!(other),
@@ -102,12 +115,12 @@ impl World {
         Some(match wish {
             Wish::Add(note, place) => {
                 let beside = self.beside(place);
-                (TestRequest::post("/blocks", &said(&beside, add(&notes[*note], &new_id()))), Some(beside))
+                (TestRequest::post("/blocks", &said(&beside, add(&notes[*note], &new_id()))), asked(beside))
             }
             Wish::Move(which, note, place) => {
                 let (block, beside) = (self.some(*which)?, self.beside(place));
                 let body = said(&beside, json!({"note_id": notes[*note]}));
-                (TestRequest::post(&format!("/blocks/{block}/move"), &body), Some(beside))
+                (TestRequest::post(&format!("/blocks/{block}/move"), &body), asked(beside))
             }
             Wish::Remove(which) => (TestRequest::delete(&format!("/blocks/{}", self.some(*which)?)), None),
             Wish::Restore(which) => {
@@ -116,13 +129,15 @@ impl World {
         })
     }
 
-    fn learn(&self, answer: &Answer, beside: Option<Beside>) {
+    fn learn(&self, answer: &Answer, wanted: Option<Asked>) {
         match answer.status {
             200 | 201 => {
-                let block = id(&answer.body);
-                if let Some(beside) = beside {
+                let (block, recorded) = (id(&answer.body), answer.number("position"));
+                self.answered.fetch_max(recorded, Ordering::SeqCst);
+                if let Some(wanted) = wanted {
                     let mut asked = self.asked.lock().expect("no client panics with the lock");
-                    asked.entry((block.clone(), answer.number("version"))).or_insert(beside);
+                    let key = (block.clone(), answer.number("version"));
+                    asked.entry(key).or_insert(Asked { recorded, ..wanted });
                 }
                 if answer.status == 201 {
                     self.blocks.lock().expect("no client panics with the lock").push(block);
@@ -137,16 +152,20 @@ impl World {
 
 /// The notes, as the log says one event after the other.
 #[derive(Default)]
-struct Orders(HashMap<String, Vec<(Rank, String)>>);
+struct Orders {
+    notes: HashMap<String, Vec<(Rank, String)>>,
+    /// At which position each block took its place.
+    came: HashMap<String, i64>,
+}
 
 impl Orders {
     fn leave(&mut self, note: &str, block: &str) {
-        self.0.entry(note.to_owned()).or_default().retain(|(_, other)| other != block);
+        self.notes.entry(note.to_owned()).or_default().retain(|(_, other)| other != block);
     }
 
     fn come(&mut self, note: &str, block: &str, rank: &Rank) {
         assert!(rank.as_str().len() <= Rank::LONGEST, "{rank}");
-        let order = self.0.entry(note.to_owned()).or_default();
+        let order = self.notes.entry(note.to_owned()).or_default();
         order.push((rank.clone(), block.to_owned()));
         order.sort();
     }
@@ -154,6 +173,12 @@ impl Orders {
     fn take(&mut self, opened: &Opened) {
         let block = &opened.recorded.aggregate.id;
         let Some(Event::Block(event)) = &opened.event else { return };
+        if let BlockEvent::BlockAdded { .. }
+        | BlockEvent::BlockRestored { .. }
+        | BlockEvent::BlockMoved { .. } = event
+        {
+            self.came.insert(block.clone(), opened.recorded.position);
+        }
         match event {
             BlockEvent::BlockAdded { note_id, rank, .. } | BlockEvent::BlockRestored { note_id, rank } => {
                 self.come(&note_id.to_string(), block, rank);
@@ -168,25 +193,38 @@ impl Orders {
     }
 
     fn of(&self, note: &str) -> Vec<&str> {
-        self.0.get(note).into_iter().flatten().map(|(_, block)| block.as_str()).collect()
+        self.notes.get(note).into_iter().flatten().map(|(_, block)| block.as_str()).collect()
     }
 
     /// No two blocks of a note have one rank.
     fn are_total(&self) {
-        for order in self.0.values() {
+        for order in self.notes.values() {
             assert!(order.windows(2).all(|pair| pair[0].0 < pair[1].0), "{order:?}");
         }
     }
 
-    /// The block stands where it was asked to.
-    fn honour(&self, block: &str, beside: &Beside) {
-        let order = self.0.values().find(|order| order.iter().any(|(_, other)| other == block));
+    /// The block stands where it was asked to, and between it and its neighbour are only blocks that took their places
+    /// after the request was sent.
+    fn honour(&self, block: &str, asked: &Asked) {
+        let order = self.notes.values().find(|order| order.iter().any(|(_, other)| other == block));
         let order: Vec<&str> = order.into_iter().flatten().map(|(_, block)| block.as_str()).collect();
-        let at = order.iter().position(|other| *other == block).expect("it stands somewhere");
-        match beside {
-            Beside::After(other) => assert_eq!(at.checked_sub(1).map(|at| order[at]), Some(other.as_str())),
-            Beside::Before(other) => assert_eq!(order.get(at + 1), Some(&other.as_str())),
-            Beside::End => assert_eq!(at + 1, order.len()),
+        let at = |wanted: &str| order.iter().position(|other| *other == wanted).expect("it is in the note");
+        let between = match &asked.beside {
+            Beside::After(other) => at(other) + 1..at(block),
+            Beside::Before(other) => at(block) + 1..at(other),
+            Beside::End => at(block) + 1..order.len(),
+        };
+        assert!(
+            between.start <= between.end,
+            "{block} is on the wrong side of {:?} in {order:?}",
+            asked.beside
+        );
+        for other in &order[between] {
+            assert!(
+                self.came[*other] > asked.since,
+                "{other} was there, and {block} is not beside {:?}",
+                asked.beside
+            );
         }
     }
 }
@@ -197,7 +235,7 @@ async fn log(pair: &Pair) -> Vec<Opened> {
 }
 
 /// Takes the log append by append, and looks at each whether what was asked for holds.
-async fn orders(pair: &Pair, asked: &HashMap<(String, i64), Beside>) -> Orders {
+async fn orders(pair: &Pair, asked: &HashMap<(String, i64), Asked>) -> Orders {
     let mut orders = Orders::default();
     let log = log(pair).await;
     for append in log.chunk_by(|a, b| a.recorded.meta.causation == b.recorded.meta.causation) {
@@ -207,8 +245,12 @@ async fn orders(pair: &Pair, asked: &HashMap<(String, i64), Beside>) -> Orders {
         orders.are_total();
         for opened in append {
             let aggregate = &opened.recorded.aggregate;
-            if let Some(beside) = asked.get(&(aggregate.id.clone(), aggregate.version)) {
-                orders.honour(&aggregate.id, beside);
+            // One that stood there already was answered with the version of an earlier event.
+            let recorded = append.last().map(|last| last.recorded.position);
+            if let Some(asked) = asked.get(&(aggregate.id.clone(), aggregate.version))
+                && Some(asked.recorded) == recorded
+            {
+                orders.honour(&aggregate.id, asked);
             }
         }
     }
@@ -216,7 +258,7 @@ async fn orders(pair: &Pair, asked: &HashMap<(String, i64), Beside>) -> Orders {
 }
 
 async fn places_are(pair: &Pair, orders: &Orders) {
-    for (note, order) in &orders.0 {
+    for (note, order) in &orders.notes {
         let rows: Vec<(String, String)> =
             sqlx::query_as("select rank, item from es.place where container = 'note:' || $1 order by rank")
                 .bind(note)
@@ -242,8 +284,8 @@ fn each_block_stands_where_it_was_asked_to() {
             let world = World::default();
             let client = async |number: usize, wishes: &[Wish]| {
                 for wish in wishes {
-                    let Some((request, beside)) = world.request(wish, &notes) else { continue };
-                    world.learn(&pair.send(number % 2, request.by(&ada)).await, beside);
+                    let Some((request, asked)) = world.request(wish, &notes) else { continue };
+                    world.learn(&pair.send(number % 2, request.by(&ada)).await, asked);
                 }
             };
             join_all(plan.iter().enumerate().map(|(number, wishes)| client(number, wishes))).await;
