@@ -34,6 +34,10 @@ pub trait Decide:
     /// The refusal of whatever is asked of one that does not exist.
     const MISSING: Self::Error;
 
+    /// Whether the commands begin with the creation of one that must not exist yet. The append refuses it if it does; so it
+    /// need not be looked up first.
+    fn creates(commands: &[Self::Command]) -> bool;
+
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 

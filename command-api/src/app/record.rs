@@ -1,6 +1,6 @@
 //! From decided events to an append: events get ids and sequences and are encrypted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
@@ -152,6 +152,15 @@ impl App {
         key: IdempotencyKey,
         answer: &Answer,
     ) -> Result<Recording, Problem> {
+        let no_key_yet = |one: &Written| {
+            one.before == 0 && work.has_no_key_yet(&one.home.key_owner, one.aggregate_type, &one.id)
+        };
+        let keyless: HashSet<String> = work
+            .written()
+            .iter()
+            .filter(|one| no_key_yet(one))
+            .map(|one| one.home.key_owner.clone())
+            .collect();
         let (mut append, written) = work.into_append(Append::new(key, &answer.id, answer.version));
         let (changed, unchanged): (Vec<_>, Vec<_>) = written.iter().partition(|one| !one.facts.is_empty());
         append
@@ -168,7 +177,8 @@ impl App {
         for one in changed {
             let key_owner = &one.home.key_owner;
             if !keys.contains_key(key_owner) {
-                let (key, is_new) = self.encryption_key(key_owner, &mut append.side).await?;
+                let is_new = keyless.contains(key_owner);
+                let (key, is_new) = self.encryption_key(key_owner, is_new, &mut append.side).await?;
                 if is_new {
                     made.push((key_owner.clone(), key.clone()));
                 }
@@ -208,13 +218,14 @@ impl App {
         }
     }
 
-    /// The key owner's key; made, with its row, for a key owner that has none yet.
+    /// The key owner's key; made, with its row, for a key owner that has none yet. One that is new is not looked up.
     async fn encryption_key(
         &self,
         key_owner: &str,
+        is_new: bool,
         side: &mut Vec<SideRow>,
     ) -> Result<(DataKey, bool), Problem> {
-        if let Some(key) = self.keyring.key(key_owner).await? {
+        if !is_new && let Some(key) = self.keyring.key(key_owner).await? {
             return Ok((key, false));
         }
         let (key, wrapped) = self.keyring.master().make(key_owner);

@@ -24,12 +24,36 @@ pub struct UnitOfWork<'a> {
     on_behalf_of: Option<UserId>,
     /// The condition that the client sets.
     if_match: Option<IfMatch>,
-    /// Do not trust the cache: an earlier attempt refused, perhaps on something stale.
-    fresh: bool,
+    trust: Trust,
+    /// Whether anything was taken for new that was not looked up.
+    assumed: bool,
+    /// Whether anything came from memory, and so may be stale.
     cached: bool,
     reads: Vec<Expect>,
     written: Vec<Written>,
     rows: Rows,
+}
+
+/// What an attempt relies on without looking it up. The append finds out whether it was right; a refusal is decided again
+/// with more look-ups, so that its words are about what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// That what is to be created is new, and that memory is current.
+    New,
+    /// That memory is current.
+    Memory,
+    /// Nothing.
+    Nothing,
+}
+
+impl Trust {
+    /// What the next attempt relies on after a conflict: what was taken for new may be what is in the way.
+    pub(super) fn after_a_conflict(self) -> Self {
+        match self {
+            Self::New | Self::Memory => Self::Memory,
+            Self::Nothing => Self::Nothing,
+        }
+    }
 }
 
 /// What is recorded besides events, in the same append.
@@ -57,13 +81,14 @@ pub struct Authorized {
 }
 
 impl<'a> UnitOfWork<'a> {
-    pub(super) fn new(app: &'a App, meta: &CommandMeta, fresh: bool) -> Self {
+    pub(super) fn new(app: &'a App, meta: &CommandMeta, trust: Trust) -> Self {
         Self {
             app,
             caller: meta.caller,
             on_behalf_of: meta.on_behalf_of,
             if_match: meta.if_match.clone(),
-            fresh,
+            trust,
+            assumed: false,
             cached: false,
             reads: Vec::new(),
             written: Vec::new(),
@@ -98,12 +123,26 @@ impl<'a> UnitOfWork<'a> {
         Ok(loaded)
     }
 
+    /// What is to be carried out on: if the commands create it, it is taken for new at the first attempt.
+    pub(super) async fn load_for<A: Decide>(
+        &mut self,
+        id: &str,
+        commands: &[A::Command],
+    ) -> Result<Arc<Loaded<A>>, Problem> {
+        // With a condition, what there is has to be known.
+        if self.trust == Trust::New && self.if_match.is_none() && A::creates(commands) {
+            self.assumed = true;
+            return Ok(Arc::default());
+        }
+        self.load_to_change(id).await
+    }
+
     /// The same for several of one kind, in their order: those that are not in memory are read together.
     pub async fn load_all_to_change<A: Decide>(
         &mut self,
         ids: &[String],
     ) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
-        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| !self.fresh);
+        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| self.trust != Trust::Nothing);
         let mut all: HashMap<&String, Arc<Loaded<A>>> =
             ids.iter().filter_map(|id| Some((id, remembered(id)?))).collect();
         self.cached |= !all.is_empty();
@@ -191,7 +230,7 @@ impl<'a> UnitOfWork<'a> {
 
     /// Loads an aggregate, from memory if it may.
     async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
-        if !self.fresh
+        if self.trust != Trust::Nothing
             && let Some(loaded) = self.app.cache.get::<A>(id)
         {
             self.cached = true;
@@ -204,9 +243,24 @@ impl<'a> UnitOfWork<'a> {
         Ok(loaded)
     }
 
-    /// Whether anything came from memory, and so may be stale.
-    pub(super) fn used_cache(&self) -> bool {
-        self.cached
+    /// What the next attempt relies on, if this one is refused; none if it looked everything up.
+    pub(super) fn less_trust(&self) -> Option<Trust> {
+        match (self.assumed, self.cached) {
+            (true, _) => Some(Trust::Memory),
+            (false, true) => Some(Trust::Nothing),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether it is taken for new, and its key with it.
+    pub(super) fn has_no_key_yet(&self, key_owner: &str, aggregate_type: &str, id: &str) -> bool {
+        self.assumed
+            && key_owner.strip_prefix(aggregate_type).and_then(|rest| rest.strip_prefix(':')) == Some(id)
+    }
+
+    /// What is to be written.
+    pub(super) fn written(&self) -> &[Written] {
+        &self.written
     }
 
     /// Adds to an append what was read, each thing once, and the rows; and gives what was written.

@@ -95,6 +95,10 @@ impl Decide for Block {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = BlockError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Add { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, BlockError> {
         match (self, command) {
             (Self::Missing, C::Add { note_id, block, spot }) => {

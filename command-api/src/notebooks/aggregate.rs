@@ -62,6 +62,10 @@ impl Decide for Notebook {
     const SNAPSHOT_VERSION: i32 = 2;
     const MISSING: Self::Error = NotebookError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Create { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
         match (self, command) {
             (Self::Missing, C::Create { owner, name }) => Ok(vec![E::NotebookCreated { owner, name }]),

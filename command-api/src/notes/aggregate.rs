@@ -52,6 +52,10 @@ impl Decide for Note {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = NoteError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Create { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
         match (self, command) {
             (Self::Missing, C::Create { notebook_id, title, blocks: _ }) => {

@@ -58,6 +58,10 @@ impl Decide for Session {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = SessionError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Open { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, SessionError> {
         match (self, command) {
             (Self::Missing, C::Open { user_id, device, address, .. }) => {

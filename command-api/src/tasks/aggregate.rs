@@ -194,6 +194,10 @@ impl Decide for Task {
     const SNAPSHOT_VERSION: i32 = 2;
     const MISSING: Self::Error = TaskError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Add { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
         match (self, command) {
             (Self::Missing, C::Add { note_id, owner, title, completed, details }) => {

@@ -64,6 +64,10 @@ impl Decide for User {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = UserError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Register { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
         match (self, command) {
             (Self::Missing, C::Register { email, username, display_name, .. }) => {
