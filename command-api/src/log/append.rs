@@ -97,7 +97,7 @@ pub struct Claim {
 /// An item that leaves its place in a container; of no effect if it is not there.
 #[derive(Clone, Debug)]
 pub struct Freed {
-    /// Its rank.
+    /// The container.
     pub container: String,
     /// The item.
     pub item: String,
@@ -106,7 +106,7 @@ pub struct Freed {
 /// The rank an item takes in a container. An item has one place, a rank one item.
 #[derive(Clone, Debug)]
 pub struct RankSlot {
-    /// Its new rank.
+    /// The container.
     pub container: String,
     /// Its rank there; compared byte by byte.
     pub rank: String,
