@@ -55,7 +55,7 @@ declare
   answers es.answer[] := '{}';
   found_ es.answer[];
 begin
-  -- A statement of its own: the next one's snapshot then holds what the previous key owner committed.
+  -- A statement of its own: the next one's snapshot then holds what the previous holder of the lock committed.
   perform 1 from es.head for update;
   select e.position, e.recorded_at into base, latest from es.event e order by e.position desc limit 1;
   base := coalesce(base, 0);
