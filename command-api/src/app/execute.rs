@@ -114,8 +114,8 @@ impl<A: Decide> Decision for OnOne<'_, A> {
         let loaded = work.load_for::<A>(self.id, &self.commands).await?;
         let mut commands = self.commands.clone();
         let authorized = loaded.state.authorize(work, self.id, &mut commands).await?;
-        // A change of nothing is no command that could refuse.
-        if commands.is_empty() && loaded.sequence == 0 {
+        // Before the client's condition is looked at: else that would tell what is missing from what may not be seen.
+        if loaded.sequence == 0 && !A::creates(&commands) {
             return Err(problem(&A::MISSING));
         }
         work.if_match(loaded.sequence)?;
