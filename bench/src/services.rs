@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use command_api::users::Registration;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::encryption::MasterKey;
@@ -114,6 +114,18 @@ impl Api {
         body: &Value,
     ) -> Result<Value> {
         send(self.to(method, path).bearer_auth(token).json(body)).await
+    }
+
+    /// Sends a command that may be refused; its status and answer.
+    pub(crate) async fn try_command(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, String)> {
+        let answer = self.to(method, path).bearer_auth(token).json(body).send().await?;
+        Ok((answer.status(), answer.text().await?))
     }
 
     /// Makes an account of that name.
