@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::Client;
-use shared::auth::{Issuer, Verifier};
+use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
 use shared::epoch::{self, EpochId};
@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::accounts::{Accounts, Registration};
 use crate::app::{App, Cache, Parts, Snapshots};
 use crate::log::Log;
 use crate::relay::{self, Relay};
-use crate::sessions::{Passwords, Throttle};
-use crate::users::Registration;
+use crate::sessions::refuse_ended;
 
 /// Connections for requests; the writer and the leaders have their own.
 const CONNECTIONS: u32 = 16;
@@ -40,8 +40,6 @@ pub struct Setup {
     pub master: MasterKey,
     /// Time and ids.
     pub clock: Clock,
-    /// Who may create an account.
-    pub registration: Registration,
     /// Accept a database that may lose what it acknowledged.
     pub throwaway: bool,
 }
@@ -74,15 +72,12 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
     let app = App::new(Parts {
         log,
         keyring: Keyring::new(setup.master, pool.clone()),
-        issuer: Issuer::new(&keys, setup.clock),
         verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown.clone()),
         keys,
-        passwords: Passwords::default(),
-        throttle: Throttle::default(),
         clock: setup.clock,
         cache: Cache::default(),
         snapshots: Snapshots::default(),
-        registration: setup.registration,
+        guard: refuse_ended,
         epoch: follow_epoch(pool.clone(), shutdown.clone()),
         pool,
     });
@@ -127,14 +122,15 @@ pub async fn run(process: Process, registration: Registration, origins: &Origins
         nats: process.nats.clone(),
         master: process.master.clone(),
         clock: Clock::System,
-        registration,
         throwaway: process.throwaway,
     };
     let running = start(setup, &process.shutdown).await?;
     let app = running.app.clone();
     let ready = Ready(app.pool.clone());
     let keys = crate::jwks(&app.verifier);
-    let api = OpenApiRouter::new().nest("/api/v1", crate::routes().with_state(app));
+    let accounts = Accounts::new(app.clone(), registration);
+    let routes = crate::routes().with_state(app).merge(crate::accounts::routes().with_state(accounts));
+    let api = OpenApiRouter::new().nest("/api/v1", routes);
     process.serve(api.split_for_parts().0.merge(keys), origins, ready).await;
     running.stop().await;
     Ok(())

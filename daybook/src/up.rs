@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use command_api::accounts::{Accounts, Registration};
 use command_api::service::Setup;
-use command_api::users::Registration;
 use projector::Status;
 use shared::clock::Clock;
 use shared::config::{self, Stores};
@@ -62,7 +62,6 @@ impl Up {
             nats: Some(nats.clone()),
             master: master.clone(),
             clock: Clock::System,
-            registration: self.registration.unwrap_or_else(|| Registration::by_default(self.listen)),
             throwaway: self.stores.throwaway,
         };
         let commands = command_api::service::start(setup, &shutdown).await?;
@@ -87,7 +86,9 @@ impl Up {
             },
             &shutdown,
         )?;
-        let (routes, document) = api::routes(commands.app.clone(), queries.clone());
+        let registration = self.registration.unwrap_or_else(|| Registration::by_default(self.listen));
+        let accounts = Accounts::new(commands.app.clone(), registration);
+        let (routes, document) = api::routes(accounts, queries.clone());
         let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status.clone() };
         let address = listener.local_addr()?;
         say_where(&running::write(&self.stores.data, address, url)?);

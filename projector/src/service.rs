@@ -2,7 +2,6 @@
 
 use axum::Router;
 use command_api::app::App;
-use command_api::users::Registration;
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
 use shared::http::{Health, Origins};
@@ -79,7 +78,6 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         nats: None,
         master: process.master.clone(),
         clock: Clock::System,
-        registration: Registration::Closed,
         throwaway: process.throwaway,
     };
     let command_path = command_api::service::start(command_path, &process.shutdown).await?;

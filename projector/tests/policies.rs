@@ -6,13 +6,12 @@ mod world;
 
 use std::fmt::Display;
 
-use command_api::aggregate::Decide;
 use command_api::app::CommandMeta;
+use command_api::app::Decide;
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
-use command_api::users::Registration;
 use projector::policies;
 use shared::clock::Clock;
 use shared::domain::blocks::{BlockText, Content, Depth, RichText};
@@ -59,7 +58,6 @@ impl House {
             nats: None,
             master: world.master.clone(),
             clock: Clock::System,
-            registration: Registration::Closed,
             throwaway: true,
         };
         let house = Self { command_path: service::start(setup, &shutdown).await.unwrap(), world, shutdown };

@@ -12,10 +12,8 @@ use shared::problem::{Problem, ProblemType};
 use super::record::Recording;
 use super::unit_of_work::Trust;
 use super::{App, IfMatch, UnitOfWork};
-use crate::aggregate::{Decide, problem};
-use crate::blocks::ITEM;
+use super::{Decide, problem};
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
-use crate::users::{EMAIL, USERNAME};
 
 /// How often a command is decided because what it was based on has changed.
 const ATTEMPTS: usize = 16;
@@ -180,7 +178,7 @@ impl App {
         trust: Trust,
     ) -> Attempt {
         let mut work = UnitOfWork::new(self, meta, trust);
-        let decided = match work.check_session().await {
+        let decided = match (self.guard)(&mut work).await {
             Ok(()) => decision.decide(&mut work).await,
             Err(problem) => Err(problem),
         };
@@ -189,7 +187,8 @@ impl App {
             Err(problem) => return work.less_trust().map_or(Attempt::Refused(problem), Attempt::Doubtful),
         };
         let key = self.key(meta, fingerprint);
-        let Recording { append, written, keys } = match self.recording(work, meta, key, &answer).await {
+        let Recording { append, written, taken, keys } = match self.recording(work, meta, key, &answer).await
+        {
             Ok(recording) => recording,
             Err(problem) => return Attempt::Refused(problem),
         };
@@ -220,7 +219,7 @@ impl App {
                 }
                 Attempt::Again
             }
-            Ok(Outcome::Claimed { kind }) => Attempt::Refused(taken(&kind)),
+            Ok(Outcome::Claimed { kind }) => Attempt::Refused(refusal(taken, &kind)),
             Ok(Outcome::Placed { .. }) => Attempt::Again,
             Err(error) => Attempt::Refused(unrecorded(&error)),
         }
@@ -278,13 +277,9 @@ fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
     Sha256::new().chain_update(target).chain_update([0]).chain_update(content).finalize().into()
 }
 
-fn taken(kind: &str) -> Problem {
-    match kind {
-        ITEM => id_taken(),
-        EMAIL => Problem::new(ProblemType::EmailTaken, "Another account has this e-mail address."),
-        USERNAME => Problem::new(ProblemType::UsernameTaken, "Another account has this username."),
-        other => Problem::internal(format!("a claim of kind {other} is taken, which no module makes")),
-    }
+fn refusal(taken: Vec<(&'static str, Problem)>, kind: &str) -> Problem {
+    let refusal = taken.into_iter().find(|(own, _)| *own == kind).map(|(_, problem)| problem);
+    refusal.unwrap_or_else(|| Problem::internal(format!("a claim of kind {kind} is taken that was not made")))
 }
 
 /// For creating something under an id that already belongs to something the person may not see, or of another kind.

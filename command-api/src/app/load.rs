@@ -11,8 +11,8 @@ use shared::event::{AggregateEvent, AggregateRef, Meta, Recorded};
 use shared::problem::Problem;
 
 use super::App;
+use super::Decide;
 use super::snapshots::{Stored, Unusable};
-use crate::aggregate::Decide;
 
 /// An aggregate as its stream says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use shared::encryption::{DataKey, Mark, about, mark};
 use shared::event::AggregateEvent;
 use shared::problem::Problem;
 
+use super::Decide;
 use super::execute::Answer;
 use super::{App, CommandMeta, Loaded, UnitOfWork};
-use crate::aggregate::Decide;
 use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
 
 /// Where events belong: under whose key they are encrypted, and whom they concern.
@@ -61,6 +61,8 @@ struct Fact {
 pub(super) struct Recording {
     pub(super) append: Append,
     pub(super) written: Vec<Written>,
+    /// The refusals if a claim is taken, by its kind.
+    pub(super) taken: Vec<(&'static str, Problem)>,
     /// Keys made for key owners that had none.
     pub(super) keys: Vec<(String, DataKey)>,
 }
@@ -161,7 +163,7 @@ impl App {
             .filter(|one| no_key_yet(one))
             .map(|one| one.home.key_owner.clone())
             .collect();
-        let (mut append, written) = work.into_append(Append::new(key, &answer.id, answer.version));
+        let (mut append, written, taken) = work.into_append(Append::new(key, &answer.id, answer.version));
         let (changed, unchanged): (Vec<_>, Vec<_>) = written.iter().partition(|one| !one.facts.is_empty());
         append
             .expects
@@ -189,7 +191,7 @@ impl App {
                 events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys[key_owner])),
             );
         }
-        Ok(Recording { append, written, keys: made })
+        Ok(Recording { append, written, taken, keys: made })
     }
 
     fn event(

@@ -4,15 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use shared::auth::{Caller, session_ended};
+use shared::auth::Caller;
 use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 
 use super::record::{Home, Written};
-use super::{App, CommandMeta, IfMatch, Loaded};
-use crate::aggregate::{Decide, problem};
-use crate::log::{Append, Claim, Expect, Freed, RankSlot, SideRow};
-use crate::sessions::Session;
+use super::{App, CommandMeta, Decide, IfMatch, Loaded, problem};
+use crate::log::{self, Append, Expect, Freed, RankSlot, SideRow};
 
 /// One attempt at deciding a command.
 pub struct UnitOfWork<'a> {
@@ -60,7 +58,7 @@ impl Trust {
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     /// Claims given up, before others are taken.
-    pub released: Vec<Claim>,
+    pub released: Vec<log::Claim>,
     /// Claims taken.
     pub claims: Vec<Claim>,
     /// Items that leave their place, before others are taken.
@@ -69,6 +67,15 @@ pub struct Rows {
     pub places: Vec<RankSlot>,
     /// Rows that are no events, because they hold secrets.
     pub side: Vec<SideRow>,
+}
+
+/// Something that may exist once only, and the refusal if another has it.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What is claimed, and by whom.
+    pub claim: log::Claim,
+    /// The answer if it is taken.
+    pub taken: Problem,
 }
 
 /// What a command that may be asked brings besides its events.
@@ -221,13 +228,6 @@ impl<'a> UnitOfWork<'a> {
         self.written.rotate_right(1);
     }
 
-    /// Refuses a caller whose session has ended, on whichever instance that was decided.
-    pub(super) async fn check_session(&mut self) -> Result<(), Problem> {
-        let Some(caller) = self.caller else { return Ok(()) };
-        let session = self.read::<Session>(&caller.session.to_string()).await?;
-        if session.state.is_open_for(caller.user) { Ok(()) } else { Err(session_ended()) }
-    }
-
     /// Loads an aggregate, from memory if it may.
     async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         if self.trust != Trust::Nothing
@@ -263,13 +263,16 @@ impl<'a> UnitOfWork<'a> {
         &self.written
     }
 
-    /// Adds to an append what was read, each thing once, and the rows; and gives what was written.
-    pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>) {
+    /// Adds to an append what was read, each thing once, and the rows; and gives what was written, and the refusals of
+    /// claims by their kinds.
+    pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>, Vec<(&'static str, Problem)>) {
         let mut expects = self.reads;
         expects.sort_by(|a, b| (a.aggregate_type, &a.aggregate_id).cmp(&(b.aggregate_type, &b.aggregate_id)));
         expects.dedup_by(|a, b| (a.aggregate_type, &a.aggregate_id) == (b.aggregate_type, &b.aggregate_id));
         let Rows { released, claims, freed, places, side } = self.rows;
-        (Append { expects, released, claims, freed, places, side, ..append }, self.written)
+        let taken = claims.iter().map(|claim| (claim.claim.kind, claim.taken.clone())).collect();
+        let claims = claims.into_iter().map(|claim| claim.claim).collect();
+        (Append { expects, released, claims, freed, places, side, ..append }, self.written, taken)
     }
 }
 

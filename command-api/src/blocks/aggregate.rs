@@ -9,7 +9,7 @@ use shared::rank::Rank;
 
 use super::commands::{Anchor, Origin, Spot, authorize};
 use super::{BlockCommand, BlockError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// A block, as far as its rules need it.
@@ -225,7 +225,7 @@ crate::aggregate!(Block, BlockEvent, BlockCommand, BlockError);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::Refusal;
+    use crate::app::Refusal;
     use chrono::DateTime;
     use cqrs_es::test::TestFramework;
     use uuid::Uuid;

@@ -6,7 +6,7 @@ use shared::rank::Rank;
 
 use super::commands::{Origin, Spot, container, freed, place};
 use super::{Anchor, Block, BlockCommand, BlockError};
-use crate::aggregate::problem;
+use crate::app::problem;
 use crate::app::{Authorized, Home, Rows, UnitOfWork};
 use crate::log::{Beside, Gap};
 

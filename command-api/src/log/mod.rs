@@ -17,7 +17,8 @@ mod sql;
 mod writer;
 
 pub use append::{
-    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, RankSlot, SideRow,
+    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, ModuleRow, NewEvent, Outcome, RankSlot,
+    SideRow,
 };
 pub use error::LogError;
 

@@ -120,10 +120,7 @@ fn touches(append: &Append) -> Vec<Touch> {
         touches.extend(place.beside.iter().map(|beside| read_of(("rank", &place.container, &beside.rank))));
     }
     touches.extend(append.side.iter().map(|row| match row {
-        SideRow::Credential { user_id, .. } => write_of(("credential", user_id)),
-        SideRow::Session { session_id, .. } | SideRow::SessionEnd { session_id } => {
-            write_of(("session", session_id))
-        }
+        SideRow::Module(row) => write_of(("module", &row.writes)),
         SideRow::KeyMade { key_owner, .. } | SideRow::KeyDestroyed { key_owner } => {
             write_of(("key_owner", key_owner))
         }

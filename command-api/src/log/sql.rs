@@ -94,7 +94,7 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         &cmds(&made)[..],
         &column(&made, |m| m.0) as &[&str],
         &column(&made, |m| m.1) as &[&[u8]],
-        accounts(batch)
+        modules(batch)
     )
     .fetch_all(connection)
     .await?;
@@ -204,33 +204,20 @@ fn keys<'b>(batch: &[&'b Prepared]) -> Keys<'b> {
             SideRow::KeyMade { key_owner, wrapped } => {
                 made.push((cmd, (key_owner.as_str(), wrapped.as_slice())));
             }
-            SideRow::Credential { .. } | SideRow::Session { .. } | SideRow::SessionEnd { .. } => {}
+            SideRow::Module(_) => {}
         }
     }
     (destroyed, made)
 }
 
-/// The rows of accounts, which few commands have.
-fn accounts(batch: &[&Prepared]) -> Value {
-    rows(batch, |p| &p.append.side).into_iter().filter_map(|(cmd, row)| account(cmd, row)).collect()
-}
-
-fn account(cmd: i32, row: &SideRow) -> Option<Value> {
-    match row {
-        SideRow::Credential { user_id, hash } => {
-            Some(json!({"cmd": cmd, "op": "credential", "user_id": user_id, "hash": hash}))
-        }
-        SideRow::Session { session_id, user_id, refresh, expires_at, device, address } => Some(json!({
-            "cmd": cmd, "op": "session", "session_id": session_id, "user_id": user_id, "refresh": bytea(refresh),
-            "expires_at": expires_at, "device": device, "address": address,
-        })),
-        SideRow::SessionEnd { session_id } => {
-            Some(json!({"cmd": cmd, "op": "session_end", "session_id": session_id}))
-        }
-        SideRow::KeyMade { .. } | SideRow::KeyDestroyed { .. } => None,
-    }
-}
-
-fn bytea(bytes: &[u8]) -> String {
-    format!("\\x{}", hex::encode(bytes))
+/// The rows of modules, which few commands have.
+fn modules(batch: &[&Prepared]) -> Value {
+    let row = |(cmd, row): (i32, &SideRow)| {
+        let SideRow::Module(row) = row else { return None };
+        let mut columns = row.columns.clone();
+        columns["cmd"] = json!(cmd);
+        columns["op"] = json!(row.operation);
+        Some(columns)
+    };
+    rows(batch, |p| &p.append.side).into_iter().filter_map(row).collect()
 }

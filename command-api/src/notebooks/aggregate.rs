@@ -11,7 +11,7 @@ use shared::text::{Description, Title};
 
 use super::commands::authorize;
 use super::{NotebookCommand, NotebookError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// A notebook, as far as its rules need it.

@@ -8,7 +8,7 @@ use shared::text::Title;
 
 use super::commands::authorize;
 use super::{NoteCommand, NoteError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// A note, as far as its rules need it.

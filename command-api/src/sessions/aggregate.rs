@@ -7,7 +7,7 @@ use shared::problem::Problem;
 
 use super::commands::authorize;
 use super::{SessionCommand, SessionError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// One login.

@@ -8,7 +8,7 @@ use shared::problem::Problem;
 
 use super::commands::authorize;
 use super::{TaskCommand, TaskError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// A task, as far as its rules need it.
@@ -230,7 +230,7 @@ crate::aggregate!(Task, TaskEvent, TaskCommand, TaskError);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::Refusal;
+    use crate::app::Refusal;
     use crate::blocks::Origin;
     use crate::tasks::commands::Past;
     use chrono::{DateTime, TimeDelta, Utc};

@@ -8,7 +8,7 @@ use shared::text::{DisplayName, WebAddress};
 
 use super::commands::authorize;
 use super::{UserCommand, UserError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// How long preferences may be, in bytes of JSON.

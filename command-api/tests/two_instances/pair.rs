@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, Method, Request, header};
+use command_api::accounts::{Accounts, Registration};
 use command_api::app::App;
 use command_api::service::{self, Running, Setup};
-use command_api::users::Registration;
 use serde_json::{Value, json};
 use servers::testing::{self, TestDatabase};
 use shared::clock::Clock;
@@ -237,13 +237,14 @@ async fn instance(url: &str, shutdown: &Shutdown) -> Running {
         nats: None,
         master: master(),
         clock: Clock::System,
-        registration: Registration::Open,
         throwaway: true,
     };
     service::start(setup, shutdown).await.expect("it starts")
 }
 
 fn router(app: App) -> Router {
-    let (router, _) = command_api::routes().with_state::<()>(app).split_for_parts();
+    let accounts = Accounts::new(app.clone(), Registration::Open);
+    let accounts = command_api::accounts::routes().with_state::<()>(accounts);
+    let (router, _) = command_api::routes().with_state(app).merge(accounts).split_for_parts();
     router
 }

@@ -175,7 +175,9 @@ async fn a_command_reads_no_more_in_a_note_of_fifty_blocks_than_in_one_of_two() 
     let all = Things::of(&pair, &ada, &notebook, 2).await.commands();
     let known: BTreeSet<String> =
         all.iter().map(|(route, ..)| *route).chain(PERSONAL).map(str::to_owned).collect();
-    assert_eq!(commanded(command_api::routes().get_openapi()), known, "a route is not in the table");
+    let mut described = commanded(command_api::routes().get_openapi());
+    described.extend(commanded(command_api::accounts::routes().get_openapi()));
+    assert_eq!(described, known, "a route is not in the table");
     let (count, mut wrong) = (all.len(), Vec::new());
     for nth in 0..count {
         for blocks in [2, 50] {

@@ -4,7 +4,7 @@
 //! the side that a person edited last wins; its value is copied to the other side. So two edits that cross come to
 //! rest after one step each. A rule that answered every event by its opposite would echo for ever.
 
-use command_api::aggregate::Decide;
+use command_api::app::Decide;
 use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};

@@ -1,9 +1,9 @@
-//! What an aggregate of a module is to the command path: pure decisions over cqrs-es aggregates.
+//! What the command path asks of a module's aggregate: pure decisions, over cqrs-es aggregates.
 
 use shared::event::AggregateEvent;
 use shared::problem::{FieldError, Problem, ProblemType};
 
-use crate::app::{Authorized, UnitOfWork};
+use super::{Authorized, UnitOfWork};
 
 /// A refusal by a rule: which type of problem it is. The message is the error's own words.
 pub trait Refusal: std::error::Error {
@@ -68,7 +68,7 @@ macro_rules! aggregate {
                 (): &(),
                 sink: &cqrs_es::event_sink::EventSink<Self>,
             ) -> Result<(), Self::Error> {
-                for event in $crate::aggregate::Decide::decide(self, command)? {
+                for event in $crate::app::Decide::decide(self, command)? {
                     sink.write(event, self).await;
                 }
                 Ok(())
@@ -80,6 +80,3 @@ macro_rules! aggregate {
         }
     };
 }
-
-#[cfg(test)]
-mod snapshot_versions;
