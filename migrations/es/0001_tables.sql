@@ -57,11 +57,14 @@ create table es.place (
   constraint place_rank unique (container, rank)
 );
 
--- The keys payloads are encrypted under, wrapped by the master key. Destroying one erases what it encrypted.
+-- The keys payloads are encrypted under, wrapped by the master key. Destroying one erases what it encrypted; its row stays
+-- without the key, so that no command that knew nothing of it makes another.
 create table es.key (
   key_owner text collate "C" primary key,
-  wrapped bytea not null,
-  made_at timestamptz not null
+  wrapped bytea,
+  made_at timestamptz not null,
+  destroyed_at timestamptz,
+  constraint key_or_tombstone check ((wrapped is null) = (destroyed_at is not null))
 );
 
 create table es.credential (

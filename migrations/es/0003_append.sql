@@ -33,7 +33,7 @@ create function es.append(
   f_cmd int[], f_container text[], f_item text[], f_rank text[],
   p_cmd int[], p_container text[], p_rank text[], p_item text[], p_beside text[], p_beside_rank text[],
   p_after text[], p_before text[],
-  -- Keys destroyed, then made.
+  -- Keys made; and destroyed, for ever, also those that never were.
   d_cmd int[], d_key_owner text[],
   k_cmd int[], k_key_owner text[], k_wrapped bytea[],
   -- Rows of accounts: [{"cmd", "op", ...}], op in credential, session, session_end; bytea as \x hex.
@@ -123,8 +123,6 @@ begin
         select distinct on (k.cmd) k.cmd, k.key_owner
           from unnest(k_cmd, k_key_owner) with ordinality k(cmd, key_owner, nth)
          where k.cmd <> all (out_) and exists (select from es.key h where h.key_owner = k.key_owner)
-           and not exists (select from unnest(d_cmd, d_key_owner) d(cmd, key_owner)
-                            where d.cmd = k.cmd and d.key_owner = k.key_owner)
          order by k.cmd, k.nth
       ) w;
     if found_ is not null then
@@ -219,14 +217,16 @@ begin
   if cardinality(f_cmd) + cardinality(p_cmd) > 0 then
     perform es.append_places(f_cmd, f_container, f_item, f_rank, p_cmd, p_container, p_rank, p_item, out_);
   end if;
-  if cardinality(d_cmd) > 0 then
-    delete from es.key h using unnest(d_cmd, d_key_owner) d(cmd, key_owner)
-     where h.key_owner = d.key_owner and d.cmd <> all (out_);
-  end if;
   if cardinality(k_cmd) > 0 then
     insert into es.key (key_owner, wrapped, made_at)
       select k.key_owner, k.wrapped, now_at from unnest(k_cmd, k_key_owner, k_wrapped) k(cmd, key_owner, wrapped)
        where k.cmd <> all (out_);
+  end if;
+  if cardinality(d_cmd) > 0 then
+    insert into es.key as h (key_owner, wrapped, made_at, destroyed_at)
+      select distinct d.key_owner, null::bytea, now_at, now_at from unnest(d_cmd, d_key_owner) d(cmd, key_owner)
+       where d.cmd <> all (out_)
+      on conflict (key_owner) do update set wrapped = null, destroyed_at = now_at where h.destroyed_at is null;
   end if;
   if sides <> '[]' then
     perform es.append_sides(sides, out_, now_at);

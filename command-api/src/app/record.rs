@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use shared::encryption::{DataKey, Mark, about, mark};
+use shared::encryption::{DataKey, KeyState, Mark, about, mark};
 use shared::event::AggregateEvent;
 use shared::problem::Problem;
 
 use super::Decide;
 use super::execute::Answer;
+use super::unit_of_work::gone;
 use super::{App, CommandMeta, Loaded, UnitOfWork};
 use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
 
@@ -227,8 +228,13 @@ impl App {
         is_new: bool,
         side: &mut Vec<SideRow>,
     ) -> Result<(DataKey, bool), Problem> {
-        if !is_new && let Some(key) = self.keyring.key(key_owner).await? {
-            return Ok((key, false));
+        if !is_new {
+            match self.keyring.state(key_owner).await? {
+                KeyState::Held(key) => return Ok((key, false)),
+                // What it was of has ended meanwhile.
+                KeyState::Destroyed => return Err(gone()),
+                KeyState::None => (),
+            }
         }
         let (key, wrapped) = self.keyring.master().make(key_owner);
         side.push(SideRow::KeyMade { key_owner: key_owner.to_owned(), wrapped });

@@ -287,7 +287,7 @@ impl Rows {
     }
 }
 
-fn gone() -> Problem {
+pub(super) fn gone() -> Problem {
     Problem::new(ProblemType::Gone, "It was deleted for ever.")
 }
 

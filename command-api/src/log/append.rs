@@ -145,14 +145,15 @@ pub struct Gap {
 pub enum SideRow {
     /// A row of a module's own.
     Module(ModuleRow),
-    /// A new key to encrypt under. If the key owner already has one, that is a conflict on aggregate type `key`.
+    /// A new key to encrypt under. If the key owner has one, or had one that was destroyed, that is a conflict on aggregate
+    /// type `key`.
     KeyMade {
         /// Whose.
         key_owner: String,
         /// The key, wrapped by the master key.
         wrapped: Vec<u8>,
     },
-    /// A key is destroyed, and with it what it encrypted.
+    /// A key is destroyed, and with it what it encrypted. From then on the key owner can have none.
     KeyDestroyed {
         /// Whose.
         key_owner: String,

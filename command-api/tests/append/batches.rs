@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use command_api::log::{
     Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, Outcome, RankSlot, SideRow,
 };
+use futures::{StreamExt, stream};
 use shared::clock::Clock;
 use shared::postgres::{DatabaseRole, options};
 use sqlx::{Connection, Executor, PgConnection};
@@ -95,17 +96,71 @@ async fn what_one_gives_up_the_next_can_take() -> anyhow::Result<()> {
         c.side.push(SideRow::KeyMade { key_owner: "note:1".into(), wrapped: vec![1] });
     });
     assert!(stands(&log.append(first).await));
-    let key = || "note:1".to_owned();
     let commands = vec![
         command(|c| c.freed.push(freed("block-1"))),
         command(|c| c.places.push(place("a", "block-2"))),
         command(|c| c.released.push(claim("me"))),
         command(|c| c.claims.push(claim("you"))),
-        command(|c| c.side.push(SideRow::KeyDestroyed { key_owner: key() })),
-        command(|c| c.side.push(SideRow::KeyMade { key_owner: key(), wrapped: vec![2] })),
     ];
     let outcomes = together(&log, &mut owner, commands).await?;
     assert!(outcomes.iter().all(stands), "{outcomes:?}");
+    Ok(())
+}
+
+/// How often a key is made, destroyed and wanted again, over two writers at once.
+const DESTROYED: usize = 10_000;
+
+#[tokio::test]
+async fn a_key_that_was_destroyed_is_never_made_again() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let options = options(&database.url, DatabaseRole::Command, None)?;
+    let ((one, _one), (two, _two)) =
+        (Log::start(&options, CancellationToken::new()), Log::start(&options, CancellationToken::new()));
+    let make = async |log: &Log, nth: usize| {
+        let row = SideRow::KeyMade { key_owner: format!("note:{nth}"), wrapped: vec![1] };
+        log.append(command(|c| c.side.push(row))).await
+    };
+    let destroy = async |log: &Log, nth: usize| {
+        let row = SideRow::KeyDestroyed { key_owner: format!("note:{nth}") };
+        log.append(command(|c| c.side.push(row))).await
+    };
+    let is_refused = |outcome: &Result<Outcome, LogError>, nth: usize| {
+        let key = (String::from("key"), format!("note:{nth}"));
+        matches!(outcome, Ok(Outcome::Conflict { aggregate_type, id, .. }) if (aggregate_type, id) == (&key.0, &key.1))
+    };
+    let race = async |nth: usize| {
+        // Every third has no key yet when it is destroyed.
+        if nth % 3 > 0 {
+            assert!(stands(&make(&one, nth).await));
+        }
+        let (first, destroyed, second) = futures::join!(
+            make(&two, nth),
+            destroy(&one, nth),
+            make(if nth % 2 == 0 { &one } else { &two }, nth)
+        );
+        assert!(stands(&destroyed), "{destroyed:?}");
+        let made = [&first, &second].into_iter().filter(|outcome| stands(outcome)).count();
+        assert!(made <= usize::from(nth % 3 == 0), "{nth}: {first:?} {second:?}");
+        for outcome in [&first, &second] {
+            assert!(stands(outcome) || is_refused(outcome, nth), "{outcome:?}");
+        }
+        let again = make(&two, nth).await;
+        assert!(is_refused(&again, nth), "{again:?}");
+        made
+    };
+    let before: usize = stream::iter(0..DESTROYED)
+        .map(race)
+        .buffer_unordered(128)
+        .fold(0, async |sum, made| sum + made)
+        .await;
+    // Both orders were met.
+    assert!((1..DESTROYED / 3).contains(&before), "{before} were made before they were destroyed");
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from es.key where wrapped is not null or destroyed_at is null")
+            .fetch_one(&mut owner)
+            .await?;
+    assert_eq!(left, 0);
     Ok(())
 }
 

@@ -10,7 +10,9 @@ pub(crate) struct Model {
     pub(crate) sequences: HashMap<String, i64>,
     pub(crate) claims: HashMap<(String, Vec<u8>), String>,
     pub(crate) places: HashMap<String, (String, String)>,
+    /// Those that have or had a key.
     pub(crate) key_owners: HashSet<String>,
+    pub(crate) destroyed: HashSet<String>,
     pub(crate) credentials: HashMap<String, String>,
     /// Sessions, and whether they have ended.
     pub(crate) sessions: HashMap<String, bool>,
@@ -109,7 +111,10 @@ impl Model {
     fn apply_side(&mut self, row: &SideRow) {
         match row {
             SideRow::KeyMade { key_owner, .. } => drop(self.key_owners.insert(key_owner.clone())),
-            SideRow::KeyDestroyed { key_owner } => drop(self.key_owners.remove(key_owner)),
+            SideRow::KeyDestroyed { key_owner } => {
+                self.key_owners.insert(key_owner.clone());
+                self.destroyed.insert(key_owner.clone());
+            }
             SideRow::Module(row) => {
                 let of = row.writes.1.clone();
                 match row.operation {
