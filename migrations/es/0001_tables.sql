@@ -26,6 +26,11 @@ create table es.event (
 -- Payloads are encrypted, so trying to compress them is wasted work.
 alter table es.event alter column payload set storage external;
 
+-- How far the log may be read, by whoever follows it: relay, projector, policies, readers of the history. That is all
+-- that is committed, as a commit waits for the disk. Were commits answered before, this would be what is on the disk.
+create function es.readable() returns bigint stable parallel safe
+  return coalesce((select e.position from es.event e order by e.position desc limit 1), 0);
+
 -- The answer to every command of the last 30 days, so that one sent again takes effect once.
 -- By week, because dropping a table costs nothing and deleting its rows does; not by day, because a key is looked
 -- for in each of them.

@@ -208,7 +208,7 @@ fn is_unbuilt(error: &sqlx::Error) -> bool {
 async fn ask(pool: &PgPool) -> sqlx::Result<(Mark, u32)> {
     let row = sqlx::query!(
         r#"select e.epoch, e.agreed_position, c.position, c.epoch as "of", c.tableoid as "tables!",
-                  (select coalesce(max(position), 0) from es.event) as "head!"
+                  es.readable() as "head!"
              from checkpoint c
             cross join (select epoch, agreed_position from es.epoch order by seq desc limit 1) e"#
     )

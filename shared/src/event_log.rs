@@ -46,14 +46,14 @@ impl From<EventRow> for Recorded {
     }
 }
 
-/// At most `limit` events after `position`, in order, still encrypted.
+/// At most `limit` events after `position` that may be read, in order, still encrypted.
 pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> sqlx::Result<Vec<Recorded>> {
     let rows = sqlx::query_as!(
         EventRow,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                 metadata->>'actor' as actor, metadata->>'correlation' as correlation,
                 metadata->>'causation' as causation, scopes, recorded_at
-           from es.event where position > $1 order by position limit $2",
+           from es.event where position > $1 and position <= (select es.readable()) order by position limit $2",
         position,
         limit
     );
@@ -91,9 +91,9 @@ pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Op
     Ok(row.fetch_optional(executor).await?.map(Recorded::from))
 }
 
-/// The last position of the log; 0 when it is empty.
+/// The last position of the log that may be read; 0 when it is empty.
 pub async fn head(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(r#"select coalesce(max(position), 0) as "head!" from es.event"#)
+    sqlx::query_scalar!(r#"select es.readable() as "head!""#)
         .fetch_one(executor)
         .await
 }
