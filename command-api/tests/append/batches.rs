@@ -4,9 +4,10 @@ use std::task::Poll;
 
 use chrono::{DateTime, Utc};
 use command_api::log::{
-    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, Outcome, RankSlot, SideRow,
+    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, NewEvent, Outcome, RankSlot, SideRow,
 };
 use futures::{StreamExt, stream};
+use serde_json::json;
 use shared::clock::Clock;
 use shared::postgres::{DatabaseRole, options};
 use sqlx::{Connection, Executor, PgConnection};
@@ -228,5 +229,37 @@ async fn a_clock_far_behind_the_log_is_refused_and_one_a_little_behind_does_not_
     assert_eq!(recorded_at, latest);
     owner.execute(ahead.replace("(1, interval '30 seconds')", "(3, interval '1 hour')").as_str()).await?;
     assert_eq!(log.append(command(|_| ())).await, Err(LogError::Unavailable));
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_follows_the_log_reads_8_mib_at_once() -> anyhow::Result<()> {
+    let database = database().await?;
+    let options = options(&database.url, DatabaseRole::Command, None)?;
+    let (log, _writer) = Log::start(&options, CancellationToken::new());
+    let large = serde_json::value::to_raw_value(&json!({"title": "x".repeat(200 * 1_024)}))?;
+    for _ in 0..5 {
+        let outcome = log
+            .append(command(|c| {
+                let note = c.answer_id.clone();
+                let event = |sequence| NewEvent { payload: large.clone(), ..event(&note, sequence) };
+                c.events = (1..=20).map(event).collect();
+            }))
+            .await;
+        assert!(stands(&outcome), "{outcome:?}");
+    }
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let (mut position, mut batches) = (0, Vec::new());
+    loop {
+        let events = shared::event_log::after(&mut owner, position, 1_000).await?;
+        let Some(last) = events.last() else { break };
+        assert!(events.iter().zip(position + 1..).all(|(event, expected)| event.position == expected));
+        position = last.position;
+        batches.push(events.len());
+    }
+    // The one that goes beyond the limit is the last of its batch.
+    assert_eq!((position, batches), (100, vec![41, 41, 18]));
+    // However few it is asked for.
+    assert_eq!(shared::event_log::after(&mut owner, 0, 3).await?.len(), 3);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Following one epoch's stream in a task of its own, for as long as the projector leads.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use async_nats::jetstream::{Context, Message};
 use futures::StreamExt;
 use shared::epoch::EpochId;
 use shared::jetstream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -19,6 +20,8 @@ use crate::Status;
 
 /// Messages that may wait for the engine; beyond that the server keeps them.
 const WAITING: usize = 8_192;
+/// And so many bytes of them, so that many large events wait on the server.
+const MOST_BYTES: u32 = 8 * 1_024 * 1_024;
 /// How long an answer of the server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a stream that cannot be followed is looked for again.
@@ -26,12 +29,15 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often we look whether the connection is still the one that the consumer was made on.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// A message, and the room that it takes while it waits.
+type Waiting = (Carried, OwnedSemaphorePermit);
+
 /// Messages of one epoch's stream, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Follower {
-    messages: mpsc::Receiver<Carried>,
+    messages: mpsc::Receiver<Waiting>,
     /// Held, so that without NATS nothing comes, rather than the end.
-    _open: mpsc::Sender<Carried>,
+    _open: mpsc::Sender<Waiting>,
     _task: Option<AbortOnDropHandle<()>>,
 }
 
@@ -48,18 +54,19 @@ impl Follower {
     pub(super) async fn some(&mut self, limit: usize) -> Vec<Carried> {
         let mut taken = Vec::new();
         self.messages.recv_many(&mut taken, limit).await;
-        taken
+        taken.into_iter().map(|(message, _)| message).collect()
     }
 }
 
-async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>, out: mpsc::Sender<Carried>) {
+async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>, out: mpsc::Sender<Waiting>) {
+    let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
     let context = jetstream::context(&client, PATIENCE);
     let mut again = interval(AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         again.tick().await;
         let after = status.borrow().position;
-        if let Err(error) = carry(&client, &context, &epoch, after, &out).await {
+        if let Err(error) = carry(&client, &context, &epoch, after, &out, &room).await {
             tracing::debug!(%epoch, %error, "The stream cannot be followed for now; the log is read instead");
         }
     }
@@ -72,7 +79,8 @@ async fn carry(
     context: &Context,
     epoch: &EpochId,
     after: i64,
-    out: &mpsc::Sender<Carried>,
+    out: &mpsc::Sender<Waiting>,
+    room: &Arc<Semaphore>,
 ) -> Result<(), async_nats::Error> {
     let statistics = client.statistics();
     let connects = statistics.connects.load(Ordering::Relaxed);
@@ -86,7 +94,12 @@ async fn carry(
     loop {
         tokio::select! {
             message = messages.next() => match message {
-                Some(message) => out.send(carried(&message?)).await?,
+                Some(message) => {
+                    let message = message?;
+                    let bytes = u32::try_from(message.payload.len())?.min(MOST_BYTES);
+                    let room = room.clone().acquire_many_owned(bytes).await?;
+                    out.send((carried(&message), room)).await?;
+                }
                 None => return Ok(()),
             },
             _ = looks.tick() => if statistics.connects.load(Ordering::Relaxed) != connects {

@@ -11,7 +11,7 @@ use super::ring::Pushed;
 use super::{Live, load};
 
 /// Events read from the log at a time.
-const BATCH: i64 = 500;
+pub(super) const BATCH: i64 = 500;
 /// How often ended sessions are looked for among the open sockets, and a failed read is tried again.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
