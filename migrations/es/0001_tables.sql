@@ -26,6 +26,12 @@ create table es.event (
 -- Payloads are encrypted, so trying to compress them is wasted work.
 alter table es.event alter column payload set storage external;
 
+-- The events as postgres-es reads them. It takes no column that it does not know, so the position comes with the metadata.
+create view es.stream as
+select aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+       metadata || jsonb_build_object('position', position::text) as metadata
+  from es.event;
+
 -- The answer to every command of the last 30 days, so that one sent again takes effect once.
 -- By week, because dropping a table costs nothing and deleting its rows does; not by day, because a key is looked
 -- for in each of them.
