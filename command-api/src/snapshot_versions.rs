@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::domain::Event;
 use shared::event::AggregateEvent;
 
-use crate::app::Decide;
+use crate::app::{At, Decide};
 use crate::blocks::Block;
 use crate::notebooks::Notebook;
 use crate::notes::Note;
@@ -21,17 +21,22 @@ const WITHIN_A_LINE: &str = "[^\\p{C}\\p{Zl}\\p{Zp}]{0,9}";
 
 type Fact = (&'static str, Value);
 
-fn fold<A: Decide>(mut state: A, facts: &[Fact]) -> A {
-    for (event_type, data) in facts {
+/// Of the events the first is at the position behind `after`; a policy did every third.
+fn fold<A: Decide>(mut state: A, after: usize, facts: &[Fact]) -> A {
+    for (position, (event_type, data)) in (after + 1..).zip(facts) {
         let event = Event::parse(event_type, data.clone()).unwrap_or_else(|error| panic!("{error}"));
-        state.apply(A::Event::pick(event).expect("an event of this aggregate"));
+        let at = At {
+            position: i64::try_from(position).expect("few events"),
+            by_person: !position.is_multiple_of(3),
+        };
+        state.apply_at(A::Event::pick(event).expect("an event of this aggregate"), at);
     }
     state
 }
 
 /// What these events come to, in the form of this snapshot version.
 fn keeps<A: Decide>(snapshot_version: i32, facts: &[Fact], form: &Value) {
-    let state = fold(A::default(), facts);
+    let state = fold(A::default(), 0, facts);
     let ours = serde_json::to_value(&state).expect("an aggregate serializes");
     let advice = "the form of its snapshots has changed: raise SNAPSHOT_VERSION, and write the new form and number here";
     assert_eq!((A::SNAPSHOT_VERSION, &ours), (snapshot_version, form), "{}: {advice}", A::TYPE);
@@ -95,33 +100,37 @@ fn the_form_of_a_notes_part_does_not_change_without_its_number() {
     let whole = json!({"block": task, "added_by": "ada", "added_at": AT});
     let moved = ("BlockMoved", json!({"from": ID, "to": OTHER, "rank": "a1", "whole": whole}));
     let removed = ("BlockRemoved", json!({"note_id": OTHER}));
-    let part = |note, block, rank| json!({"note_id": note, "block": block, "rank": rank});
-    keeps::<Block>(1, &[], &json!("Missing"));
-    keeps::<Block>(1, std::slice::from_ref(&added), &json!({"Live": part(ID, text, "a0")}));
-    keeps::<Block>(1, &[added, changed, moved, removed], &json!({"Removed": part(OTHER, task, "a1")}));
+    let edits = |alive, text, done| json!({"alive": alive, "text": text, "done": done});
+    let part = |note, block, rank, edits| json!({"note_id": note, "block": block, "rank": rank, "last_edits": edits});
+    let new = json!({"Live": part(ID, text, "a0", edits(0, 1, 0))});
+    keeps::<Block>(2, &[], &json!("Missing"));
+    keeps::<Block>(2, std::slice::from_ref(&added), &new);
+    let removed_form = json!({"Removed": part(OTHER, task, "a1", edits(4, 1, 2))});
+    keeps::<Block>(2, &[added, changed, moved, removed], &removed_form);
 
     let added = ("TaskAdded", json!({"note_id": null, "owner": ID, "title": "Call", "completed": false}));
-    let bare = json!({"note_id": null, "owner": ID, "title": "Call", "completed": false, "details": {}});
+    let none = edits(0, 0, 0);
+    let bare = json!({"note_id": null, "owner": ID, "title": "Call", "completed": false, "details": {}, "last_edits": none});
     let details = json!({"description": "More", "due_at": AT, "priority": 4, "assignee_id": OTHER});
     let whole = json!({"owner": ID, "title": "", "completed_at": AT, "details": details, "added_by": "ada", "added_at": AT});
     let moved = ("TaskMoved", json!({"from": ID, "to": OTHER, "whole": whole}));
     let removed = ("TaskRemoved", json!({"note_id": OTHER}));
-    let full = json!({"note_id": OTHER, "owner": ID, "title": "", "completed": true, "details": details});
-    keeps::<Task>(2, &[], &json!("Missing"));
-    keeps::<Task>(2, std::slice::from_ref(&added), &json!({"Live": bare.clone()}));
-    keeps::<Task>(2, &[added.clone(), moved, removed], &json!({"Removed": full}));
+    let full = json!({"note_id": OTHER, "owner": ID, "title": "", "completed": true, "details": details, "last_edits": edits(2, 2, 2)});
+    keeps::<Task>(3, &[], &json!("Missing"));
+    keeps::<Task>(3, std::slice::from_ref(&added), &json!({"Live": bare.clone()}));
+    keeps::<Task>(3, &[added.clone(), moved, removed], &json!({"Removed": full}));
     let on = ("TaskScheduled", json!({"due_on": "2026-01-31"}));
     let mut due = bare;
     due["details"] = on.1.clone();
-    keeps::<Task>(2, &[added, on], &json!({"Live": due}));
+    keeps::<Task>(3, &[added, on], &json!({"Live": due}));
 }
 
 /// Folding in one go, or resting at `cut` in the form of a snapshot.
 fn rests<A: Decide>(facts: &[Fact], cut: usize) -> Result<(), TestCaseError> {
     let (before, after) = facts.split_at(cut.min(facts.len()));
-    let form = serde_json::to_vec(&fold(A::default(), before)).expect("an aggregate serializes");
-    let rested = fold::<A>(serde_json::from_slice(&form).expect("and is read back"), after);
-    let whole = fold(A::default(), facts);
+    let form = serde_json::to_vec(&fold(A::default(), 0, before)).expect("an aggregate serializes");
+    let rested = fold::<A>(serde_json::from_slice(&form).expect("and is read back"), before.len(), after);
+    let whole = fold(A::default(), 0, facts);
     prop_assert_eq!(serde_json::to_value(&rested).ok(), serde_json::to_value(&whole).ok());
     Ok(())
 }

@@ -31,6 +31,12 @@ alter table es.event alter column payload set storage external;
 create function es.readable() returns bigint stable parallel safe
   return coalesce((select e.position from es.event e order by e.position desc limit 1), 0);
 
+-- The events as postgres-es reads them. It takes no column that it does not know, so the position comes with the metadata.
+create view es.stream as
+select aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+       metadata || jsonb_build_object('position', position::text) as metadata
+  from es.event;
+
 -- The answer to every command of the last 30 days, so that one sent again takes effect once.
 -- By week, because dropping a table costs nothing and deleting its rows does; not by day, because a key is looked
 -- for in each of them.

@@ -50,8 +50,12 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
         pool: pool.clone(),
         nats: setup.nats,
     };
-    let policies =
-        policies::Handles { app: setup.command_path, connect: handles.connect.clone(), pool: pool.clone() };
+    let policies = policies::Handles {
+        app: setup.command_path,
+        connect: handles.connect.clone(),
+        pool: pool.clone(),
+        pause: policies::PAUSE,
+    };
     let (sender, status) = watch::channel(Status::default());
     let tasks = [
         tokio::spawn(crate::run(handles, sender, shutdown.clone())),

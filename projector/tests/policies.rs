@@ -5,6 +5,7 @@
 mod world;
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use command_api::app::CommandMeta;
 use command_api::app::Decide;
@@ -104,6 +105,7 @@ impl House {
             app: self.command_path.app.clone(),
             connect: options(self.world.url(), DatabaseRole::Projector, None).unwrap(),
             pool: self.world.pool(read_schema::name()),
+            pause: Duration::from_millis(1),
         };
         let shutdown = Shutdown::new();
         Running { task: tokio::spawn(policies::run(handles, shutdown.clone())), shutdown }

@@ -54,6 +54,14 @@ pub struct Meta {
     pub causation: String,
 }
 
+/// What the actor of a policy's events begins with.
+pub const POLICY: &str = "policy:";
+
+/// Whether an actor is a policy.
+pub fn is_policy(actor: &str) -> bool {
+    actor.starts_with(POLICY)
+}
+
 /// A decrypted event: its data is readable again, or gone with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {

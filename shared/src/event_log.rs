@@ -74,20 +74,20 @@ pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> 
     Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
 }
 
-/// All events of an aggregate, in order, still encrypted.
-pub async fn of(
+/// The same without their data, which is null: for those who choose by what stays in clear.
+pub async fn headers_after(
     executor: impl PgExecutor<'_>,
-    aggregate_type: &str,
-    aggregate_id: &str,
+    position: i64,
+    limit: i64,
 ) -> sqlx::Result<Vec<Recorded>> {
     let rows = sqlx::query_as!(
         EventRow,
-        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, recorded_at
-           from es.event where aggregate_type = $1 and aggregate_id = $2 order by sequence",
-        aggregate_type,
-        aggregate_id
+        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                  'null'::jsonb as "payload!", metadata->>'actor' as actor,
+                  metadata->>'correlation' as correlation, metadata->>'causation' as causation, scopes, recorded_at
+             from es.event where position > $1 order by position limit $2"#,
+        position,
+        limit
     );
     Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
 }

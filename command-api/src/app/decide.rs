@@ -1,6 +1,6 @@
 //! What the command path asks of a module's aggregate: pure decisions, over cqrs-es aggregates.
 
-use shared::event::AggregateEvent;
+use shared::event::{AggregateEvent, is_policy};
 use shared::problem::{FieldError, Problem, ProblemType};
 
 use super::{Authorized, UnitOfWork};
@@ -19,6 +19,28 @@ pub trait Refusal: std::error::Error {
 /// Turns a module's refusal into the answer.
 pub fn problem(refusal: &impl Refusal) -> Problem {
     Problem { errors: refusal.fields(), ..Problem::new(refusal.refuse(), refusal.to_string()) }
+}
+
+/// Where an event stands in the log, and whether a person caused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Its position.
+    pub position: i64,
+    /// Not a policy.
+    pub by_person: bool,
+}
+
+impl At {
+    /// An event of this actor.
+    pub fn new(position: i64, actor: &str) -> Self {
+        Self { position, by_person: !is_policy(actor) }
+    }
+
+    /// The next event, by the same actor.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { position: self.position + 1, ..self }
+    }
 }
 
 /// An aggregate that the command path can execute commands on.
@@ -40,6 +62,12 @@ pub trait Decide:
 
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// Takes in an event that is recorded. For those that remember when something happened or who did it, which cqrs-es
+    /// does not tell.
+    fn apply_at(&mut self, event: Self::Event, _: At) {
+        self.apply(event);
+    }
 
     /// Whether the caller may do this, and what is recorded besides the events. It also fills in what a command leaves
     /// to the command path, such as the rank of a place.

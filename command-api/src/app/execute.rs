@@ -12,7 +12,7 @@ use shared::problem::{Problem, ProblemType};
 use super::record::Recording;
 use super::unit_of_work::Trust;
 use super::{App, IfMatch, UnitOfWork};
-use super::{Decide, problem};
+use super::{At, Decide, problem};
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
 
 /// How often a command is decided because what it was based on has changed.
@@ -195,13 +195,16 @@ impl App {
         let read: Vec<Expect> = append.expects.clone();
         let endings: Vec<_> = written.iter().map(|written| written.ending(&append)).collect();
         match self.log.append(append).await {
-            Ok(Outcome::Appended { last, .. }) => {
+            Ok(Outcome::Appended { first, last, .. }) => {
                 for (key_owner, key) in keys {
                     self.keyring.remember(key_owner, key).await;
                 }
-                for (written, ending) in written.into_iter().zip(endings) {
-                    written.keep(self, ending);
-                }
+                written
+                    .into_iter()
+                    .zip(endings)
+                    .fold(At::new(first, &meta.actor), |at, (written, ending)| {
+                        written.keep(self, at, ending)
+                    });
                 let Answer { id, version } = answer;
                 Attempt::Done(Accepted { id, version, position: last, created: false, epoch: None })
             }

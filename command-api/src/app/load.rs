@@ -6,13 +6,14 @@ use std::collections::HashMap;
 
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
+use serde_json::Value;
 use shared::encryption::{Mark, mark};
 use shared::event::{AggregateEvent, AggregateRef, Meta, Recorded};
 use shared::problem::Problem;
 
 use super::App;
-use super::Decide;
 use super::snapshots::{Stored, Unusable};
+use super::{At, Decide};
 
 /// An aggregate as its stream says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +63,9 @@ impl App {
             return Ok(HashMap::new());
         }
         let rows = sqlx::query!(
-            "select aggregate_id, sequence, event_type, event_version, payload from es.event
+            "select aggregate_id, sequence, event_type, event_version, payload, position,
+                    metadata->>'actor' as actor
+               from es.event
               where aggregate_type = $1 and aggregate_id = any($2) order by aggregate_id, sequence",
             A::TYPE,
             ids
@@ -74,7 +77,8 @@ impl App {
                 id: row.aggregate_id.clone(),
                 version: row.sequence,
             };
-            let event = bare(aggregate, row.event_type, row.event_version, row.payload);
+            let at = (row.position, row.actor.unwrap_or_default());
+            let event = bare(aggregate, row.event_type, row.event_version, row.payload, at);
             streams.entry(row.aggregate_id).or_default().push(event);
         }
         let mut all = HashMap::with_capacity(streams.len());
@@ -87,7 +91,7 @@ impl App {
 
     async fn whole<A: Decide>(&self, id: &str) -> Result<Read<A>, Problem> {
         let repository =
-            PostgresEventRepository::new(self.pool.clone()).with_tables("es.event", "es.snapshot");
+            PostgresEventRepository::new(self.pool.clone()).with_tables("es.stream", "es.snapshot");
         let stored = repository.get_events::<A>(id).await.map_err(unreadable)?;
         let begun = Loaded { state: A::default(), sequence: 0, erased: false, snapshot: 0 };
         self.fold(begun, stored.into_iter().map(recorded).collect()).await
@@ -119,21 +123,21 @@ impl App {
     /// The event of that sequence, and all after it, still encrypted.
     async fn tail<A: Decide>(&self, id: &str, sequence: i64) -> Result<Vec<Recorded>, Problem> {
         let rows = sqlx::query!(
-            "select sequence, event_type, event_version, payload from es.event
+            "select sequence, event_type, event_version, payload, position, metadata->>'actor' as actor
+               from es.event
               where aggregate_type = $1 and aggregate_id = $2 and sequence >= $3 order by sequence",
             A::TYPE,
             id,
             sequence
         );
         let rows = rows.fetch_all(&self.pool).await?;
-        let form = |(sequence, event_type, event_version, data)| {
-            let aggregate = AggregateRef { kind: A::TYPE.to_owned(), id: id.to_owned(), version: sequence };
-            bare(aggregate, event_type, event_version, data)
-        };
-        Ok(rows
-            .into_iter()
-            .map(|row| form((row.sequence, row.event_type, row.event_version, row.payload)))
-            .collect())
+        let aggregate =
+            |sequence| AggregateRef { kind: A::TYPE.to_owned(), id: id.to_owned(), version: sequence };
+        let events = rows.into_iter().map(|row| {
+            let at = (row.position, row.actor.unwrap_or_default());
+            bare(aggregate(row.sequence), row.event_type, row.event_version, row.payload, at)
+        });
+        Ok(events.collect())
     }
 
     async fn fold<A: Decide>(&self, begun: Loaded<A>, stored: Vec<Recorded>) -> Result<Read<A>, Problem> {
@@ -141,10 +145,11 @@ impl App {
         let opened = self.keyring.open(stored).await?;
         let loaded = opened.into_iter().fold(begun, |mut loaded, opened| {
             loaded.sequence = opened.recorded.aggregate.version;
+            let at = At::new(opened.recorded.position, &opened.recorded.meta.actor);
             match opened.event.and_then(A::Event::pick) {
                 Some(event) => {
                     loaded.erased &= !event.tells_all();
-                    loaded.state.apply(event);
+                    loaded.state.apply_at(event, at);
                 }
                 None => loaded.erased = true,
             }
@@ -157,18 +162,21 @@ impl App {
 fn recorded(event: SerializedEvent) -> Recorded {
     let version = i64::try_from(event.sequence).unwrap_or(i64::MAX);
     let aggregate = AggregateRef { kind: event.aggregate_type, id: event.aggregate_id, version };
-    bare(aggregate, event.event_type, event.event_version, event.payload)
+    let text = |name| event.metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let position = text("position").parse().unwrap_or_default();
+    bare(aggregate, event.event_type, event.event_version, event.payload, (position, text("actor")))
 }
 
-/// The form that the keyring opens. What cqrs-es does not carry (position, time) no aggregate reads.
+/// The form that the keyring opens, with the position and the actor. What else there is no aggregate reads.
 fn bare(
     aggregate: AggregateRef,
     event_type: String,
     event_version: String,
-    data: serde_json::Value,
+    data: Value,
+    (position, actor): (i64, String),
 ) -> Recorded {
     Recorded {
-        position: 0,
+        position,
         id: uuid::Uuid::nil(),
         at: chrono::DateTime::UNIX_EPOCH,
         aggregate,
@@ -176,7 +184,7 @@ fn bare(
         event_version,
         data,
         scopes: Vec::new(),
-        meta: Meta { actor: String::new(), correlation: String::new(), causation: String::new() },
+        meta: Meta { actor, correlation: String::new(), causation: String::new() },
     }
 }
 

@@ -9,10 +9,10 @@ use shared::encryption::{DataKey, KeyState, Mark, about, mark};
 use shared::event::AggregateEvent;
 use shared::problem::Problem;
 
-use super::Decide;
 use super::execute::Answer;
 use super::unit_of_work::gone;
 use super::{App, CommandMeta, Loaded, UnitOfWork};
+use super::{At, Decide};
 use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
 
 /// Where events belong: under whose key they are encrypted, and whom they concern.
@@ -47,8 +47,9 @@ pub(super) struct Written {
     keep: Keep,
 }
 
-/// Puts an aggregate into memory as it is afterwards; the mark is its last event's, if a snapshot is due.
-type Keep = Box<dyn FnOnce(&App, Option<Mark>) + Send + Sync>;
+/// Puts an aggregate into memory as it is after its events, of which the first stands there; the mark is its last
+/// event's, if a snapshot is due.
+type Keep = Box<dyn FnOnce(&App, At, Option<Mark>) + Send + Sync>;
 
 /// An event, without its place.
 struct Fact {
@@ -69,17 +70,23 @@ pub(super) struct Recording {
 }
 
 impl Written {
-    /// An aggregate that goes from `loaded` to `state` by these events.
+    /// An aggregate to which these events happen.
     pub(super) fn new<A: Decide>(
         app: &App,
         id: &str,
         loaded: &Loaded<A>,
-        (state, events): (A, &[A::Event]),
+        events: Vec<A::Event>,
         home: Home,
     ) -> Self {
         let sequence = loaded.sequence + i64::try_from(events.len()).expect("a command has few events");
-        let (name, snapshot) = (id.to_owned(), loaded.snapshot);
-        let keep = move |app: &App, ending: Option<Mark>| {
+        let (name, snapshot, mut state) = (id.to_owned(), loaded.snapshot, loaded.state.clone());
+        let facts = events.iter().map(Fact::new).collect();
+        let keep = move |app: &App, first: At, ending: Option<Mark>| {
+            let mut at = first;
+            for event in events {
+                state.apply_at(event, at);
+                at = at.next();
+            }
             let mut next = Loaded { state, sequence, erased: false, snapshot };
             app.offer_snapshot(&name, &mut next, ending);
             app.cache.put(&name, Arc::new(next));
@@ -89,7 +96,7 @@ impl Written {
             id: id.to_owned(),
             before: loaded.sequence,
             home,
-            facts: events.iter().map(Fact::new).collect(),
+            facts,
             clash: None,
             due: app.snapshots.is_due(loaded.snapshot, sequence),
             keep: Box::new(keep),
@@ -122,9 +129,11 @@ impl Written {
         mark(&serde_json::from_str(payload).ok()?)
     }
 
-    /// Remembers it as it is now.
-    pub(super) fn keep(self, app: &App, ending: Option<Mark>) {
-        (self.keep)(app, ending);
+    /// Remembers it as it is now; its first event stands at `first`. Gives where the next one's first event stands.
+    pub(super) fn keep(self, app: &App, first: At, ending: Option<Mark>) -> At {
+        let next = self.facts.iter().fold(first, |at, _| at.next());
+        (self.keep)(app, first, ending);
+        next
     }
 
     /// Forgets it, as another turned out to have moved; the refusal if that was this one and should have been new.

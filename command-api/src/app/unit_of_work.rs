@@ -220,7 +220,7 @@ impl<'a> UnitOfWork<'a> {
                 events.push(event);
             }
         }
-        Ok(Written::new(self.app, id, loaded, (state, &events), home))
+        Ok(Written::new(self.app, id, loaded, events, home))
     }
 
     /// Puts what was written last before all else: a note comes before its blocks.

@@ -8,8 +8,8 @@ use shared::problem::Problem;
 use shared::rank::Rank;
 
 use super::commands::{Anchor, Origin, Spot, authorize};
-use super::{BlockCommand, BlockError};
-use crate::app::Decide;
+use super::{BlockCommand, BlockError, LastEdits, TaskFacts};
+use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
 
 /// A block, as far as its rules need it.
@@ -33,6 +33,8 @@ pub struct Part {
     pub block: Content,
     /// Its place among the note's blocks.
     pub rank: Rank,
+    /// When persons last changed what it has in common with its task.
+    pub last_edits: LastEdits,
 }
 
 use BlockCommand as C;
@@ -55,13 +57,31 @@ impl Block {
         }
     }
 
+    /// What it has in common with its task.
+    pub fn task_facts(&self) -> TaskFacts {
+        let Some(part) = self.part() else { return TaskFacts::default() };
+        let done = part.block.checked();
+        TaskFacts {
+            alive: self.live().is_some() && done.is_some(),
+            note: Some(part.note_id),
+            text: part.block.text().and_then(|text| BlockText::try_from(text.to_owned()).ok()),
+            done,
+        }
+    }
+
+    /// When persons last changed that.
+    pub fn last_edits(&self) -> LastEdits {
+        self.part().map(|part| part.last_edits).unwrap_or_default()
+    }
+
     fn evolve(&mut self, event: E) {
+        let last_edits = self.last_edits();
         match (event, self) {
             (E::BlockAdded { note_id, block, rank }, this) => {
-                *this = Self::Live(Part { note_id, block, rank });
+                *this = Self::Live(Part { note_id, block, rank, last_edits });
             }
             (E::BlockMoved { to, rank, whole: Some(WholeBlock { block, .. }), .. }, this) => {
-                *this = Self::Live(Part { note_id: to, block, rank });
+                *this = Self::Live(Part { note_id: to, block, rank, last_edits });
             }
             (
                 E::BlockEdited { block: new, .. } | E::BlockTypeChanged { block: new, .. },
@@ -92,7 +112,7 @@ impl Block {
 }
 
 impl Decide for Block {
-    const SNAPSHOT_VERSION: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 2;
     const MISSING: Self::Error = BlockError::Missing;
 
     fn creates(commands: &[C]) -> bool {
@@ -134,6 +154,15 @@ impl Decide for Block {
             (Self::Removed(part), C::Restore { spot }) => {
                 Ok(vec![E::BlockRestored { note_id: part.note_id, rank: found(spot)? }])
             }
+        }
+    }
+
+    fn apply_at(&mut self, event: E, at: At) {
+        let before = self.task_facts();
+        self.evolve(event);
+        let after = self.task_facts();
+        if let Self::Live(part) | Self::Removed(part) = self {
+            part.last_edits.take(at, &before, &after);
         }
     }
 

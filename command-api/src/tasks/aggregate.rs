@@ -8,8 +8,9 @@ use shared::problem::Problem;
 
 use super::commands::authorize;
 use super::{TaskCommand, TaskError};
-use crate::app::Decide;
+use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
+use crate::blocks::{LastEdits, TaskFacts};
 
 /// A task, as far as its rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Todo {
     pub completed: bool,
     /// What its block does not know.
     pub details: Details,
+    /// When persons last changed what it has in common with its block.
+    pub last_edits: LastEdits,
 }
 
 use TaskCommand as C;
@@ -58,6 +61,24 @@ impl Task {
         }
     }
 
+    /// What it has in common with its block. A task without a note is nobody's block.
+    pub fn task_facts(&self) -> TaskFacts {
+        let Some(todo) = self.todo().filter(|todo| todo.note_id.is_some()) else {
+            return TaskFacts::default();
+        };
+        TaskFacts {
+            alive: self.live().is_some(),
+            note: todo.note_id,
+            text: Some(todo.title.clone()),
+            done: Some(todo.completed),
+        }
+    }
+
+    /// When persons last changed that.
+    pub fn last_edits(&self) -> LastEdits {
+        self.todo().map(|todo| todo.last_edits).unwrap_or_default()
+    }
+
     fn take(&mut self) -> Option<Todo> {
         match std::mem::take(self) {
             Self::Missing => None,
@@ -66,9 +87,10 @@ impl Task {
     }
 
     fn evolve(&mut self, event: E) {
+        let last_edits = self.last_edits();
         match event {
             E::TaskAdded { note_id, owner, title, completed, details } => {
-                *self = Self::Live(Todo { note_id, owner, title, completed, details });
+                *self = Self::Live(Todo { note_id, owner, title, completed, details, last_edits });
             }
             E::TaskMoved {
                 to,
@@ -76,7 +98,7 @@ impl Task {
                 ..
             } => {
                 let completed = completed_at.is_some();
-                let todo = Todo { note_id: Some(to), owner, title, completed, details };
+                let todo = Todo { note_id: Some(to), owner, title, completed, details, last_edits };
                 *self = if removed { Self::Removed(todo) } else { Self::Live(todo) };
             }
             E::TaskRemoved { .. } => *self = self.take().map_or(Self::Missing, Self::Removed),
@@ -191,7 +213,7 @@ fn titled(note: Option<NoteId>, title: &BlockText) -> Result<(), TaskError> {
 }
 
 impl Decide for Task {
-    const SNAPSHOT_VERSION: i32 = 2;
+    const SNAPSHOT_VERSION: i32 = 3;
     const MISSING: Self::Error = TaskError::Missing;
 
     fn creates(commands: &[C]) -> bool {
@@ -212,6 +234,15 @@ impl Decide for Task {
             (Self::Removed(todo), C::Move { note_id, past }) => Ok(todo.moved(true, note_id, past)),
             (Self::Removed(_), C::Add { .. }) => Err(TaskError::AlreadyExists),
             (Self::Removed(_), _) => Err(TaskError::Removed),
+        }
+    }
+
+    fn apply_at(&mut self, event: E, at: At) {
+        let before = self.task_facts();
+        self.evolve(event);
+        let after = self.task_facts();
+        if let Self::Live(todo) | Self::Removed(todo) = self {
+            todo.last_edits.take(at, &before, &after);
         }
     }
 

@@ -1,7 +1,7 @@
 //! How far a policy has come, and which of its commands were refused: both are written in one statement.
 
 use shared::epoch::{self, EpochId};
-use shared::id::UserId;
+use shared::event::Recorded;
 use shared::problem::Problem;
 use sqlx::PgPool;
 
@@ -22,10 +22,17 @@ pub(super) struct Refusal {
     pub(super) position: i64,
     /// The id of the thing that it wanted to change.
     pub(super) aggregate: String,
-    /// The person that it acted for.
-    pub(super) person: UserId,
+    /// Who caused the event, and for whom it acted.
+    pub(super) person: String,
     /// The refusal.
     pub(super) problem: Problem,
+}
+
+impl Refusal {
+    pub(super) fn new(event: &Recorded, problem: Problem) -> Self {
+        let (aggregate, person) = (event.aggregate.id.clone(), event.meta.actor.clone());
+        Self { position: event.position, aggregate, person, problem }
+    }
 }
 
 impl Checkpoint {
@@ -41,7 +48,8 @@ impl Checkpoint {
         };
         sqlx::query!(
             "insert into es.policy (name, position, epoch) values ($1, $2, $3)
-             on conflict (name) do update set position = excluded.position, epoch = excluded.epoch",
+             on conflict (name) do update set position = excluded.position, epoch = excluded.epoch
+               where policy.epoch <> excluded.epoch",
             policy,
             position,
             now.epoch.as_str()
@@ -53,7 +61,7 @@ impl Checkpoint {
 
     /// Moves the checkpoint, and records which commands were refused. A policy that goes back is refused again, which is
     /// recorded only once.
-    pub(super) async fn moved(self, pool: &PgPool, to: i64, refused: &[Refusal]) -> Result<Self, Stopped> {
+    pub(super) async fn moved(&mut self, pool: &PgPool, to: i64, refused: &[Refusal]) -> Result<(), Stopped> {
         let moved = sqlx::query_scalar!(
             r#"with moved as (
                  update es.policy set position = $1 where name = $2 and position = $3 and epoch = $4
@@ -73,7 +81,7 @@ impl Checkpoint {
             self.epoch.as_str(),
             &refused.iter().map(|refusal| refusal.position).collect::<Vec<_>>()[..],
             &refused.iter().map(|refusal| refusal.aggregate.clone()).collect::<Vec<_>>()[..],
-            &refused.iter().map(|refusal| refusal.person.to_string()).collect::<Vec<_>>()[..],
+            &refused.iter().map(|refusal| refusal.person.clone()).collect::<Vec<_>>()[..],
             &refused.iter().map(|refusal| refusal.problem.kind.slug().to_owned()).collect::<Vec<_>>()[..],
             &refused.iter().map(|refusal| words(&refusal.problem)).collect::<Vec<_>>()[..]
         );
@@ -84,7 +92,8 @@ impl Checkpoint {
             let (slug, detail) = (problem.kind.slug(), words(problem));
             tracing::warn!(policy = self.policy, position, aggregate, slug, detail, "A policy was refused");
         }
-        Ok(Self { position: to, ..self })
+        self.position = to;
+        Ok(())
     }
 }
 

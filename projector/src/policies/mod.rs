@@ -1,19 +1,27 @@
-//! Policies: reactions to events. They have their own leader and checkpoint, and send commands through the command
+//! Policies: reactions to events. They have their own leader and checkpoints, and send commands through the command
 //! path.
 //!
 //! A policy acts for the person who caused the event, with that person's rights; its events have the actor
 //! `policy:<name>`. A refused command is recorded for the operator and skipped. A rebuild of the read tables never
 //! runs a policy again.
+//!
+//! A policy is a file beside this one and an entry in [`all`]. The rest of this folder knows none of them.
 
 mod block_task_sync;
 mod checkpoint;
+mod policy;
+mod queue;
 mod run;
 
-pub use run::{Handles, run};
+use shared::lifecycle::Shutdown;
 
-/// What the actor of a policy's events begins with.
-const PREFIX: &str = "policy:";
+pub use block_task_sync::BlockTaskSync;
+pub use policy::{Policy, Reaction};
+pub use run::{Handles, PAUSE, run, work};
 
-fn is_policy(actor: &str) -> bool {
-    actor.starts_with(PREFIX)
+/// The policies that there are. Each goes through the log by itself, whatever holds up the others.
+async fn all(handles: &Handles, term: &Shutdown) {
+    tokio::join!(
+        work(&BlockTaskSync, handles, term), //
+    );
 }

@@ -8,127 +8,41 @@ use command_api::app::Decide;
 use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
-use shared::domain::blocks::{BlockText, Content, Depth, RichText};
-use shared::domain::tasks::Details;
-use shared::encryption::Keyring;
-use shared::event::{AggregateEvent, Opened};
-use shared::event_log;
+use shared::domain::blocks::{BlockEvent, BlockText, Content, Depth, RichText};
+use shared::domain::tasks::{Details, TaskEvent};
+use shared::event::{AggregateEvent, Recorded};
 use shared::id::{NoteId, UserId};
 use shared::problem::Problem;
-use sqlx::PgPool;
 
-use super::is_policy;
+use super::policy::{Policy, Reaction};
 
-/// What both sides have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Facts {
-    alive: bool,
-    note: Option<NoteId>,
-    text: Option<BlockText>,
-    done: Option<bool>,
-}
+/// The policy.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockTaskSync;
 
-/// Of each field the position of the last event by which a person changed it; 0 if nobody has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Marks {
-    alive: i64,
-    text: i64,
-    done: i64,
-}
+impl Policy for BlockTaskSync {
+    const NAME: &'static str = "block-task-sync";
+    /// It looks at both sides as they are then.
+    const LAST_ONLY: bool = true;
 
-/// One of both, as its stream says.
-#[derive(Clone, Debug, Default)]
-struct Side<A> {
-    state: A,
-    sequence: i64,
-    marks: Marks,
-    erased: bool,
-}
-
-/// What a side has to say.
-trait Synced: Decide {
-    fn facts(&self) -> Facts;
-}
-
-impl Synced for Block {
-    fn facts(&self) -> Facts {
-        let Some(part) = self.part() else { return Facts::default() };
-        let done = match &part.block {
-            Content::Task { checked, .. } => Some(*checked),
-            Content::Text { .. }
-            | Content::Header { .. }
-            | Content::ListItem { .. }
-            | Content::Quote { .. }
-            | Content::Rule {}
-            | Content::Code { .. }
-            | Content::Image { .. }
-            | Content::Table(_)
-            | Content::Raw { .. } => None,
-        };
-        Facts {
-            alive: self.live().is_some() && done.is_some(),
-            note: Some(part.note_id),
-            text: part.block.text().and_then(|text| BlockText::try_from(text.to_owned()).ok()),
-            done,
-        }
-    }
-}
-
-impl Synced for Task {
-    fn facts(&self) -> Facts {
-        // A task without a note is nobody's block.
-        let Some(todo) = self.todo().filter(|todo| todo.note_id.is_some()) else { return Facts::default() };
-        Facts {
-            alive: self.live().is_some(),
-            note: todo.note_id,
-            text: Some(todo.title.clone()),
-            done: Some(todo.completed),
-        }
-    }
-}
-
-impl<A: Synced> Side<A> {
-    /// Takes in the next event of the stream.
-    fn take(&mut self, position: i64, by_person: bool, event: A::Event) {
-        let before = self.state.facts();
-        self.state.apply(event);
-        self.sequence += 1;
-        if by_person {
-            let after = self.state.facts();
-            let Marks { alive, text, done } = &mut self.marks;
-            let changes = [
-                (alive, before.alive != after.alive),
-                (text, before.text != after.text),
-                (done, before.done != after.done),
-            ];
-            for (mark, _) in changes.into_iter().filter(|(_, changed)| *changed) {
-                *mark = position;
-            }
-        }
+    fn cares(event: &Recorded) -> bool {
+        let kind = event.aggregate.kind.as_str();
+        [BlockEvent::AGGREGATE, TaskEvent::AGGREGATE].contains(&kind)
+            && event.meta.actor.parse::<UserId>().is_ok()
     }
 
-    async fn read(pool: &PgPool, keyring: &Keyring, id: &str) -> Result<Self, Problem> {
-        let mut side = Self::default();
-        for Opened { recorded, event } in keyring.open(event_log::of(pool, A::TYPE, id).await?).await? {
-            if let Some(event) = event.and_then(A::Event::pick) {
-                side.erased &= !event.tells_all();
-                side.take(recorded.position, !is_policy(&recorded.meta.actor), event);
-            } else {
-                side.erased = true;
-                side.sequence += 1;
-            }
-        }
-        Ok(side)
+    /// Things of one note follow each other: what is added to it keeps its order.
+    fn lane(event: &Recorded) -> &str {
+        event.scopes.first().map_or("", String::as_str)
     }
 
-    fn loaded(&self) -> Loaded<A> {
-        // As if it had a snapshot just now: a policy need not see to those.
-        Loaded {
-            state: self.state.clone(),
-            sequence: self.sequence,
-            erased: self.erased,
-            snapshot: self.sequence,
+    async fn react(&self, reaction: &mut Reaction<'_>) -> Result<(), Problem> {
+        let Some(person) = reaction.person() else { return Ok(()) };
+        let id = reaction.event.aggregate.id.as_str();
+        if is_due(reaction.app, id).await? {
+            reaction.carry_out(&Sync { id, person }, &id).await?;
         }
+        Ok(())
     }
 }
 
@@ -141,26 +55,25 @@ struct Plan {
 
 impl Plan {
     /// What brings both sides together; `owner` will be the owner of a task that is new.
-    fn new(block: &Side<Block>, task: &Side<Task>, owner: UserId) -> Self {
-        let (on_block, on_task) = (block.state.facts(), task.state.facts());
-        let by_block = block.marks.alive >= task.marks.alive;
+    fn new(block: &Block, task: &Task, owner: UserId) -> Self {
+        let (on_block, on_task) = (block.task_facts(), task.task_facts());
+        let (by_block, by_task) = (block.last_edits(), task.last_edits());
+        let wanted = if by_block.alive >= by_task.alive { &on_block } else { &on_task };
         // What has no text at all is nothing to do, and must not be written over.
-        let textless = block.state.part().is_some_and(|part| part.block.text().is_none());
-        if textless || !(if by_block { on_block.alive } else { on_task.alive }) {
-            let text = block.state.live().filter(|_| on_block.alive).map(|part| part.block.as_text_block());
+        let textless = block.part().is_some_and(|part| part.block.text().is_none());
+        if textless || !wanted.alive {
+            let text = block.live().filter(|_| on_block.alive).map(|part| part.block.as_text_block());
             return Self {
                 block: text.map(|block| BlockCommand::Become { block }).into_iter().collect(),
                 task: on_task.alive.then_some(TaskCommand::Remove).into_iter().collect(),
             };
         }
-        let text =
-            newer((&on_block.text, block.marks.text), (&on_task.text, task.marks.text)).unwrap_or_default();
-        let done =
-            newer((&on_block.done, block.marks.done), (&on_task.done, task.marks.done)).unwrap_or_default();
+        let text = newer((&on_block.text, by_block.text), (&on_task.text, by_task.text)).unwrap_or_default();
+        let done = newer((&on_block.done, by_block.done), (&on_task.done, by_task.done)).unwrap_or_default();
         // Only blocks are moved by persons, and their tasks go with them.
         let Some(note) = on_block.note.or(on_task.note) else { return Self::default() };
         let to_be = ToBe { note, text, done };
-        Self { block: to_be.on_block(&block.state), task: to_be.on_task(&task.state, owner) }
+        Self { block: to_be.on_block(block), task: to_be.on_task(task, owner) }
     }
 }
 
@@ -227,51 +140,35 @@ impl ToBe {
     }
 }
 
-/// Both sides of an item, and what is to be done about them.
-async fn look(
-    pool: &PgPool,
-    keyring: &Keyring,
-    id: &str,
-    owner: UserId,
-) -> Result<(Side<Block>, Side<Task>, Plan), Problem> {
-    let block = Side::<Block>::read(pool, keyring, id).await?;
-    let task = Side::<Task>::read(pool, keyring, id).await?;
-    // What was deleted for ever is equal to nothing.
+/// Whether both sides differ, as they are now: a short look, which mostly ends it.
+async fn is_due(app: &App, id: &str) -> Result<bool, Problem> {
+    let block = app.load::<Block>(id).await?;
+    let task = app.load::<Task>(id).await?;
+    let (on_block, on_task) = (block.state.task_facts(), task.state.task_facts());
     let gone = block.erased || task.erased;
-    let plan = if gone { Plan::default() } else { Plan::new(&block, &task, owner) };
-    Ok((block, task, plan))
+    Ok(!gone && on_block != on_task && (on_block.alive || on_task.alive))
 }
 
 /// Brings a block and the task of the same id together, in one append that expects both as they were seen.
-pub(super) struct Sync<'a> {
-    pub(super) id: &'a str,
+struct Sync<'a> {
+    id: &'a str,
     /// Who caused it.
-    pub(super) person: UserId,
-}
-
-impl Sync<'_> {
-    /// Whether both sides differ, as they are now: a short look, which mostly ends it.
-    pub(super) async fn is_due(&self, app: &App) -> Result<bool, Problem> {
-        let block = app.load::<Block>(self.id).await?;
-        let task = app.load::<Task>(self.id).await?;
-        let (on_block, on_task) = (block.state.facts(), task.state.facts());
-        let gone = block.erased || task.erased;
-        Ok(!gone && on_block != on_task && (on_block.alive || on_task.alive))
-    }
+    person: UserId,
 }
 
 impl Decision for Sync<'_> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
-        let (block, task, plan) = look(&work.app.pool, &work.app.keyring, self.id, self.person).await?;
-        let Plan { block: on_block, task: on_task } = plan;
-        work.expect::<Block>(self.id, block.sequence);
-        work.expect::<Task>(self.id, task.sequence);
+        let block = work.read::<Block>(self.id).await?;
+        let task = work.read::<Task>(self.id).await?;
+        // What was deleted for ever is equal to nothing.
+        let gone = block.erased || task.erased;
+        let plan = if gone { Plan::default() } else { Plan::new(&block.state, &task.state, self.person) };
         let mut version = 0;
-        if !on_block.is_empty() {
-            version = carry_out(work, self.id, &block.loaded(), on_block).await?;
+        if !plan.block.is_empty() {
+            version = carry_out(work, self.id, &block, plan.block).await?;
         }
-        if !on_task.is_empty() {
-            version = carry_out(work, self.id, &task.loaded(), on_task).await?;
+        if !plan.task.is_empty() {
+            version = carry_out(work, self.id, &task, plan.task).await?;
         }
         Ok(Answer { id: self.id.to_owned(), version })
     }

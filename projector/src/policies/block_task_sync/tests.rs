@@ -2,7 +2,8 @@
 //! after a bounded number of events, and then nothing more happens.
 
 use chrono::DateTime;
-use command_api::blocks::Origin;
+use command_api::app::At;
+use command_api::blocks::{LastEdits, Origin, TaskFacts};
 use command_api::tasks::Past;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -45,6 +46,54 @@ enum Turn {
     AppendAndCrash,
     /// It forgets what it decided on.
     Crash,
+    /// From now on snapshots serve.
+    Rest,
+}
+
+/// A block or a task, and how it came about.
+struct Side<A: Decide> {
+    state: A,
+    sequence: i64,
+    events: Vec<(At, A::Event)>,
+}
+
+impl<A: Decide> Default for Side<A> {
+    fn default() -> Self {
+        Self { state: A::default(), sequence: 0, events: Vec::new() }
+    }
+}
+
+impl<A: Decide> Side<A> {
+    fn take(&mut self, at: At, event: A::Event) {
+        self.state.apply_at(event.clone(), at);
+        self.sequence += 1;
+        self.events.push((at, event));
+    }
+
+    /// From now on it is what a snapshot held.
+    fn rest(&mut self) {
+        let snapshot = serde_json::to_vec(&self.state).expect("an aggregate serializes");
+        self.state = serde_json::from_slice(&snapshot).expect("and is read back");
+    }
+
+    /// What the whole stream says of the last edits.
+    fn whole(&self, facts: impl Fn(&A) -> TaskFacts) -> LastEdits {
+        let (mut state, mut last) = (A::default(), LastEdits::default());
+        for (at, event) in &self.events {
+            let before = facts(&state);
+            state.apply(event.clone());
+            let after = facts(&state);
+            let edit = |field: &mut i64, changed: bool| {
+                if at.by_person && changed {
+                    *field = at.position;
+                }
+            };
+            edit(&mut last.alive, before.alive != after.alive);
+            edit(&mut last.text, before.text != after.text);
+            edit(&mut last.done, before.done != after.done);
+        }
+        last
+    }
 }
 
 /// An item, and the policy on its way.
@@ -60,7 +109,7 @@ struct World {
     by_policy: usize,
     reactions: usize,
     /// What persons said last, on either side.
-    said: Facts,
+    said: TaskFacts,
 }
 
 fn note(n: u128) -> NoteId {
@@ -92,42 +141,40 @@ fn authorized(command: BlockCommand) -> BlockCommand {
     }
 }
 
-impl Facts {
-    /// Takes over what a person changed.
-    fn hear(&mut self, by_person: bool, before: &Self, after: &Self) {
-        if !by_person {
-            // A block that is a text again, as its task was removed, no longer says whether it is done.
-            if after.done.is_none() {
-                self.done = None;
-            }
-            return;
+/// Takes over what a person changed.
+fn hear(said: &mut TaskFacts, by_person: bool, before: &TaskFacts, after: &TaskFacts) {
+    if !by_person {
+        // A block that is a text again, as its task was removed, no longer says whether it is done.
+        if after.done.is_none() {
+            said.done = None;
         }
-        if before.alive != after.alive {
-            self.alive = after.alive;
-        }
-        if before.text != after.text {
-            self.text.clone_from(&after.text);
-        }
-        if before.done != after.done {
-            self.done = after.done;
-        }
+        return;
+    }
+    if before.alive != after.alive {
+        said.alive = after.alive;
+    }
+    if before.text != after.text {
+        said.text.clone_from(&after.text);
+    }
+    if before.done != after.done {
+        said.done = after.done;
     }
 }
 
 impl World {
     /// The note that the id belongs to: a claim that both sides hold.
     fn note(&self) -> NoteId {
-        let facts = (self.block.state.facts(), self.task.state.facts());
+        let facts = (self.block.state.task_facts(), self.task.state.task_facts());
         facts.0.note.or(facts.1.note).unwrap_or_else(|| note(1))
     }
 
     fn on_block(&mut self, by_person: bool, command: BlockCommand) {
         for event in self.block.state.decide(authorized(command)).unwrap_or_default() {
-            let before = self.block.state.facts();
+            let before = self.block.state.task_facts();
             self.position += 1;
-            self.block.take(self.position, by_person, event);
+            self.block.take(At { position: self.position, by_person }, event);
             *(if by_person { &mut self.due } else { &mut self.by_policy }) += 1;
-            self.said.hear(by_person, &before, &self.block.state.facts());
+            hear(&mut self.said, by_person, &before, &self.block.state.task_facts());
         }
     }
 
@@ -139,11 +186,11 @@ impl World {
             command
         };
         for event in self.task.state.decide(command).unwrap_or_default() {
-            let before = self.task.state.facts();
+            let before = self.task.state.task_facts();
             self.position += 1;
-            self.task.take(self.position, by_person, event);
+            self.task.take(At { position: self.position, by_person }, event);
             *(if by_person { &mut self.due } else { &mut self.by_policy }) += 1;
-            self.said.hear(by_person, &before, &self.task.state.facts());
+            hear(&mut self.said, by_person, &before, &self.task.state.task_facts());
         }
     }
 
@@ -191,7 +238,7 @@ impl World {
 
     fn look(&mut self) {
         if self.due > 0 {
-            let plan = Plan::new(&self.block, &self.task, UserId(Uuid::from_u128(3)));
+            let plan = Plan::new(&self.block.state, &self.task.state, UserId(Uuid::from_u128(3)));
             self.looked = Some((self.block.sequence, self.task.sequence, plan));
         }
     }
@@ -200,7 +247,7 @@ impl World {
     fn append(&mut self) {
         let Some((block, task, mut plan)) = self.looked.take() else { return };
         if (block, task) != (self.block.sequence, self.task.sequence) {
-            plan = Plan::new(&self.block, &self.task, UserId(Uuid::from_u128(3)));
+            plan = Plan::new(&self.block.state, &self.task.state, UserId(Uuid::from_u128(3)));
         }
         self.reactions += 1;
         for command in plan.block {
@@ -223,6 +270,10 @@ impl World {
             }
             Turn::AppendAndCrash => self.append(),
             Turn::Crash => self.looked = None,
+            Turn::Rest => {
+                self.block.rest();
+                self.task.rest();
+            }
         }
     }
 
@@ -234,9 +285,9 @@ impl World {
         }
     }
 
-    fn sides(&self) -> (Facts, Facts) {
-        let seen = |facts: Facts| if facts.alive { facts } else { Facts::default() };
-        (seen(self.block.state.facts()), seen(self.task.state.facts()))
+    fn sides(&self) -> (TaskFacts, TaskFacts) {
+        let seen = |facts: TaskFacts| if facts.alive { facts } else { TaskFacts::default() };
+        (seen(self.block.state.task_facts()), seen(self.task.state.task_facts()))
     }
 }
 
@@ -273,6 +324,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         4 => Just(Turn::Append),
         1 => Just(Turn::AppendAndCrash),
         1 => Just(Turn::Crash),
+        1 => Just(Turn::Rest),
     ]
 }
 
@@ -285,6 +337,9 @@ proptest! {
         for turn in &turns {
             world.turn(turn);
         }
+        let (by_block, by_task) = (world.block.state.last_edits(), world.task.state.last_edits());
+        prop_assert_eq!(by_block, world.block.whole(Block::task_facts));
+        prop_assert_eq!(by_task, world.task.whole(Task::task_facts));
         world.settle();
         let (block, task) = world.sides();
         prop_assert_eq!(&block, &task);
@@ -296,7 +351,7 @@ proptest! {
             prop_assert!(world.said.done.is_none() || world.said.done == block.done);
         }
         prop_assert!(world.by_policy <= MOST * world.reactions, "{} events", world.by_policy);
-        let plan = Plan::new(&world.block, &world.task, UserId(Uuid::from_u128(3)));
+        let plan = Plan::new(&world.block.state, &world.task.state, UserId(Uuid::from_u128(3)));
         prop_assert!(plan.block.is_empty() && plan.task.is_empty(), "{:?}", plan);
     }
 }

@@ -195,6 +195,22 @@ impl Content {
         }
     }
 
+    /// Whether it is done, where it is something to do.
+    pub fn checked(&self) -> Option<bool> {
+        match self {
+            Self::Task { checked, .. } => Some(*checked),
+            Self::Text { .. }
+            | Self::Header { .. }
+            | Self::ListItem { .. }
+            | Self::Quote { .. }
+            | Self::Rule {}
+            | Self::Code { .. }
+            | Self::Image { .. }
+            | Self::Table(_)
+            | Self::Raw { .. } => None,
+        }
+    }
+
     /// Its text with spans, where it has such.
     pub fn rich(&self) -> Option<&RichText> {
         match self {
