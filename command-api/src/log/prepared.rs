@@ -163,8 +163,8 @@ mod tests {
     use shared::clock::Clock;
     use shared::event::{AggregateRef, Meta, Recorded};
 
-    use super::super::IdempotencyKey;
     use super::*;
+    use crate::log::IdempotencyKey;
 
     const ID: &str = "0193a5f0-0000-7000-8000-000000000001";
 
