@@ -13,24 +13,33 @@ const TARGET: &str = "sqlx::query";
 
 /// Hears of the statements of one future.
 #[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Vec<String>>>);
+struct Listener(Arc<Mutex<Vec<Said>>>);
 
 /// Hears nothing, for those who are not listened to.
 struct Nobody;
 
 /// What is said of a statement.
 #[derive(Default)]
-struct Said(String);
+struct Said {
+    summary: String,
+    rows: u64,
+}
 
-/// Awaits something; gives also how each statement begins that it made meanwhile, in order.
+/// Awaits something; gives also how each statement begins that it made meanwhile, in order, and how many rows it gave.
 ///
 /// Heard is what the future itself asks, on whichever connection. What runs beside it is not: polls in the background, the
 /// log's writer, and tasks that it starts.
-pub async fn statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
+pub async fn statements_with_rows<F: Future>(of: F) -> (F::Output, Vec<(String, u64)>) {
     let listener = Listener::default();
     let output = of.with_subscriber(listener.clone()).await;
     let made = std::mem::take(&mut *listener.0.lock().expect("nobody panics while holding this lock"));
-    (output, made)
+    (output, made.into_iter().map(|said| (said.summary, said.rows)).collect())
+}
+
+/// The same without the rows.
+pub async fn statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
+    let (output, made) = statements_with_rows(of).await;
+    (output, made.into_iter().map(|(summary, _)| summary).collect())
 }
 
 /// To be called by every test of a process in which one counts [`statements`], before its first statement: `tracing` asks
@@ -74,7 +83,7 @@ impl Subscriber for Listener {
         if self.enabled(event.metadata()) {
             let mut said = Said::default();
             event.record(&mut said);
-            self.0.lock().expect("nobody panics while holding this lock").push(said.0);
+            self.0.lock().expect("nobody panics while holding this lock").push(said);
         }
     }
 
@@ -94,7 +103,13 @@ impl Subscriber for Listener {
 impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "summary" {
-            value.clone_into(&mut self.0);
+            value.clone_into(&mut self.summary);
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "rows_returned" {
+            self.rows = value;
         }
     }
 
