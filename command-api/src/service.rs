@@ -62,12 +62,13 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
     }
     let keys = ServerKeys::load(&pool, &setup.master).await?;
     // The writer outlives the requests that wait for it.
-    let stop = Shutdown::new();
-    let (log, writer) = Log::start(&options(&setup.database_url, role, None)?, stop.clone());
+    let stop = shutdown.later();
+    let (log, writing) = Log::new(&options(&setup.database_url, role, None)?, setup.clock, stop.token());
+    let writer = shutdown.essential("writer", writing);
     let relay = setup.nats.map(|nats| {
         let relay =
             Relay { pool: pool.clone(), nats, appended: log.appended(), retention: Retention::default() };
-        tokio::spawn(relay::run(relay, stop.clone()))
+        shutdown.essential("relay", relay::run(relay, stop.clone()))
     });
     let app = App::new(Parts {
         log,
@@ -78,18 +79,19 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
         cache: Cache::default(),
         snapshots: Snapshots::default(),
         guard: refuse_ended,
-        epoch: follow_epoch(pool.clone(), shutdown.clone()),
+        epoch: follow_epoch(pool.clone(), shutdown),
         pool,
     });
     Ok(Running { app, writer, relay, stop })
 }
 
 /// Asks which history positions count in, until `shutdown`.
-fn follow_epoch(pool: PgPool, shutdown: Shutdown) -> watch::Receiver<Option<EpochId>> {
+fn follow_epoch(pool: PgPool, shutdown: &Shutdown) -> watch::Receiver<Option<EpochId>> {
     let (sender, receiver) = watch::channel(None);
-    tokio::spawn(async move {
+    let told = shutdown.clone();
+    shutdown.essential("epoch follower", async move {
         let mut ticks = tokio::time::interval(POLL);
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        while told.run_until_cancelled(ticks.tick()).await.is_some() {
             // Postgres away: what was known stays true until it is back.
             if let Ok(Some(now)) = epoch::current(&pool).await {
                 sender.send_if_modified(|known| {
@@ -126,7 +128,7 @@ pub async fn run(process: Process, registration: Registration, origins: &Origins
     };
     let running = start(setup, &process.shutdown).await?;
     let app = running.app.clone();
-    let ready = Ready(app.pool.clone());
+    let ready = Ready { pool: app.pool.clone(), shutdown: process.shutdown.clone() };
     let keys = crate::jwks(&app.verifier);
     let accounts = Accounts::new(app.clone(), registration);
     let routes = crate::routes().with_state(app).merge(crate::accounts::routes().with_state(accounts));
@@ -137,10 +139,13 @@ pub async fn run(process: Process, registration: Registration, origins: &Origins
 }
 
 /// Whether the process can do its work.
-struct Ready(PgPool);
+struct Ready {
+    pool: PgPool,
+    shutdown: Shutdown,
+}
 
 impl Health for Ready {
     async fn complaints(&self) -> Vec<String> {
-        complaint(&self.0).await.into_iter().collect()
+        self.shutdown.complaint().into_iter().chain(complaint(&self.pool).await).collect()
     }
 }

@@ -85,7 +85,9 @@ create table es.credential (
 );
 
 -- Refresh tokens are here as hashes only, and only the current one: the server computes those that come after a token,
--- and so finds the session of an older one.
+-- and so finds the session of an older one. All its times are of Postgres' clock, and compared with no other: neither with
+-- the times of events, which may be ahead of it, nor with the clocks of processes. A session ends by a command, or by
+-- itself when it expires, which is no event; its row goes 30 days later.
 create table es.session (
   session_id text collate "C" primary key,
   user_id text collate "C" not null,
@@ -99,8 +101,9 @@ create table es.session (
 );
 create index session_refresh on es.session (refresh);
 create index session_of_user on es.session (user_id);
--- Every process asks again and again who was logged out lately.
+-- Every process asks again and again which ended or expired lately.
 create index session_ended on es.session (ended_at) where ended_at is not null;
+create index session_expiry on es.session (expires_at);
 
 -- One row per history. The last one (by seq) is in force; up to agreed_position it is the one before.
 create table es.epoch (

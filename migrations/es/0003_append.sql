@@ -5,7 +5,8 @@ create type es.answer as (
   last bigint,            -- appended: the head before the batch; seen: the position answered then
   kind text,              -- conflict: aggregate type (key, for a key_owner's); claimed: kind; placed: container
   id text,                -- conflict: aggregate id; placed: rank; seen: the id answered then
-  sequence bigint,        -- conflict: the actual sequence; seen: the version answered then
+  sequence bigint,        -- conflict: the actual sequence; seen: the version answered then; appended: by how many
+                          -- seconds the log is ahead of the clock
   fingerprint bytea,      -- seen: of the earlier command
   recorded_at timestamptz -- appended: one time for the batch, never before the last; seen: of the earlier command
 );
@@ -37,7 +38,9 @@ create function es.append(
   d_cmd int[], d_key_owner text[],
   k_cmd int[], k_key_owner text[], k_wrapped bytea[],
   -- Rows of accounts: [{"cmd", "op", ...}], op in credential, session, session_end; bytea as \x hex.
-  sides jsonb
+  sides jsonb,
+  -- The clock of the process that appends.
+  process_clock timestamptz
 ) returns setof es.answer
 language plpgsql security definer
 set search_path = pg_catalog, es, pg_temp
@@ -49,6 +52,7 @@ declare
   base bigint;
   latest timestamptz;
   now_at timestamptz;
+  ahead interval;             -- of the log, against the clock
   since timestamptz;
   until timestamptz;
   out_ int[] := '{}';         -- commands refused so far
@@ -60,11 +64,14 @@ begin
   select e.position, e.recorded_at into base, latest from es.event e order by e.position desc limit 1;
   base := coalesce(base, 0);
   now_at := clock_timestamp();
-  if latest > now_at + interval '1 minute' then
-    raise exception 'the clock is behind the log: % after %', now_at, latest
-      using errcode = 'object_not_in_prerequisite_state';
+  -- One of them is wrong, and what is once recorded with a time of the future holds up time for all who come after.
+  if process_clock not between now_at - interval '1 hour' and now_at + interval '1 hour' then
+    raise exception 'the clocks differ by more than an hour: Postgres says %, and the process that appends says %',
+      now_at, process_clock using errcode = 'object_not_in_prerequisite_state';
   end if;
-  now_at := greatest(now_at, latest);
+  -- Time never goes back. The caller is told by how many seconds the log is ahead.
+  ahead := greatest(latest - now_at, '0');
+  now_at := now_at + ahead;
 
   -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
   -- Nothing is from beyond tomorrow, which spares looking into the week that was made ahead.
@@ -232,7 +239,7 @@ begin
     perform es.append_sides(sides, out_, now_at);
   end if;
 
-  return next row(0, 'appended', base, null, null, null, null, now_at)::es.answer;
+  return next row(0, 'appended', base, null, null, extract(epoch from ahead)::bigint, null, now_at)::es.answer;
   if answers <> '{}' then
     return query select * from unnest(answers);
   end if;
@@ -268,11 +275,11 @@ begin
      where s.op = 'credential' and s.cmd <> all (out_)
     on conflict (user_id) do update set hash = excluded.hash, changed_at = excluded.changed_at;
   insert into es.session (session_id, user_id, refresh, expires_at, device, address)
-    select s.session_id, s.user_id, s.refresh, s.expires_at, s.device, s.address
+    select s.session_id, s.user_id, s.refresh, clock_timestamp() + make_interval(secs => s.lifetime), s.device, s.address
       from jsonb_to_recordset(sides) s(cmd int, op text, session_id text, user_id text, refresh bytea,
-                                       expires_at timestamptz, device text, address text)
+                                       lifetime double precision, device text, address text)
      where s.op = 'session' and s.cmd <> all (out_);
-  update es.session x set ended_at = now_at
+  update es.session x set ended_at = clock_timestamp()
     from jsonb_to_recordset(sides) s(cmd int, op text, session_id text)
    where s.op = 'session_end' and s.cmd <> all (out_)
      and x.session_id = s.session_id and x.ended_at is null;

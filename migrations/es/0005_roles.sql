@@ -53,4 +53,4 @@ grant insert, update on es.policy to daybook_projector;
 grant select, insert on es.refusal to daybook_projector;
 
 grant select on es.event, es.key, es.epoch, es.skip to daybook_query;
-grant select (session_id, user_id, ended_at) on es.session to daybook_query;
+grant select (session_id, user_id, expires_at, ended_at) on es.session to daybook_query;

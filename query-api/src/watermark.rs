@@ -74,11 +74,18 @@ impl Watermark {
     pub fn start(pool: PgPool, nats: Option<async_nats::Client>, shutdown: &Shutdown) -> Self {
         let watermark = Self::fixed(Mark::default());
         let polling = watermark.clone();
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move { polling.poll(&pool).await }));
+        let told = shutdown.clone();
+        shutdown.essential("read-position poll", async move {
+            told.run_until_cancelled(polling.poll(&pool)).await;
+        });
         if let Some(client) = nats {
             let listening = watermark.clone();
-            let listen = async move { listening.listen(&client).await };
-            tokio::spawn(shutdown.clone().run_until_cancelled_owned(listen));
+            let told = shutdown.clone();
+            shutdown.essential("read-position listener", async move {
+                told.run_until_cancelled(listening.listen(&client)).await;
+                // Without a subscription the poll does alone.
+                told.cancelled().await;
+            });
         }
         watermark
     }

@@ -168,7 +168,7 @@ async fn login(
         device: body.device.and_then(|device| label(&device, LONGEST_DEVICE)),
         address: address.map(|address| address.to_string()),
         refresh: token.hash(),
-        expires_at: app.clock.now() + LIFETIME,
+        lifetime: LIFETIME,
     };
     let meta = unkeyed(command_meta(app, &mut parts, None, user.to_string()).await?);
     app.execute::<Session>(&meta, &session.to_string(), vec![open], &()).await?;

@@ -1,6 +1,6 @@
 //! The commands of a session, and each refusal.
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -26,8 +26,8 @@ pub enum SessionCommand {
         address: Option<String>,
         /// The hash of the first refresh token.
         refresh: Vec<u8>,
-        /// When the session ends by itself.
-        expires_at: DateTime<Utc>,
+        /// After what time without use the session ends by itself.
+        lifetime: TimeDelta,
     },
     /// Log out.
     End,
@@ -67,12 +67,12 @@ pub(super) fn authorize(
     let mut authorized = Authorized::default();
     for command in commands {
         let (user, row) = match command {
-            SessionCommand::Open { user_id, device, address, refresh, expires_at } => {
+            SessionCommand::Open { user_id, device, address, refresh, lifetime } => {
                 let columns = json!({
                     "session_id": id,
                     "user_id": user_id.to_string(),
                     "refresh": format!("\\x{}", hex::encode(refresh)),
-                    "expires_at": expires_at,
+                    "lifetime": lifetime.num_seconds(),
                     "device": device.clone().unwrap_or_default(),
                     "address": address.clone().unwrap_or_default(),
                 });

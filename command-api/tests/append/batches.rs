@@ -2,7 +2,6 @@
 
 use std::task::Poll;
 
-use chrono::{DateTime, Utc};
 use command_api::log::{
     Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, NewEvent, Outcome, RankSlot, SideRow,
 };
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{database, event};
 
 /// A command on a note of its own.
-fn command(change: impl FnOnce(&mut Append)) -> Append {
+pub(crate) fn command(change: impl FnOnce(&mut Append)) -> Append {
     let note = Clock::System.new_id().to_string();
     let key =
         IdempotencyKey { actor: "someone".into(), key: note.clone(), ours: false, fingerprint: [1; 32] };
@@ -28,7 +27,7 @@ fn command(change: impl FnOnce(&mut Append)) -> Append {
 }
 
 /// Sends one command after the other while another holds the log, so that those that may go together do.
-async fn together(
+pub(crate) async fn together(
     log: &Log,
     owner: &mut PgConnection,
     commands: Vec<Append>,
@@ -81,7 +80,7 @@ fn claim(owner: &str) -> Claim {
     Claim { kind: "handle", value: vec![7], owner: owner.into() }
 }
 
-fn stands(outcome: &Result<Outcome, LogError>) -> bool {
+pub(crate) fn stands(outcome: &Result<Outcome, LogError>) -> bool {
     matches!(outcome, Ok(Outcome::Appended { .. }))
 }
 
@@ -210,25 +209,6 @@ async fn a_full_queue_refuses_and_keeps_its_word_to_the_others() -> anyhow::Resu
     hold.commit().await?;
     let outcomes = sent.join_all().await;
     assert!(outcomes.len() >= 8_192 && outcomes.iter().all(stands));
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_clock_far_behind_the_log_is_refused_and_one_a_little_behind_does_not_go_back() -> anyhow::Result<()>
-{
-    let database = database().await?;
-    let mut owner = PgConnection::connect(&database.url).await?;
-    let (log, _writer) =
-        Log::start(&options(&database.url, DatabaseRole::Command, None)?, CancellationToken::new());
-    let ahead = "insert into es.event select p, gen_random_uuid(), 'note', 'x' || p, 1, 'NoteRetitled', '1.0', '{}', '{}', '{}',
-                        clock_timestamp() + i from (values (1, interval '30 seconds')) v(p, i) returning recorded_at";
-    let latest: DateTime<Utc> = sqlx::query_scalar(ahead).fetch_one(&mut owner).await?;
-    let Ok(Outcome::Appended { recorded_at, .. }) = log.append(command(|_| ())).await else {
-        panic!("half a minute is no reason to refuse");
-    };
-    assert_eq!(recorded_at, latest);
-    owner.execute(ahead.replace("(1, interval '30 seconds')", "(3, interval '1 hour')").as_str()).await?;
-    assert_eq!(log.append(command(|_| ())).await, Err(LogError::Unavailable));
     Ok(())
 }
 

@@ -244,7 +244,7 @@ fn row(side: &Side, key: &str, sent: &[Append]) -> SideRow {
             "session",
             key,
             json!({
-                "session_id": key, "user_id": "someone", "refresh": "\\x02", "expires_at": Clock::System.now(),
+                "session_id": key, "user_id": "someone", "refresh": "\\x02", "lifetime": 0,
                 "device": "a test", "address": "::1",
             }),
         ),

@@ -158,7 +158,7 @@ async fn log_in(app: &App) -> Caller {
         device: None,
         address: None,
         refresh: random::<32>().to_vec(),
-        expires_at: Clock::System.now() + TimeDelta::days(1),
+        lifetime: TimeDelta::days(1),
     };
     app.execute::<Session>(&command_meta(None), &session.to_string(), vec![open], &())
         .await

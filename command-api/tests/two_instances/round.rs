@@ -112,7 +112,7 @@ impl Round<'_> {
             device: None,
             address: None,
             refresh: random::<32>().to_vec(),
-            expires_at: Clock::System.now() + TimeDelta::days(1),
+            lifetime: TimeDelta::days(1),
         };
         let meta = command_meta(self.person, None);
         let app = self.pair.app(A);

@@ -11,9 +11,9 @@ use async_nats::jetstream::{Context, Message};
 use futures::StreamExt;
 use shared::epoch::EpochId;
 use shared::jetstream;
+use shared::lifecycle::Part;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::sift::Carried;
 use crate::Status;
@@ -36,29 +36,39 @@ type Waiting = (Carried, OwnedSemaphorePermit);
 #[derive(Debug)]
 pub(super) struct Follower {
     messages: mpsc::Receiver<Waiting>,
-    /// Held, so that without NATS nothing comes, rather than the end.
-    _open: mpsc::Sender<Waiting>,
-    _task: Option<AbortOnDropHandle<()>>,
+    following: Part<()>,
 }
 
 impl Follower {
     /// Follows the stream from wherever the engine is, as told by `status`. Without a client nothing ever comes.
     pub(super) fn start(client: Option<Client>, epoch: EpochId, status: watch::Receiver<Status>) -> Self {
-        let (open, messages) = mpsc::channel(WAITING);
-        let task = client
-            .map(|client| AbortOnDropHandle::new(tokio::spawn(follow(client, epoch, status, open.clone()))));
-        Self { messages, _open: open, _task: task }
+        let (out, messages) = mpsc::channel(WAITING);
+        let following = Part::spawn("stream follower", async move {
+            match client {
+                Some(client) => follow(client, epoch, status, &out).await,
+                None => std::future::pending().await,
+            }
+        });
+        Self { messages, following }
     }
 
     /// Waits for messages, then takes those that are there, at most `limit`. Nothing is lost when it is dropped.
     pub(super) async fn some(&mut self, limit: usize) -> Vec<Carried> {
         let mut taken = Vec::new();
-        self.messages.recv_many(&mut taken, limit).await;
+        if self.messages.recv_many(&mut taken, limit).await == 0 {
+            // It follows for ever, so it has panicked.
+            (&mut self.following).await;
+        }
         taken.into_iter().map(|(message, _)| message).collect()
     }
 }
 
-async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>, out: mpsc::Sender<Waiting>) {
+async fn follow(
+    client: Client,
+    epoch: EpochId,
+    status: watch::Receiver<Status>,
+    out: &mpsc::Sender<Waiting>,
+) {
     let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
     let context = jetstream::context(&client, PATIENCE);
     let mut again = interval(AGAIN);
@@ -66,7 +76,7 @@ async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>,
     loop {
         again.tick().await;
         let after = status.borrow().position;
-        if let Err(error) = carry(&client, &context, &epoch, after, &out, &room).await {
+        if let Err(error) = carry(&client, &context, &epoch, after, out, &room).await {
             tracing::debug!(%epoch, %error, "The stream cannot be followed for now; the log is read instead");
         }
     }

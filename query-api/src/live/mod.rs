@@ -157,7 +157,10 @@ impl Live {
             settings: Arc::new(settings),
             open: TaskTracker::new(),
         };
-        tokio::spawn(live.shutdown.clone().run_until_cancelled_owned(feed::run(live.clone())));
+        let feeding = live.clone();
+        live.shutdown.essential("live feed", async move {
+            feeding.shutdown.run_until_cancelled(feed::run(&feeding)).await;
+        });
         live
     }
 
