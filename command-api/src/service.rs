@@ -73,7 +73,7 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
     let app = App::new(Parts {
         log,
         keyring: Keyring::new(setup.master, pool.clone()),
-        verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown.clone()),
+        verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown),
         keys,
         clock: setup.clock,
         cache: Cache::default(),

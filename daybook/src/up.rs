@@ -41,7 +41,8 @@ impl Up {
         let listener = config::listen(self.listen).await?;
         let master = self.stores.master_key()?;
         let servers = Servers::start(&self.stores).await?;
-        let ended = shutdown.supervise(self.serve(listener, &servers, master, shutdown.clone())).await;
+        let ended =
+            Box::pin(shutdown.supervise(self.serve(listener, &servers, master, shutdown.clone()))).await;
         running::clear(&self.stores.data);
         let stopped = servers.stop().await;
         ended.and(stopped)

@@ -76,7 +76,7 @@ pub async fn run(process: Process, origins: &Origins, live: live::Settings) -> a
         nats: process.nats.clone(),
         master: process.master.clone(),
         clock: Clock::System,
-        verifier: Verifier::start(&keys, Clock::System, pool, process.shutdown.clone()),
+        verifier: Verifier::start(&keys, Clock::System, pool, &process.shutdown),
         keys,
         live,
     };

@@ -60,7 +60,8 @@ async fn a_log_keeps_its_last_part_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("server.log");
     let size = |file: &Path| std::fs::metadata(file).map_or(0, |found| found.len());
-    let lines: String = (1..=1000).map(|n| format!("line {n}\n")).collect();
+    let lines: Vec<String> = (1..=1000).map(|n| format!("line {n}")).collect();
+    let lines = lines.join("\n") + "\n";
     let told = r#"printf %s "$1"; read -r _ <"$0"; echo "the end""#;
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -111,7 +111,7 @@ impl Issuer {
 
 impl Verifier {
     /// Verifies against the server's key. Starts to follow ended sessions on `pool` until `shutdown`.
-    pub fn start(keys: &ServerKeys, clock: Clock, pool: PgPool, shutdown: Shutdown) -> Self {
+    pub fn start(keys: &ServerKeys, clock: Clock, pool: PgPool, shutdown: &Shutdown) -> Self {
         let (_, key, public) = signature::keys(keys.signing());
         let x = URL_SAFE_NO_PAD.encode(public);
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -254,7 +254,7 @@ mod tests {
     fn pair(clock: Clock) -> (Issuer, Verifier) {
         let keys = ServerKeys::fixed();
         let lazy = PgPool::connect_lazy("postgres://nowhere.invalid/none").expect("a well-formed address");
-        (Issuer::new(&keys, clock), Verifier::start(&keys, clock, lazy, Shutdown::new()))
+        (Issuer::new(&keys, clock), Verifier::start(&keys, clock, lazy, &Shutdown::new()))
     }
 
     fn at(seconds: i64) -> Clock {

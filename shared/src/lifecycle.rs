@@ -274,7 +274,11 @@ mod tests {
 
     /// The work of a process that does nothing but wait for its end.
     async fn well(shutdown: &Shutdown) -> anyhow::Result<()> {
-        shutdown.supervise(async { Ok(shutdown.cancelled().await) }).await
+        let cancelled = async {
+            shutdown.cancelled().await;
+            Ok(())
+        };
+        shutdown.supervise(cancelled).await
     }
 
     #[tokio::test]

@@ -131,29 +131,27 @@ async fn a_key_that_was_destroyed_is_never_made_again() -> anyhow::Result<()> {
     };
     let race = async |nth: usize| {
         // Every third has no key yet when it is destroyed.
-        if nth % 3 > 0 {
+        let has_none = nth.is_multiple_of(3);
+        if !has_none {
             assert!(stands(&make(&one, nth).await));
         }
         let (first, destroyed, second) = futures::join!(
             make(&two, nth),
             destroy(&one, nth),
-            make(if nth % 2 == 0 { &one } else { &two }, nth)
+            make(if nth.is_multiple_of(2) { &one } else { &two }, nth)
         );
         assert!(stands(&destroyed), "{destroyed:?}");
-        let made = [&first, &second].into_iter().filter(|outcome| stands(outcome)).count();
-        assert!(made <= usize::from(nth % 3 == 0), "{nth}: {first:?} {second:?}");
+        let won = [&first, &second].into_iter().filter(|outcome| stands(outcome)).count();
+        assert!(won <= usize::from(has_none), "{nth}: {first:?} {second:?}");
         for outcome in [&first, &second] {
             assert!(stands(outcome) || is_refused(outcome, nth), "{outcome:?}");
         }
         let again = make(&two, nth).await;
         assert!(is_refused(&again, nth), "{again:?}");
-        made
+        won
     };
-    let before: usize = stream::iter(0..DESTROYED)
-        .map(race)
-        .buffer_unordered(128)
-        .fold(0, async |sum, made| sum + made)
-        .await;
+    let before: usize =
+        stream::iter(0..DESTROYED).map(race).buffer_unordered(128).fold(0, async |sum, won| sum + won).await;
     // Both orders were met.
     assert!((1..DESTROYED / 3).contains(&before), "{before} were made before they were destroyed");
     let left: i64 =

@@ -27,7 +27,7 @@ async fn log(url: &str) -> anyhow::Result<(Log, PgConnection)> {
 }
 
 fn slow() -> Append {
-    command(|c| c.events[0].event_type = "Slow".to_owned())
+    command(|c| "Slow".clone_into(&mut c.events[0].event_type))
 }
 
 fn refused(outcome: &Result<Outcome, LogError>) -> bool {

@@ -94,12 +94,7 @@ impl World {
                 pool: self.query.clone(),
                 keyring: Keyring::new(master(), self.query.clone()),
                 watermark,
-                verifier: Verifier::start(
-                    &self.keys,
-                    Clock::System,
-                    self.query.clone(),
-                    self.shutdown.clone(),
-                ),
+                verifier: Verifier::start(&self.keys, Clock::System, self.query.clone(), &self.shutdown),
                 clock: Clock::System,
                 shutdown: self.shutdown.clone(),
             },
