@@ -65,7 +65,7 @@ impl World {
             .env("DATABASE_URL", &self.database.url)
             .env("NATS_URL", self.nats.url())
             .env("DAYBOOK_MASTER_KEY", master_digits())
-            .env("DAYBOOK_LOG", "info,shared::lifecycle=debug")
+            .env("DAYBOOK_LOG", "debug")
             .env("DAYBOOK_LOG_FORMAT", "json")
             .env("DAYBOOK_TEST_PANIC", panics)
             .stdin(Stdio::null())
