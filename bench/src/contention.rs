@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::testing;
-use shared::clock::Clock;
-use shared::encryption::MasterKey;
+use shared::domain::clock::Clock;
+use shared::log::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Writer, histogram, work};
@@ -166,8 +166,8 @@ async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Fig
     let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
     postgres.create_database("contention").await?;
     let url = postgres.url("contention");
-    shared::migrate::migrate(&url, &master).await?;
-    let nats = shared::jetstream::connect(nats, "bench").await?;
+    shared::process::migrate::migrate(&url, &master).await?;
+    let nats = shared::process::jetstream::connect(nats, "bench").await?;
     let services = Services::start(&url, &master, Some(&nats)).await?;
     let mut owner = PgConnection::connect(&url).await?;
     let figures = compare(plan, &services.api(), &mut owner).await;

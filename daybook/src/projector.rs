@@ -4,9 +4,10 @@ use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, ensure};
 use clap::Subcommand;
-use shared::config::Stores;
-use shared::postgres::{DatabaseRole, pool};
-use shared::{event_log, read_schema};
+use shared::log::event_log;
+use shared::process::config::Stores;
+use shared::process::postgres::{DatabaseRole, pool};
+use shared::process::read_schema;
 use sqlx::PgPool;
 
 use crate::{output, running};
@@ -186,8 +187,8 @@ fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use servers::testing::{TestDatabase, database};
-    use shared::encryption::MasterKey;
-    use shared::migrate;
+    use shared::log::encryption::MasterKey;
+    use shared::process::migrate;
     use sqlx::Executor;
 
     use super::*;

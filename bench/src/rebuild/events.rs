@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::encryption::{DataKey, MasterKey, about};
+use shared::domain::clock::Clock;
+use shared::log::encryption::{DataKey, MasterKey, about};
 use sqlx::PgConnection;
 
 /// Events that are made, and written, together: a person and what they do.

@@ -4,7 +4,7 @@ use command_api::log::NewEvent;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use servers::testing::TestDatabase;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
@@ -12,7 +12,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
 
 /// A database with an empty log.
 pub(crate) async fn database() -> anyhow::Result<TestDatabase> {
-    let template = format!("append_{}", shared::migrate::fingerprint());
+    let template = format!("append_{}", shared::process::migrate::fingerprint());
     servers::testing::database(&template, async |url| {
         let owner = PgPool::connect(&url).await?;
         MIGRATIONS.run(&owner).await?;

@@ -10,11 +10,11 @@ use command_api::relay::{self, Relay};
 use futures::StreamExt;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
-use shared::encryption::MasterKey;
-use shared::epoch::{self, Epoch, EpochId};
-use shared::jetstream::{self, EVENT_ID, Retention};
-use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, pool};
+use shared::log::encryption::MasterKey;
+use shared::log::epoch::{self, Epoch, EpochId};
+use shared::process::jetstream::{self, EVENT_ID, Retention};
+use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, pool};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -78,9 +78,9 @@ pub(crate) async fn start(database: &str, nats: &str) -> Running {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let name = format!("relay_{}", shared::migrate::fingerprint());
+        let name = format!("relay_{}", shared::process::migrate::fingerprint());
         let database = testing::database(&name, async |url| {
-            shared::migrate::migrate(&url, &MasterKey::from_hex(&"07".repeat(32)).unwrap()).await
+            shared::process::migrate::migrate(&url, &MasterKey::from_hex(&"07".repeat(32)).unwrap()).await
         });
         let (database, nats) = tokio::join!(database, testing::nats());
         let (database, nats) = (database.unwrap(), nats.unwrap());
@@ -154,7 +154,7 @@ impl World {
     /// Returns its first sequence.
     pub(crate) async fn carried(&self) -> i64 {
         let stream = until("the stream ends where the log does", async || {
-            let head = shared::event_log::head(&self.owner).await.unwrap();
+            let head = shared::log::event_log::head(&self.owner).await.unwrap();
             let stream = self.stream().await?;
             (stream.cached_info().state.last_sequence == u64::try_from(head).unwrap()).then_some(stream)
         })

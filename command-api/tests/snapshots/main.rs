@@ -8,7 +8,7 @@ use command_api::notes::{Note, NoteCommand};
 use futures::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use shared::encryption::mark;
+use shared::log::encryption::mark;
 
 use world::{CANARY, World, master, retitle};
 

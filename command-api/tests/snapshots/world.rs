@@ -7,11 +7,11 @@ use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Running, Setup};
 use command_api::sessions::{Session, SessionCommand};
 use servers::testing::{self, TestDatabase};
-use shared::auth::{Caller, Issuer};
-use shared::clock::{Clock, random};
-use shared::encryption::{Keyring, MasterKey};
-use shared::id::{SessionId, UserId};
-use shared::lifecycle::Shutdown;
+use shared::domain::clock::{Clock, random};
+use shared::domain::id::{SessionId, UserId};
+use shared::log::encryption::{Keyring, MasterKey};
+use shared::process::auth::{Caller, Issuer};
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 
 /// What the title of every note begins with.
@@ -44,8 +44,8 @@ pub(crate) fn retitle(number: usize) -> NoteCommand {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let template = format!("es_{}", shared::migrate::fingerprint());
-        let migrate = async |url: String| shared::migrate::migrate(&url, &master()).await;
+        let template = format!("es_{}", shared::process::migrate::fingerprint());
+        let migrate = async |url: String| shared::process::migrate::migrate(&url, &master()).await;
         let database = testing::database(&template, migrate).await.expect("a database");
         let shutdown = Shutdown::new();
         let setup = Setup {

@@ -10,9 +10,9 @@ use command_api::app::App;
 use command_api::service::{self, Running, Setup};
 use serde_json::{Value, json};
 use servers::testing::{self, TestDatabase};
-use shared::clock::Clock;
-use shared::encryption::MasterKey;
-use shared::lifecycle::Shutdown;
+use shared::domain::clock::Clock;
+use shared::log::encryption::MasterKey;
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 use tower::ServiceExt;
 
@@ -74,11 +74,12 @@ impl Pair {
     /// The same, each with a clock of its own.
     pub(crate) async fn by(clocks: [Clock; 2]) -> Self {
         testing::will_count_statements();
-        let template = format!("es_{}", shared::migrate::fingerprint());
-        let database =
-            testing::database(&template, async |url| shared::migrate::migrate(&url, &master()).await)
-                .await
-                .expect("a database");
+        let template = format!("es_{}", shared::process::migrate::fingerprint());
+        let database = testing::database(&template, async |url| {
+            shared::process::migrate::migrate(&url, &master()).await
+        })
+        .await
+        .expect("a database");
         let shutdown = Shutdown::new();
         let one = instance(&database.url, clocks[0], &shutdown).await;
         let two = instance(&database.url, clocks[1], &shutdown).await;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use shared::read_schema;
+use shared::process::read_schema;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::program::{Program, program, until};
