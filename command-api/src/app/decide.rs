@@ -1,6 +1,7 @@
 //! What the command path asks of a module's aggregate: pure decisions, over cqrs-es aggregates.
 
-use shared::log::event::{AggregateEvent, is_policy};
+use shared::domain::Listed;
+use shared::log::event::is_policy;
 use shared::process::problem::{FieldError, Problem, ProblemType};
 
 use super::{Authorized, UnitOfWork};
@@ -45,7 +46,7 @@ impl At {
 
 /// An aggregate that the command path can execute commands on.
 pub trait Decide:
-    cqrs_es::Aggregate<Services = (), Event: AggregateEvent, Error: Refusal, Command: Clone + Send + Sync>
+    cqrs_es::Aggregate<Services = (), Event: Listed, Error: Refusal, Command: Clone + Send + Sync>
     + Clone
     + Sync
     + 'static
@@ -84,7 +85,7 @@ pub trait Decide:
 macro_rules! aggregate {
     ($aggregate:ty, $event:ty, $command:ty, $error:ty) => {
         impl cqrs_es::Aggregate for $aggregate {
-            const TYPE: &'static str = <$event as shared::log::event::AggregateEvent>::AGGREGATE;
+            const TYPE: &'static str = <$event as shared::domain::AggregateEvent>::AGGREGATE;
             type Command = $command;
             type Event = $event;
             type Error = $error;

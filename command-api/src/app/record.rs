@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
+use shared::domain::AggregateEvent;
 use shared::log::encryption::{DataKey, KeyState, Mark, about, mark};
-use shared::log::event::AggregateEvent;
 use shared::process::problem::Problem;
 
 use super::execute::Answer;

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use shared::log::event::{AggregateEvent, Opened, Recorded};
+use shared::domain::{AggregateEvent, Listed};
+use shared::log::event::{Opened, Recorded};
 
 use super::{Entry, Projection, RowKey};
 use crate::quarantine::Quarantine;

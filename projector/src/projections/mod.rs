@@ -41,7 +41,8 @@ mod users;
 
 use std::fmt::Debug;
 
-use shared::log::event::{AggregateEvent, Opened, Recorded};
+use shared::domain::Listed;
+use shared::log::event::{Opened, Recorded};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -79,7 +80,7 @@ pub trait Projection {
     /// The version of the fold.
     const VERSION: u32;
     /// The events that are folded.
-    type Event: AggregateEvent;
+    type Event: Listed;
     /// What tells rows apart.
     type Key: RowKey;
     /// A row.

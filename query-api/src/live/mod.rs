@@ -27,10 +27,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use shared::domain::AggregateEvent;
 use shared::domain::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
 use shared::log::encryption::{EncryptionError, Keyring};
-use shared::log::event::AggregateEvent;
 use shared::log::visibility::Placed;
 use shared::process::auth::Verifier;
 use shared::process::http::Origins;

@@ -10,10 +10,11 @@ use command_api::app::Decide;
 use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
+use shared::domain::AggregateEvent;
 use shared::domain::blocks::{BlockEvent, BlockText, Content, Depth, RichText};
 use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, TaskEvent};
-use shared::log::event::{AggregateEvent, Recorded};
+use shared::log::event::Recorded;
 use shared::process::problem::Problem;
 
 use super::policy::{Policy, Reaction};
