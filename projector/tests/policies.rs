@@ -88,7 +88,7 @@ impl House {
         let create = NotebookCommand::Create { owner: OWNER, name: "Lab".to_owned().try_into().unwrap() };
         house.execute::<Notebook>(OWNER, NOTEBOOK, create).await;
         let title = "Plans".to_owned().try_into().unwrap();
-        let create = NoteCommand::Create { notebook_id: NOTEBOOK, title, blocks: Vec::new() };
+        let create = NoteCommand::Create { notebook_id: NOTEBOOK, title };
         house.execute::<Note>(OWNER, NOTE, create).await;
         house
     }

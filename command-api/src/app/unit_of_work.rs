@@ -131,7 +131,7 @@ impl<'a> UnitOfWork<'a> {
     }
 
     /// What is to be carried out on: if the commands create it, it is taken for new at the first attempt.
-    pub(super) async fn load_for<A: Decide>(
+    pub async fn load_for<A: Decide>(
         &mut self,
         id: &str,
         commands: &[A::Command],
@@ -223,7 +223,7 @@ impl<'a> UnitOfWork<'a> {
         Ok(Written::new(self.app, id, loaded, events, home))
     }
 
-    /// Puts what was written last before all else: a note comes before its blocks.
+    /// Puts what was written last before all else: a block comes before those that make room for it.
     pub(super) fn last_first(&mut self) {
         self.written.rotate_right(1);
     }

@@ -139,7 +139,7 @@ pub struct NewBlock {
 }
 
 /// Adds blocks to a note that is just being made.
-pub(crate) fn add_all(
+pub(super) fn add_all(
     work: &mut UnitOfWork<'_>,
     note: NoteId,
     home: &Home,

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::begin;
 use super::{Anchor, Block, BlockCommand, NewBlock, Spot};
 use crate::app::{Accepted, App};
 use crate::context::CommandContext;
@@ -22,7 +23,7 @@ const MOST: usize = 999;
 
 /// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    begin::routes()
         .routes(routes!(add))
         .routes(routes!(change, remove))
         .routes(routes!(put))
@@ -33,7 +34,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = blocks::New)]
-pub(crate) struct NewContent {
+pub(super) struct NewContent {
     /// Its id, if the client wants to choose it; a UUID.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -165,7 +166,7 @@ async fn restore(context: CommandContext, Path(id): Path<BlockId>) -> Result<Acc
 }
 
 /// The blocks that a note begins with.
-pub(crate) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
+pub(super) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
     if blocks.len() > MOST {
         return Err(Problem::invalid(
             "/blocks",

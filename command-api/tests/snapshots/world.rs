@@ -99,7 +99,7 @@ impl World {
         let note = Clock::System.new_id().to_string();
         let title = CANARY.to_owned().try_into().expect("a title");
         let notebook_id = self.notebook.parse().expect("an id");
-        let create = std::iter::once(NoteCommand::Create { notebook_id, title, blocks: Vec::new() });
+        let create = std::iter::once(NoteCommand::Create { notebook_id, title });
         self.change(app, &note, create.chain((1..events).map(retitle)).collect()).await;
         note
     }
