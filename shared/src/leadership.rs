@@ -1,4 +1,4 @@
-//! One leader per office among all processes of a database: the process that holds the office's advisory lock.
+//! One leader for each role among all processes of a database: the process that holds the role's advisory lock.
 //!
 //! A frozen leader loses its session, and with it the lock. When it wakes up, it may still act for a moment before it
 //! notices. Therefore every effect of a leader is fenced by itself (the relay by the expected sequence, the projector
@@ -58,7 +58,7 @@ fn number(role: &str, schema: &str) -> i64 {
     i64::from_be_bytes(*first)
 }
 
-/// Takes an office for as long as the returned session is open; `None` if another process holds it. For work that is done
+/// Takes a role for as long as the returned session is open; `None` if another process holds it. For work that is done
 /// once; use [`lead`] to lead for ever.
 pub async fn hold(options: &PgConnectOptions, role: LeaderRole<'_>) -> sqlx::Result<Option<PgConnection>> {
     let mut session = PgConnection::connect_with(options).await?;
@@ -168,7 +168,7 @@ mod tests {
     use super::LeaderRole;
 
     #[test]
-    fn each_schema_has_an_office_of_its_own() {
+    fn each_schema_has_a_role_of_its_own() {
         let numbers = [
             LeaderRole::Relay,
             LeaderRole::Policies,

@@ -201,7 +201,7 @@ impl<'a> UnitOfWork<'a> {
 
     /// 412 if the client's condition does not hold for a thing at this version.
     pub fn if_match(&self, version: i64) -> Result<(), Problem> {
-        let holds = self.if_match.as_ref().is_none_or(|condition| condition.admits(version));
+        let holds = self.if_match.as_ref().is_none_or(|condition| condition.matches(version));
         if holds { Ok(()) } else { Err(version_moved(version)) }
     }
 

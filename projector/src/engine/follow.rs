@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often we look whether the connection is still the one that the consumer was made on.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A message, and the room that it takes while it waits.
+/// A message, and its share of the budget while it waits.
 type Waiting = (Carried, OwnedSemaphorePermit);
 
 /// Messages of one epoch's stream, until it is dropped.
@@ -69,14 +69,14 @@ async fn follow(
     status: watch::Receiver<Status>,
     out: &mpsc::Sender<Waiting>,
 ) {
-    let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
+    let budget = Arc::new(Semaphore::new(MOST_BYTES as usize));
     let context = jetstream::context(&client, PATIENCE);
     let mut again = interval(AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         again.tick().await;
         let after = status.borrow().position;
-        if let Err(error) = carry(&client, &context, &epoch, after, out, &room).await {
+        if let Err(error) = carry(&client, &context, &epoch, after, out, &budget).await {
             tracing::debug!(%epoch, %error, "The stream cannot be followed for now; the log is read instead");
         }
     }
@@ -90,7 +90,7 @@ async fn carry(
     epoch: &EpochId,
     after: i64,
     out: &mpsc::Sender<Waiting>,
-    room: &Arc<Semaphore>,
+    budget: &Arc<Semaphore>,
 ) -> Result<(), async_nats::Error> {
     let statistics = client.statistics();
     let connects = statistics.connects.load(Ordering::Relaxed);
@@ -107,8 +107,8 @@ async fn carry(
                 Some(message) => {
                     let message = message?;
                     let bytes = u32::try_from(message.payload.len())?.min(MOST_BYTES);
-                    let room = room.clone().acquire_many_owned(bytes).await?;
-                    out.send((carried(&message), room)).await?;
+                    let budget = budget.clone().acquire_many_owned(bytes).await?;
+                    out.send((carried(&message), budget)).await?;
                 }
                 None => return Ok(()),
             },

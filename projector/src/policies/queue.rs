@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shared::event::Recorded;
 
 /// How many events may wait before no more are read.
-const ROOM: usize = 1_000;
+const CAPACITY: usize = 1_000;
 /// The longest pause of an item, in first pauses.
 const MOST: u32 = 10;
 
@@ -49,7 +49,7 @@ impl Queue {
 
     /// Whether more events may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.events < ROOM
+        self.events < CAPACITY
     }
 
     /// The position of the oldest event that is not done.
@@ -336,7 +336,7 @@ mod tests {
         let mut queue = Queue::new(PAUSE, false);
         for position in 1.. {
             if !queue.has_room() {
-                assert_eq!(queue.events, ROOM);
+                assert_eq!(queue.events, CAPACITY);
                 break;
             }
             queue.push("1", event(position, 1, 1));
