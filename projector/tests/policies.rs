@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use command_api::app::{Answer, CommandMeta, Decide, Decision, UnitOfWork};
-use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
+use command_api::blocks::{Anchor, Block, BlockCommand};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
@@ -128,7 +128,7 @@ impl House {
         let block_added = BlockCommand::Add {
             note_id: NOTE,
             block: Content::Task { checked: false, depth: Depth::LEAST, rich },
-            spot: Spot::Wanted(Anchor::End),
+            anchor: Anchor::End,
         };
         self.execute::<Block>(actor, block, block_added).await
     }
@@ -413,8 +413,8 @@ impl Decision for CrossOne<'_> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let block = work.load_to_change::<Block>(self.id).await?;
         let text = block.state.part().and_then(|part| part.block.text()).unwrap_or_default();
-        let mut commands = vec![edit(&format!("{text}x"))];
-        let authorized = block.state.authorize(work, self.id, &mut commands).await?;
+        let commands = vec![edit(&format!("{text}x"))];
+        let authorized = block.state.authorize(work, self.id, &commands).await?;
         let version = work.change(self.id, &block, commands, authorized)?;
         Ok(Answer { id: self.id.to_owned(), version })
     }

@@ -110,14 +110,13 @@ struct OnOne<'a, A: Decide> {
 impl<A: Decide> Decision for OnOne<'_, A> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let loaded = work.load_for::<A>(self.id, &self.commands).await?;
-        let mut commands = self.commands.clone();
-        let authorized = loaded.state.authorize(work, self.id, &mut commands).await?;
+        let authorized = loaded.state.authorize(work, self.id, &self.commands).await?;
         // Before the client's condition is looked at: else that would tell what is missing from what may not be seen.
-        if loaded.sequence == 0 && !A::creates(&commands) {
+        if loaded.sequence == 0 && !A::creates(&self.commands) {
             return Err(problem(&A::MISSING));
         }
         work.if_match(loaded.sequence)?;
-        let version = work.change(self.id, &loaded, commands, authorized)?;
+        let version = work.change(self.id, &loaded, self.commands.clone(), authorized)?;
         work.last_first();
         Ok(Answer { id: self.id.to_owned(), version })
     }

@@ -7,7 +7,7 @@ mod places;
 mod routes;
 
 pub use aggregate::{Block, Part};
-pub use commands::{Anchor, BlockCommand, BlockError, NewBlock, Origin, Spot};
+pub use commands::{Anchor, BlockCommand, BlockContext, BlockError, NewBlock, Origin};
 pub(crate) use commands::{add_all, claim};
 pub use last_edits::{LastEdits, TaskFacts};
 pub(crate) use places::origin;

@@ -4,8 +4,8 @@ use shared::id::{BlockId, NoteId};
 use shared::problem::{Problem, ProblemType};
 use shared::rank::Rank;
 
-use super::commands::{Origin, Spot, container, freed, place};
-use super::{Anchor, Block, BlockCommand, BlockError};
+use super::commands::{Origin, container, freed, place};
+use super::{Anchor, Block, BlockCommand, BlockContext, BlockError};
 use crate::app::problem;
 use crate::app::{Authorized, Home, Rows, UnitOfWork};
 use crate::log::{Beside, Gap};
@@ -136,8 +136,9 @@ async fn make_room(
             places: vec![place(neighbours.note, standing.item, slot)],
             ..Rows::default()
         };
-        let moved = BlockCommand::Move { note_id: neighbours.note, spot: Spot::Found(rank), origin: None };
-        work.change(&id, &loaded, vec![moved], Authorized { home: home.clone(), rows })?;
+        let moved = BlockCommand::Move { note_id: neighbours.note, anchor: Anchor::Former };
+        let context = BlockContext { rank: Some(rank), origin: None };
+        work.change(&id, &loaded, vec![moved], Authorized { home: home.clone(), rows, context })?;
     }
     Ok((rank, gap))
 }

@@ -66,13 +66,18 @@ pub enum TaskCommand {
     Move {
         /// Which.
         note_id: NoteId,
-        /// What happened to it before; the command path fills it in.
-        past: Option<Past>,
     },
     /// Want it no longer.
     Remove,
     /// Want it again.
     Restore,
+}
+
+/// What authorization finds out for a task's command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskContext {
+    /// What happened to it before, if it goes to another note.
+    pub past: Option<Past>,
 }
 
 /// What events in clear say about a task, also when its content is erased.
@@ -127,9 +132,9 @@ pub(super) async fn authorize(
     task: &Task,
     work: &mut UnitOfWork<'_>,
     id: &str,
-    commands: &mut [TaskCommand],
-) -> Result<Authorized, Problem> {
-    let mut authorized = Authorized::default();
+    commands: &[TaskCommand],
+) -> Result<Authorized<TaskContext>, Problem> {
+    let mut authorized = Authorized::<TaskContext>::default();
     let mut note = None;
     if let Some(todo) = task.todo() {
         if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
@@ -161,7 +166,7 @@ pub(super) async fn authorize(
                 authorized.rows.claims.push(blocks::claim(work, id, &authorized.home.key_owner));
                 may_see(work, note, *owner, details.assignee_id).await?;
             }
-            TaskCommand::Move { note_id, past } => {
+            TaskCommand::Move { note_id } => {
                 let from = task.todo().and_then(|todo| todo.note_id);
                 if from.is_none_or(|from| from == *note_id) {
                     continue;
@@ -170,7 +175,7 @@ pub(super) async fn authorize(
                 let left = std::mem::replace(&mut authorized.home, there);
                 authorized.home.scopes.extend(left.scopes);
                 authorized.rows.claims.push(blocks::claim(work, id, &authorized.home.key_owner));
-                *past = Some(past_of(work, id).await?);
+                authorized.context.past = Some(past_of(work, id).await?);
                 note = Some(*note_id);
             }
             TaskCommand::Assign { assignee_id } => {
