@@ -13,7 +13,7 @@ use super::record::Recording;
 use super::unit_of_work::Trust;
 use super::{App, IfMatch, UnitOfWork};
 use super::{At, Decide, problem};
-use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
+use crate::log::{self, Expect, IdempotencyKey, LogError, Outcome};
 
 /// How often a command is decided because what it was based on has changed.
 const ATTEMPTS: usize = 16;
@@ -249,9 +249,8 @@ impl App {
     ) -> Result<Accepted, Problem> {
         let Some(key) = &meta.key else { return Err(problem) };
         let row = sqlx::query!(
-            "select fingerprint, id, version, position from es.command where actor = $1 and key = $2",
-            meta.remembered,
-            key
+            "select fingerprint, id, version, position from es.command where hash = $1",
+            log::hash(&meta.remembered, key)
         )
         .fetch_optional(&self.pool)
         .await?;

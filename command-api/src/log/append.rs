@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Everything one command wants recorded. All of it is, or nothing.
@@ -47,6 +48,13 @@ impl Append {
             answer_id: answer_id.into(),
             answer_version,
         }
+    }
+}
+
+impl Append {
+    /// Whether `es.command` has a row of it: a client may send it again, or nothing else tells that it was recorded.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.key.ours || self.events.is_empty()
     }
 }
 
@@ -189,10 +197,28 @@ pub struct IdempotencyKey {
     pub actor: String,
     /// The key. Every command has one.
     pub key: String,
-    /// Made by us, because the client sent none: then only the last day is searched for it.
+    /// Made by us, because the client sent none: nobody but the writer will ever send it again.
     pub ours: bool,
     /// A hash of the request, to notice a key used for something else.
     pub fingerprint: [u8; 32],
+}
+
+impl IdempotencyKey {
+    /// What it is known by in `es.command`.
+    pub fn hash(&self) -> Uuid {
+        hash(&self.actor, &self.key)
+    }
+}
+
+/// What a key of an actor is known by: 16 bytes of a hash. If the key is a UUID of version 7, they begin as that does, so
+/// that keys of one time stay together in the index.
+pub fn hash(actor: &str, key: &str) -> Uuid {
+    let digest = Sha256::new().chain_update(actor).chain_update([0]).chain_update(key).finalize();
+    let (mut bytes, _) = digest.split_first_chunk::<16>().map(|(first, rest)| (*first, rest)).expect("SHA-256 has 32 bytes");
+    if let Some(id) = Uuid::parse_str(key).ok().filter(|id| id.get_version_num() == 7) {
+        bytes[..6].copy_from_slice(&id.as_bytes()[..6]);
+    }
+    Uuid::from_bytes(bytes)
 }
 
 /// What became of a command.

@@ -116,7 +116,7 @@ fn size(append: &Append) -> usize {
 }
 
 fn touches(append: &Append) -> Vec<Touch> {
-    let mut touches = vec![write_of(("command", &append.key.actor, &append.key.key))];
+    let mut touches = vec![write_of(("command", append.key.hash()))];
     touches.extend(append.events.iter().map(|e| write_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches.extend(append.expects.iter().map(|e| read_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches
