@@ -214,7 +214,8 @@ impl IdempotencyKey {
 /// that keys of one time stay together in the index.
 pub fn hash(actor: &str, key: &str) -> Uuid {
     let digest = Sha256::new().chain_update(actor).chain_update([0]).chain_update(key).finalize();
-    let (mut bytes, _) = digest.split_first_chunk::<16>().map(|(first, rest)| (*first, rest)).expect("SHA-256 has 32 bytes");
+    let (mut bytes, _) =
+        digest.split_first_chunk::<16>().map(|(first, rest)| (*first, rest)).expect("SHA-256 has 32 bytes");
     if let Some(id) = Uuid::parse_str(key).ok().filter(|id| id.get_version_num() == 7) {
         bytes[..6].copy_from_slice(&id.as_bytes()[..6]);
     }

@@ -121,7 +121,8 @@ pub(super) async fn firsts(
     connection: &mut PgConnection,
     commands: &[&Prepared],
 ) -> sqlx::Result<HashMap<Uuid, (i64, DateTime<Utc>)>> {
-    let firsts: Vec<&NewEvent> = commands.iter().filter_map(|command| command.append.events.first()).collect();
+    let firsts: Vec<&NewEvent> =
+        commands.iter().filter_map(|command| command.append.events.first()).collect();
     let rows = sqlx::query!(
         r#"select e.event_id, e.position, e.recorded_at
              from unnest($1::text[], $2::text[], $3::bigint[]) u(type, id, sequence)

@@ -169,7 +169,8 @@ async fn answers_are_kept_for_thirty_days_and_go_in_steps() -> anyhow::Result<()
               select gen_random_uuid(), '\x01', 'i', 1, 0, now() from generate_series(1, 10)",
         )
         .await?;
-    for (days, more, left) in [(29, false, 10), (32, true, 6), (32, true, 2), (32, false, 0), (32, false, 0)] {
+    for (days, more, left) in [(29, false, 10), (32, true, 6), (32, true, 2), (32, false, 0), (32, false, 0)]
+    {
         let keep = format!("select es.keep_house(current_date + {days}, 4)");
         assert_eq!(sqlx::query_scalar::<_, bool>(&keep).fetch_one(&mut owner).await?, more, "{days}, {left}");
         let all = "select count(*) from es.command";
