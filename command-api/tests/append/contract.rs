@@ -164,8 +164,8 @@ async fn compare(model: &Model, head: i64, owner: &PgPool) -> anyhow::Result<()>
     let keys: Vec<(Uuid, Vec<u8>, i64)> =
         sqlx::query_as("select hash, fingerprint, position from es.command").fetch_all(owner).await?;
     let keys: HashMap<_, _> = keys.into_iter().map(|(key, print, at)| (key, (print, at))).collect();
-    let known = model.keys.into_iter();
-    let known: HashMap<_, _> = known.map(|(key, answer)| (hash("someone", &key), answer)).collect();
+    let known = model.keys.iter().map(|(key, answer)| (hash("someone", key), answer.clone()));
+    let known: HashMap<_, _> = known.collect();
     assert_eq!(keys, known);
     Ok(())
 }
