@@ -28,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub const PASSWORD: &str = "correct horse battery";
 
 /// How long the program may take to say where it listens.
-const START_LIMIT: Duration = Duration::from_mins(1);
+const START_LIMIT: Duration = Duration::from_mins(5);
 
 /// A Daybook that runs until this is dropped.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(5);
 
 const COMMANDS: [&str; 3] = ["ended-sessions follower", "epoch follower", "writer"];
 const RELAY: [&str; 1] = ["relay"];
