@@ -1,5 +1,6 @@
 //! Snapshots of long aggregates: they change nothing but the time that loading takes.
 
+mod edits;
 mod said;
 mod world;
 
