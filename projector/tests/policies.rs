@@ -156,7 +156,7 @@ impl House {
         let (policy, handles, shutdown) = (Arc::clone(policy), self.handles(pause), Shutdown::new());
         let term = shutdown.clone();
         let task = tokio::spawn(async move { policies::work(&*policy, &handles, &term).await });
-        Running { task, shutdown }
+        Running { shutdown, task }
     }
 
     async fn position(&self) -> i64 {
