@@ -60,7 +60,7 @@ def main():
         environment = {
             **os.environ,
             "SCHEMATHESIS_HOOKS": "hooks",
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "DAYBOOK_FUZZ_SPARE": json.dumps([f"Bearer {token}" for token in spare]),
             "DAYBOOK_FUZZ_USERS": json.dumps([user["fixedHeaders"][0]["value"] for user in users]),

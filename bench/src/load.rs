@@ -8,7 +8,6 @@ use command_api::app::App;
 use command_api::log::{Append, IdempotencyKey, NewEvent, Outcome, SideRow};
 use command_api::notes::Note;
 use command_api::service::{self, Setup};
-use command_api::users::Registration;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use servers::postgres::{Durability, Options, Postgres};
@@ -72,7 +71,6 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
         nats: None,
         master: master.clone(),
         clock: Clock::System,
-        registration: Registration::Closed,
         throwaway: false,
     };
     let shutdown = Shutdown::new();

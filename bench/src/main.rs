@@ -1,6 +1,7 @@
 //! Measures Daybook against what it could have been built from instead, on the same machine in the same minute.
 
 mod append;
+mod contention;
 mod large;
 mod load;
 mod measure;
@@ -76,6 +77,24 @@ enum What {
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
     },
+    /// Works with many clients in one note, against as many in a note each.
+    Contention {
+        /// Print the figures as one line of JSON, the last of standard output.
+        #[arg(long)]
+        json: bool,
+        /// How many clients work at once; several numbers are measured one after the other.
+        #[arg(long, value_delimiter = ',', default_value = "1,2,8,64")]
+        clients: Vec<usize>,
+        /// How often both are measured, in turn.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// How long each of them is measured in a round.
+        #[arg(long, default_value = "2", value_parser = seconds)]
+        seconds: Duration,
+        /// Where the servers' files are put for the time of the measurement; must be a disk, not memory.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        folder: std::path::PathBuf,
+    },
     /// Reads and changes a large note, a large notebook and long lists, and small ones beside them.
     Large {
         /// Print the figures as one line of JSON, the last of standard output.
@@ -115,6 +134,12 @@ async fn main() -> anyhow::Result<()> {
         What::Load { json, events, times, folder } => {
             let ways = load::run(&load::Plan { events, times, folder }).await?;
             say(&if json { load::json(events, &ways) } else { load::table(events, &ways) });
+            Ok(())
+        }
+        What::Contention { json, clients, rounds, seconds, folder } => {
+            let plan = contention::Plan { clients, rounds, length: seconds, folder };
+            let figures = contention::run(&plan).await?;
+            say(&if json { contention::json(&figures) } else { contention::table(&figures) });
             Ok(())
         }
         What::Large { json, blocks, notes, times, folder } => {

@@ -1,8 +1,8 @@
 //! All services in this process on one port, as `daybook up` runs them.
 
 use anyhow::{Context, Result, ensure};
-use command_api::users::Registration;
-use reqwest::{Client, Method, RequestBuilder};
+use command_api::accounts::{Accounts, Registration};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::encryption::MasterKey;
@@ -19,6 +19,7 @@ const PASSWORD: &str = "correct horse battery";
 
 /// A Daybook whose read tables are built.
 pub(crate) struct Services {
+    accounts: Accounts,
     commands: command_api::service::Running,
     projector: projector::service::Running,
     serving: JoinHandle<()>,
@@ -42,7 +43,6 @@ impl Services {
             nats: nats.cloned(),
             master: master.clone(),
             clock: Clock::System,
-            registration: Registration::Open,
             throwaway: false,
         };
         let commands = command_api::service::start(setup, &shutdown).await?;
@@ -66,14 +66,16 @@ impl Services {
         let queries = query_api::service::start(setup, &shutdown)?;
         let mut marks = queries.app.watermark.subscribe();
         marks.wait_for(|mark| !mark.epoch.is_empty() && mark.position == mark.head).await?;
+        let accounts = Accounts::new(commands.app.clone(), Registration::Open);
         let routes = command_api::routes()
             .with_state(commands.app.clone())
+            .merge(command_api::accounts::routes().with_state(accounts.clone()))
             .merge(query_api::routes().with_state(queries.app));
         let routes = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts().0;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let api = Api { client: Client::new(), url: format!("http://{}/api/v1", listener.local_addr()?) };
         let serving = tokio::spawn(serve(listener, None, routes, shutdown.clone()));
-        Ok(Self { commands, projector, serving, shutdown, api })
+        Ok(Self { accounts, commands, projector, serving, shutdown, api })
     }
 
     pub(crate) fn api(&self) -> Api {
@@ -82,7 +84,7 @@ impl Services {
 
     /// An access token to read with: of a session that nobody opened, and nobody ended.
     pub(crate) fn token(&self, user: UserId) -> String {
-        self.commands.app.issuer.issue(user, SessionId(Clock::System.new_id())).0
+        self.accounts.issuer.issue(user, SessionId(Clock::System.new_id())).0
     }
 
     pub(crate) async fn stop(self) {
@@ -114,6 +116,18 @@ impl Api {
         body: &Value,
     ) -> Result<Value> {
         send(self.to(method, path).bearer_auth(token).json(body)).await
+    }
+
+    /// Sends a command that may be refused; its status and answer.
+    pub(crate) async fn try_command(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, String)> {
+        let answer = self.to(method, path).bearer_auth(token).json(body).send().await?;
+        Ok((answer.status(), answer.text().await?))
     }
 
     /// Makes an account of that name.

@@ -1,6 +1,7 @@
 //! The command path, the only way to the log: load, authorize, decide, append, answer.
 
 mod cache;
+mod decide;
 mod execute;
 mod if_match;
 mod load;
@@ -10,29 +11,34 @@ mod unit_of_work;
 
 use std::sync::Arc;
 
-use shared::auth::{Issuer, Verifier};
+use futures::future::BoxFuture;
+use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::encryption::Keyring;
 use shared::epoch::EpochId;
+use shared::problem::Problem;
 use shared::server_keys::ServerKeys;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::log::Log;
-use crate::sessions::{Passwords, Throttle};
 
 pub use cache::Cache;
+pub use decide::{At, Decide, Refusal, problem};
 pub(crate) use execute::id_taken;
 pub use execute::{Accepted, Answer, CommandMeta, Decision};
 pub use if_match::IfMatch;
 pub use load::Loaded;
 pub use record::Home;
 pub use snapshots::Snapshots;
-pub use unit_of_work::{Authorized, Rows, UnitOfWork};
+pub use unit_of_work::{Authorized, Claim, Rows, UnitOfWork};
 
 /// Everything the command API works with; cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
+
+/// Whether the caller may send commands at all, before any is decided. What it reads is named in the append.
+pub type Guard = for<'w> fn(&'w mut UnitOfWork<'_>) -> BoxFuture<'w, Result<(), Problem>>;
 
 /// The parts of an [`App`].
 pub struct Parts {
@@ -44,14 +50,8 @@ pub struct Parts {
     pub keyring: Keyring,
     /// The server's own keys.
     pub keys: ServerKeys,
-    /// Makes access tokens.
-    pub issuer: Issuer,
     /// Reads access tokens.
     pub verifier: Verifier,
-    /// Checks passwords, off the async threads.
-    pub passwords: Passwords,
-    /// Slows down those who guess.
-    pub throttle: Throttle,
     /// Time and ids.
     pub clock: Clock,
     /// Aggregates in memory.
@@ -60,8 +60,8 @@ pub struct Parts {
     pub snapshots: Snapshots,
     /// The history that positions count in, as far as it is known.
     pub epoch: watch::Receiver<Option<EpochId>>,
-    /// Who may create an account.
-    pub registration: crate::users::Registration,
+    /// What is asked before each command.
+    pub guard: Guard,
 }
 
 impl App {

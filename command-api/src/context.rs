@@ -11,7 +11,7 @@ use shared::problem::{Problem, ProblemType};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Accepted, App, CommandMeta, IfMatch};
 
 /// A request by a signed-in person. Extracting it answers 401 to others.

@@ -1,7 +1,7 @@
 //! The command API: decides what may happen, and records it. One command path (`app`), one log (`log`), one relay
 //! (`relay`).
 
-pub mod aggregate;
+pub mod accounts;
 pub mod app;
 pub mod blocks;
 pub mod context;
@@ -14,6 +14,9 @@ pub mod sessions;
 pub mod tasks;
 pub mod users;
 
+#[cfg(test)]
+mod snapshot_versions;
+
 use app::App;
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
@@ -21,7 +24,7 @@ use axum::routing::get;
 use shared::auth::Verifier;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Every route of this service, without `/api/v1`.
+/// Every route of this service, without `/api/v1`, but for those of accounts, which have a state of their own.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(users::routes())

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use command_api::users::Registration;
+use command_api::accounts::Registration;
 use shared::config::Service;
 use shared::http::Origins;
 use shared::postgres::DatabaseRole;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::Client;
-use shared::auth::{Issuer, Verifier};
+use shared::auth::Verifier;
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
 use shared::epoch::{self, EpochId};
@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::accounts::{Accounts, Registration};
 use crate::app::{App, Cache, Parts, Snapshots};
 use crate::log::Log;
 use crate::relay::{self, Relay};
-use crate::sessions::{Passwords, Throttle};
-use crate::users::Registration;
+use crate::sessions::refuse_ended;
 
 /// Connections for requests; the writer and the leaders have their own.
 const CONNECTIONS: u32 = 16;
@@ -40,8 +40,6 @@ pub struct Setup {
     pub master: MasterKey,
     /// Time and ids.
     pub clock: Clock,
-    /// Who may create an account.
-    pub registration: Registration,
     /// Accept a database that may lose what it acknowledged.
     pub throwaway: bool,
 }
@@ -64,37 +62,36 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
     }
     let keys = ServerKeys::load(&pool, &setup.master).await?;
     // The writer outlives the requests that wait for it.
-    let stop = Shutdown::new();
-    let (log, writer) = Log::start(&options(&setup.database_url, role, None)?, stop.clone());
+    let stop = shutdown.later();
+    let (log, writing) = Log::new(&options(&setup.database_url, role, None)?, setup.clock, stop.token());
+    let writer = shutdown.essential("writer", writing);
     let relay = setup.nats.map(|nats| {
         let relay =
             Relay { pool: pool.clone(), nats, appended: log.appended(), retention: Retention::default() };
-        tokio::spawn(relay::run(relay, stop.clone()))
+        shutdown.essential("relay", relay::run(relay, stop.clone()))
     });
     let app = App::new(Parts {
         log,
         keyring: Keyring::new(setup.master, pool.clone()),
-        issuer: Issuer::new(&keys, setup.clock),
-        verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown.clone()),
+        verifier: Verifier::start(&keys, setup.clock, pool.clone(), shutdown),
         keys,
-        passwords: Passwords::default(),
-        throttle: Throttle::default(),
         clock: setup.clock,
         cache: Cache::default(),
         snapshots: Snapshots::default(),
-        registration: setup.registration,
-        epoch: follow_epoch(pool.clone(), shutdown.clone()),
+        guard: refuse_ended,
+        epoch: follow_epoch(pool.clone(), shutdown),
         pool,
     });
     Ok(Running { app, writer, relay, stop })
 }
 
 /// Asks which history positions count in, until `shutdown`.
-fn follow_epoch(pool: PgPool, shutdown: Shutdown) -> watch::Receiver<Option<EpochId>> {
+fn follow_epoch(pool: PgPool, shutdown: &Shutdown) -> watch::Receiver<Option<EpochId>> {
     let (sender, receiver) = watch::channel(None);
-    tokio::spawn(async move {
+    let told = shutdown.clone();
+    shutdown.essential("epoch follower", async move {
         let mut ticks = tokio::time::interval(POLL);
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        while told.run_until_cancelled(ticks.tick()).await.is_some() {
             // Postgres away: what was known stays true until it is back.
             if let Ok(Some(now)) = epoch::current(&pool).await {
                 sender.send_if_modified(|known| {
@@ -127,24 +124,28 @@ pub async fn run(process: Process, registration: Registration, origins: &Origins
         nats: process.nats.clone(),
         master: process.master.clone(),
         clock: Clock::System,
-        registration,
         throwaway: process.throwaway,
     };
     let running = start(setup, &process.shutdown).await?;
     let app = running.app.clone();
-    let ready = Ready(app.pool.clone());
+    let ready = Ready { pool: app.pool.clone(), shutdown: process.shutdown.clone() };
     let keys = crate::jwks(&app.verifier);
-    let api = OpenApiRouter::new().nest("/api/v1", crate::routes().with_state(app));
+    let accounts = Accounts::new(app.clone(), registration);
+    let routes = crate::routes().with_state(app).merge(crate::accounts::routes().with_state(accounts));
+    let api = OpenApiRouter::new().nest("/api/v1", routes);
     process.serve(api.split_for_parts().0.merge(keys), origins, ready).await;
     running.stop().await;
     Ok(())
 }
 
 /// Whether the process can do its work.
-struct Ready(PgPool);
+struct Ready {
+    pool: PgPool,
+    shutdown: Shutdown,
+}
 
 impl Health for Ready {
     async fn complaints(&self) -> Vec<String> {
-        complaint(&self.0).await.into_iter().collect()
+        self.shutdown.complaint().into_iter().chain(complaint(&self.pool).await).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP API of all services on one port.
 
 use axum::Router;
-use command_api::app::App;
+use command_api::accounts::Accounts;
 use query_api::service::Running;
 use shared::problem::Problem;
 use utoipa::OpenApi;
@@ -31,10 +31,11 @@ use crate::contract;
 struct Document;
 
 /// Every route, and the description of them.
-pub(crate) fn routes(app: App, queries: Running) -> (Router, utoipa::openapi::OpenApi) {
-    let keys = command_api::jwks(&app.verifier);
+pub(crate) fn routes(accounts: Accounts, queries: Running) -> (Router, utoipa::openapi::OpenApi) {
+    let keys = command_api::jwks(&accounts.app.verifier);
     let api = command_api::routes()
-        .with_state(app)
+        .with_state(accounts.app.clone())
+        .merge(command_api::accounts::routes().with_state(accounts))
         .merge(query_api::routes().with_state(queries.app))
         .merge(query_api::live::routes().with_state(queries.live));
     let (api, mut document) = described(api).split_for_parts();
@@ -45,6 +46,7 @@ pub(crate) fn routes(app: App, queries: Running) -> (Router, utoipa::openapi::Op
 /// The description alone. States do not matter to it, but each service has its own, so they are merged as documents.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let mut document = described(command_api::routes()).into_openapi();
+    document.merge(described(command_api::accounts::routes()).into_openapi());
     document.merge(described(query_api::routes()).into_openapi());
     document.merge(described(query_api::live::routes()).into_openapi());
     contract::complete(&mut document);

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use command_api::accounts::{Accounts, Registration};
 use command_api::service::Setup;
-use command_api::users::Registration;
 use projector::Status;
 use shared::clock::Clock;
 use shared::config::{self, Stores};
@@ -41,10 +41,11 @@ impl Up {
         let listener = config::listen(self.listen).await?;
         let master = self.stores.master_key()?;
         let servers = Servers::start(&self.stores).await?;
-        let ended = self.serve(listener, &servers, master, shutdown).await;
+        let ended =
+            Box::pin(shutdown.supervise(self.serve(listener, &servers, master, shutdown.clone()))).await;
         running::clear(&self.stores.data);
-        servers.stop().await?;
-        ended
+        let stopped = servers.stop().await;
+        ended.and(stopped)
     }
 
     async fn serve(
@@ -62,7 +63,6 @@ impl Up {
             nats: Some(nats.clone()),
             master: master.clone(),
             clock: Clock::System,
-            registration: self.registration.unwrap_or_else(|| Registration::by_default(self.listen)),
             throwaway: self.stores.throwaway,
         };
         let commands = command_api::service::start(setup, &shutdown).await?;
@@ -87,8 +87,14 @@ impl Up {
             },
             &shutdown,
         )?;
-        let (routes, document) = api::routes(commands.app.clone(), queries.clone());
-        let ready = Ready { pool: commands.app.pool.clone(), projector: projector.status.clone() };
+        let registration = self.registration.unwrap_or_else(|| Registration::by_default(self.listen));
+        let accounts = Accounts::new(commands.app.clone(), registration);
+        let (routes, document) = api::routes(accounts, queries.clone());
+        let ready = Ready {
+            pool: commands.app.pool.clone(),
+            projector: projector.status.clone(),
+            shutdown: shutdown.clone(),
+        };
         let address = listener.local_addr()?;
         say_where(&running::write(&self.stores.data, address, url)?);
         serve(listener, None, middleware(routes, document, &self.origins, ready), shutdown).await;
@@ -103,13 +109,14 @@ impl Up {
 struct Ready {
     pool: PgPool,
     projector: watch::Receiver<Status>,
+    shutdown: Shutdown,
 }
 
 impl Health for Ready {
     async fn complaints(&self) -> Vec<String> {
         let database = complaint(&self.pool).await;
         let tables = self.projector.borrow().complaint();
-        database.into_iter().chain(tables).collect()
+        self.shutdown.complaint().into_iter().chain(database).chain(tables).collect()
     }
 }
 
@@ -117,4 +124,25 @@ fn say_where(url: &str) {
     output::line(&format!(
         "\nDaybook runs at {url}\n\n  try it out   {url}/docs\n  is it well   {url}/readyz\n  a session    see \"A first session\" in README.md\n\nCtrl-C stops it."
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_not_ready_once_an_essential_task_has_ended() {
+        let pool = PgPool::connect_lazy("postgres://nowhere.invalid/none").expect("a well-formed address");
+        pool.close().await;
+        let shutdown = Shutdown::new();
+        let (_sender, projector) = watch::channel(Status::default());
+        let ready = Ready { pool, projector, shutdown: shutdown.clone() };
+        let about_tasks = async || {
+            let complaints = ready.complaints().await;
+            complaints.into_iter().filter(|complaint| complaint.contains("task")).collect::<Vec<_>>()
+        };
+        assert!(about_tasks().await.is_empty());
+        shutdown.essential("writer", async {}).await.expect("it was caught");
+        assert_eq!(about_tasks().await, ["The task \"writer\" has ended, so the process is ending."]);
+    }
 }

@@ -28,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub const PASSWORD: &str = "correct horse battery";
 
 /// How long the program may take to say where it listens.
-const START_LIMIT: Duration = Duration::from_mins(1);
+const START_LIMIT: Duration = Duration::from_mins(5);
 
 /// A Daybook that runs until this is dropped.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Daybook {
         let migrated = async |url: String| migrate::migrate(&url, &master()?).await;
         let database = testing::database(&template, migrated).await?;
         let nats = testing::nats().await?;
-        let data = tempfile::Builder::new().prefix("daybook-journey-").tempdir_in("/tmp")?;
+        let data = tempfile::Builder::new().prefix("daybook-e2e-").tempdir_in("/tmp")?;
         let mut program = program(data.path(), &database.url, &nats.url())?;
         let url = address(data.path(), &mut program).await?;
         Ok(Self { url, client: Client::new(), data, _program: program, _nats: nats, database })

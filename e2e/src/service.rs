@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::{executable, master_digits};
 
 /// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// A service's program that runs until it is stopped or this is dropped.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 const NOTEBOOK: &str = "0193a5f0-0000-7000-8000-000000000001";
 const NOTE: &str = "0193a5f0-0000-7000-8000-000000000002";
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// What the services work with. Nothing has migrated the database yet.
 struct World {

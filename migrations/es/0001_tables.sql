@@ -26,6 +26,11 @@ create table es.event (
 -- Payloads are encrypted, so trying to compress them is wasted work.
 alter table es.event alter column payload set storage external;
 
+-- How far the log may be read, by whoever follows it: relay, projector, policies, readers of the history. That is all
+-- that is committed, as a commit waits for the disk. Were commits answered before, this would be what is on the disk.
+create function es.readable() returns bigint stable parallel safe
+  return coalesce((select e.position from es.event e order by e.position desc limit 1), 0);
+
 -- The events as postgres-es reads them. It takes no column that it does not know, so the position comes with the metadata.
 create view es.stream as
 select aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
@@ -63,11 +68,14 @@ create table es.place (
   constraint place_rank unique (container, rank)
 );
 
--- The keys payloads are encrypted under, wrapped by the master key. Destroying one erases what it encrypted.
+-- The keys payloads are encrypted under, wrapped by the master key. Destroying one erases what it encrypted; its row stays
+-- without the key, so that no command that knew nothing of it makes another.
 create table es.key (
   key_owner text collate "C" primary key,
-  wrapped bytea not null,
-  made_at timestamptz not null
+  wrapped bytea,
+  made_at timestamptz not null,
+  destroyed_at timestamptz,
+  constraint key_or_tombstone check ((wrapped is null) = (destroyed_at is not null))
 );
 
 create table es.credential (
@@ -77,7 +85,9 @@ create table es.credential (
 );
 
 -- Refresh tokens are here as hashes only, and only the current one: the server computes those that come after a token,
--- and so finds the session of an older one.
+-- and so finds the session of an older one. All its times are of Postgres' clock, and compared with no other: neither with
+-- the times of events, which may be ahead of it, nor with the clocks of processes. A session ends by a command, or by
+-- itself when it expires, which is no event; its row goes 30 days later.
 create table es.session (
   session_id text collate "C" primary key,
   user_id text collate "C" not null,
@@ -91,8 +101,9 @@ create table es.session (
 );
 create index session_refresh on es.session (refresh);
 create index session_of_user on es.session (user_id);
--- Every process asks again and again who was logged out lately.
+-- Every process asks again and again which ended or expired lately.
 create index session_ended on es.session (ended_at) where ended_at is not null;
+create index session_expiry on es.session (expires_at);
 
 -- One row per history. The last one (by seq) is in force; up to agreed_position it is the one before.
 create table es.epoch (

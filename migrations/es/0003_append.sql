@@ -5,7 +5,8 @@ create type es.answer as (
   last bigint,            -- appended: the head before the batch; seen: the position answered then
   kind text,              -- conflict: aggregate type (key, for a key_owner's); claimed: kind; placed: container
   id text,                -- conflict: aggregate id; placed: rank; seen: the id answered then
-  sequence bigint,        -- conflict: the actual sequence; seen: the version answered then
+  sequence bigint,        -- conflict: the actual sequence; seen: the version answered then; appended: by how many
+                          -- seconds the log is ahead of the clock
   fingerprint bytea,      -- seen: of the earlier command
   recorded_at timestamptz -- appended: one time for the batch, never before the last; seen: of the earlier command
 );
@@ -33,11 +34,13 @@ create function es.append(
   f_cmd int[], f_container text[], f_item text[], f_rank text[],
   p_cmd int[], p_container text[], p_rank text[], p_item text[], p_beside text[], p_beside_rank text[],
   p_after text[], p_before text[],
-  -- Keys destroyed, then made.
+  -- Keys made; and destroyed, for ever, also those that never were.
   d_cmd int[], d_key_owner text[],
   k_cmd int[], k_key_owner text[], k_wrapped bytea[],
   -- Rows of accounts: [{"cmd", "op", ...}], op in credential, session, session_end; bytea as \x hex.
-  sides jsonb
+  sides jsonb,
+  -- The clock of the process that appends.
+  process_clock timestamptz
 ) returns setof es.answer
 language plpgsql security definer
 set search_path = pg_catalog, es, pg_temp
@@ -49,22 +52,26 @@ declare
   base bigint;
   latest timestamptz;
   now_at timestamptz;
+  ahead interval;             -- of the log, against the clock
   since timestamptz;
   until timestamptz;
   out_ int[] := '{}';         -- commands refused so far
   answers es.answer[] := '{}';
   found_ es.answer[];
 begin
-  -- A statement of its own: the next one's snapshot then holds what the previous key owner committed.
+  -- A statement of its own: the next one's snapshot then holds what the previous holder of the lock committed.
   perform 1 from es.head for update;
   select e.position, e.recorded_at into base, latest from es.event e order by e.position desc limit 1;
   base := coalesce(base, 0);
   now_at := clock_timestamp();
-  if latest > now_at + interval '1 minute' then
-    raise exception 'the clock is behind the log: % after %', now_at, latest
-      using errcode = 'object_not_in_prerequisite_state';
+  -- One of them is wrong, and what is once recorded with a time of the future holds up time for all who come after.
+  if process_clock not between now_at - interval '1 hour' and now_at + interval '1 hour' then
+    raise exception 'the clocks differ by more than an hour: Postgres says %, and the process that appends says %',
+      now_at, process_clock using errcode = 'object_not_in_prerequisite_state';
   end if;
-  now_at := greatest(now_at, latest);
+  -- Time never goes back. The caller is told by how many seconds the log is ahead.
+  ahead := greatest(latest - now_at, '0');
+  now_at := now_at + ahead;
 
   -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
   -- Nothing is from beyond tomorrow, which spares looking into the week that was made ahead.
@@ -123,8 +130,6 @@ begin
         select distinct on (k.cmd) k.cmd, k.key_owner
           from unnest(k_cmd, k_key_owner) with ordinality k(cmd, key_owner, nth)
          where k.cmd <> all (out_) and exists (select from es.key h where h.key_owner = k.key_owner)
-           and not exists (select from unnest(d_cmd, d_key_owner) d(cmd, key_owner)
-                            where d.cmd = k.cmd and d.key_owner = k.key_owner)
          order by k.cmd, k.nth
       ) w;
     if found_ is not null then
@@ -219,20 +224,22 @@ begin
   if cardinality(f_cmd) + cardinality(p_cmd) > 0 then
     perform es.append_places(f_cmd, f_container, f_item, f_rank, p_cmd, p_container, p_rank, p_item, out_);
   end if;
-  if cardinality(d_cmd) > 0 then
-    delete from es.key h using unnest(d_cmd, d_key_owner) d(cmd, key_owner)
-     where h.key_owner = d.key_owner and d.cmd <> all (out_);
-  end if;
   if cardinality(k_cmd) > 0 then
     insert into es.key (key_owner, wrapped, made_at)
       select k.key_owner, k.wrapped, now_at from unnest(k_cmd, k_key_owner, k_wrapped) k(cmd, key_owner, wrapped)
        where k.cmd <> all (out_);
   end if;
+  if cardinality(d_cmd) > 0 then
+    insert into es.key as h (key_owner, wrapped, made_at, destroyed_at)
+      select distinct d.key_owner, null::bytea, now_at, now_at from unnest(d_cmd, d_key_owner) d(cmd, key_owner)
+       where d.cmd <> all (out_)
+      on conflict (key_owner) do update set wrapped = null, destroyed_at = now_at where h.destroyed_at is null;
+  end if;
   if sides <> '[]' then
     perform es.append_sides(sides, out_, now_at);
   end if;
 
-  return next row(0, 'appended', base, null, null, null, null, now_at)::es.answer;
+  return next row(0, 'appended', base, null, null, extract(epoch from ahead)::bigint, null, now_at)::es.answer;
   if answers <> '{}' then
     return query select * from unnest(answers);
   end if;
@@ -268,11 +275,11 @@ begin
      where s.op = 'credential' and s.cmd <> all (out_)
     on conflict (user_id) do update set hash = excluded.hash, changed_at = excluded.changed_at;
   insert into es.session (session_id, user_id, refresh, expires_at, device, address)
-    select s.session_id, s.user_id, s.refresh, s.expires_at, s.device, s.address
+    select s.session_id, s.user_id, s.refresh, clock_timestamp() + make_interval(secs => s.lifetime), s.device, s.address
       from jsonb_to_recordset(sides) s(cmd int, op text, session_id text, user_id text, refresh bytea,
-                                       expires_at timestamptz, device text, address text)
+                                       lifetime double precision, device text, address text)
      where s.op = 'session' and s.cmd <> all (out_);
-  update es.session x set ended_at = now_at
+  update es.session x set ended_at = clock_timestamp()
     from jsonb_to_recordset(sides) s(cmd int, op text, session_id text)
    where s.op = 'session_end' and s.cmd <> all (out_)
      and x.session_id = s.session_id and x.ended_at is null;

@@ -1,10 +1,12 @@
 -- What happens beside appends.
 
 -- Makes the weeks of es.command from yesterday's to the next, and drops those that are over 30 days old, as it does with
--- refusals.
+-- refusals and with sessions that ended or expired then. Of those it deletes at most so many in one call, as a writer waits
+-- for it; true if there may be more.
 -- Run it now and then; should nobody, rows land in the default partition and are moved here later.
-create function es.keep_house(today date default (clock_timestamp() at time zone 'utc')::date) returns void
-language plpgsql security definer
+create function es.keep_house(
+  today date default (clock_timestamp() at time zone 'utc')::date, most int default 1000
+) returns boolean language plpgsql security definer
 set search_path = pg_catalog, es, pg_temp set timezone = 'UTC'
 -- Appends wait for us meanwhile, so we do not wait for a slow reader.
 set lock_timeout = '1s'
@@ -12,7 +14,30 @@ as $$
 declare
   monday date;
   part text;
+  deleted bigint;
+  more boolean := false;
 begin
+  delete from es.command_rest where ctid = any (array(
+    select c.ctid from es.command_rest c where c.created_at < today - 30 limit most));
+  get diagnostics deleted = row_count;
+  more := more or deleted = most;
+  delete from es.refusal where ctid = any (array(select r.ctid from es.refusal r where r.at < today - 30 limit most));
+  get diagnostics deleted = row_count;
+  more := more or deleted = most;
+  delete from es.session where ctid = any (array(
+    select s.ctid from es.session s where s.ended_at < today - 30 or s.expires_at < today - 30 limit most
+      for update skip locked));
+  get diagnostics deleted = row_count;
+  more := more or deleted = most;
+
+  -- Once a week. Only this holds up appends.
+  if not exists (select from generate_series(date_trunc('week', today - 1), today + 7, interval '1 week') d
+                  where to_regclass('es.command_' || to_char(d, 'YYYYMMDD')) is null)
+     and not exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                      where i.inhparent = 'es.command'::regclass and c.relname ~ '^command_[0-9]{8}$'
+                        and to_date(right(c.relname, 8), 'YYYYMMDD') + 7 <= today - 30) then
+    return more;
+  end if;
   perform 1 from es.head for update;
   for monday in select d::date from generate_series(date_trunc('week', today - 1), today + 7, interval '1 week') d loop
     part := 'command_' || to_char(monday, 'YYYYMMDD');
@@ -30,15 +55,14 @@ begin
                  and to_date(right(c.relname, 8), 'YYYYMMDD') + 7 <= today - 30 loop
     execute format('drop table es.%I', part);
   end loop;
-  delete from es.command_rest where created_at < today - 30;
-  delete from es.refusal where at < today - 30;
+  return more;
 end $$;
 select es.keep_house();
 
 -- Puts the hash of a new refresh token in the place of the old one; false if it was not the current one, or
 -- the session has ended. No event: a rotation is no news to anybody. Of earlier rotations those within `grace` are kept.
--- A null `expires` leaves the end as it is.
-create function es.rotate_session(session text, old bytea, new bytea, grace interval, expires timestamptz default null)
+-- It then expires after `lifetime`; null leaves the end as it is.
+create function es.rotate_session(session text, old bytea, new bytea, grace interval, lifetime interval default null)
 returns boolean language plpgsql security definer set search_path = pg_catalog, es, pg_temp as $$
 begin
   update es.session s
@@ -46,7 +70,7 @@ begin
          rotated_at = clock_timestamp()
                       || array(select r.at from unnest(s.rotated_at) with ordinality r(at, nth)
                                 where r.at > clock_timestamp() - grace order by r.nth),
-         expires_at = coalesce(expires, s.expires_at)
+         expires_at = coalesce(clock_timestamp() + lifetime, s.expires_at)
    where s.session_id = session and s.refresh = old and s.ended_at is null
      and s.expires_at > clock_timestamp();
   return found;

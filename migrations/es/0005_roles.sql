@@ -37,6 +37,8 @@ revoke all on all tables in schema es from public;
 revoke all on all functions in schema es from public;
 grant usage on schema es to daybook_command, daybook_projector, daybook_query;
 
+grant execute on function es.readable to daybook_command, daybook_projector, daybook_query;
+
 grant select on all tables in schema es to daybook_command;
 -- What a policy was refused is between it and the operator.
 revoke select on es.refusal from daybook_command;
@@ -51,4 +53,4 @@ grant insert, update on es.policy to daybook_projector;
 grant select, insert on es.refusal to daybook_projector;
 
 grant select on es.event, es.key, es.epoch, es.skip to daybook_query;
-grant select (session_id, user_id, ended_at) on es.session to daybook_query;
+grant select (session_id, user_id, expires_at, ended_at) on es.session to daybook_query;

@@ -2,7 +2,6 @@
 
 use axum::Router;
 use command_api::app::App;
-use command_api::users::Registration;
 use shared::clock::Clock;
 use shared::encryption::{Keyring, MasterKey};
 use shared::http::{Health, Origins};
@@ -59,8 +58,8 @@ pub fn start(setup: Setup, shutdown: &Shutdown) -> sqlx::Result<Running> {
     };
     let (sender, status) = watch::channel(Status::default());
     let tasks = [
-        tokio::spawn(crate::run(handles, sender, shutdown.clone())),
-        tokio::spawn(policies::run(policies, shutdown.clone())),
+        shutdown.essential("projector", crate::run(handles, sender, shutdown.clone())),
+        shutdown.essential("policies", policies::run(policies, shutdown.clone())),
     ];
     Ok(Running { status, pool, tasks })
 }
@@ -83,7 +82,6 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         nats: None,
         master: process.master.clone(),
         clock: Clock::System,
-        registration: Registration::Closed,
         throwaway: process.throwaway,
     };
     let command_path = command_api::service::start(command_path, &process.shutdown).await?;
@@ -94,7 +92,11 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         command_path: command_path.app.clone(),
     };
     let running = start(setup, &process.shutdown)?;
-    let ready = Ready { pool: running.pool.clone(), status: running.status.clone() };
+    let ready = Ready {
+        pool: running.pool.clone(),
+        status: running.status.clone(),
+        shutdown: process.shutdown.clone(),
+    };
     // It has no API of its own; it only says how it is.
     process.serve(Router::new(), &Origins::default(), ready).await;
     running.stopped().await;
@@ -106,12 +108,13 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
 struct Ready {
     pool: PgPool,
     status: watch::Receiver<Status>,
+    shutdown: Shutdown,
 }
 
 impl Health for Ready {
     async fn complaints(&self) -> Vec<String> {
         let database = complaint(&self.pool).await;
         let tables = self.status.borrow().complaint();
-        database.into_iter().chain(tables).collect()
+        self.shutdown.complaint().into_iter().chain(database).chain(tables).collect()
     }
 }

@@ -10,14 +10,12 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use command_api::aggregate::Decide;
-use command_api::app::{Answer, CommandMeta, Decision, UnitOfWork};
+use command_api::app::{Answer, CommandMeta, Decide, Decision, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
 use command_api::tasks::{Task, TaskCommand};
-use command_api::users::Registration;
 use projector::policies::{self, BlockTaskSync, Policy, Reaction};
 use serde_json::json;
 use servers::testing::{statements_with_rows, will_count_statements};
@@ -84,7 +82,6 @@ impl House {
             nats: None,
             master: world.master.clone(),
             clock: Clock::System,
-            registration: Registration::Closed,
             throwaway: true,
         };
         let house = Self { command_path: service::start(setup, &shutdown).await.unwrap(), world, shutdown };

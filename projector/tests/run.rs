@@ -90,7 +90,7 @@ async fn an_event_of_the_stream_is_folded_and_the_watermark_told() {
             }
         }
     };
-    timeout(PATIENCE, told).await.expect("the event of the stream is folded");
+    timeout(Duration::from_mins(2), told).await.expect("the event of the stream is folded");
 
     // And what the log does not have is taken back.
     running.wait(|status| status.is_ready() && status.position == head).await;

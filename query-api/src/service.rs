@@ -76,12 +76,12 @@ pub async fn run(process: Process, origins: &Origins, live: live::Settings) -> a
         nats: process.nats.clone(),
         master: process.master.clone(),
         clock: Clock::System,
-        verifier: Verifier::start(&keys, Clock::System, pool, process.shutdown.clone()),
+        verifier: Verifier::start(&keys, Clock::System, pool, &process.shutdown),
         keys,
         live,
     };
     let Running { app, live } = start(setup, &process.shutdown)?;
-    let ready = Ready { app: app.clone(), caught_up: Mutex::default() };
+    let ready = Ready { app: app.clone(), caught_up: Mutex::default(), shutdown: process.shutdown.clone() };
     let routes = crate::routes().with_state(app).merge(live::routes().with_state(live.clone()));
     let api = OpenApiRouter::new().nest("/api/v1", routes);
     process.serve(api.split_for_parts().0, origins, ready).await;
@@ -94,6 +94,7 @@ struct Ready {
     app: QueryApp,
     /// The history in which the read tables had caught up.
     caught_up: Mutex<String>,
+    shutdown: Shutdown,
 }
 
 impl Ready {
@@ -115,6 +116,7 @@ impl Ready {
 
 impl Health for Ready {
     async fn complaints(&self) -> Vec<String> {
-        complaint(&self.app.pool).await.into_iter().chain(self.building()).collect()
+        let database = complaint(&self.app.pool).await;
+        self.shutdown.complaint().into_iter().chain(database).chain(self.building()).collect()
     }
 }

@@ -74,11 +74,18 @@ impl Watermark {
     pub fn start(pool: PgPool, nats: Option<async_nats::Client>, shutdown: &Shutdown) -> Self {
         let watermark = Self::fixed(Mark::default());
         let polling = watermark.clone();
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move { polling.poll(&pool).await }));
+        let told = shutdown.clone();
+        shutdown.essential("read-position poll", async move {
+            told.run_until_cancelled(polling.poll(&pool)).await;
+        });
         if let Some(client) = nats {
             let listening = watermark.clone();
-            let listen = async move { listening.listen(&client).await };
-            tokio::spawn(shutdown.clone().run_until_cancelled_owned(listen));
+            let told = shutdown.clone();
+            shutdown.essential("read-position listener", async move {
+                told.run_until_cancelled(listening.listen(&client)).await;
+                // Without a subscription the poll does alone.
+                told.cancelled().await;
+            });
         }
         watermark
     }
@@ -208,7 +215,7 @@ fn is_unbuilt(error: &sqlx::Error) -> bool {
 async fn ask(pool: &PgPool) -> sqlx::Result<(Mark, u32)> {
     let row = sqlx::query!(
         r#"select e.epoch, e.agreed_position, c.position, c.epoch as "of", c.tableoid as "tables!",
-                  (select coalesce(max(position), 0) from es.event) as "head!"
+                  es.readable() as "head!"
              from checkpoint c
             cross join (select epoch, agreed_position from es.epoch order by seq desc limit 1) e"#
     )

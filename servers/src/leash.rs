@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::log_file::BoundedLog;
 use crate::until::until;
 
 /// `$1` is the signal that asks the server to end, `$2` how many folders to remove after it; they follow,
@@ -50,6 +51,8 @@ pub struct Spawn<'a> {
     pub signal: &'static str,
     /// What it prints is appended here.
     pub log: &'a Path,
+    /// How large the log may become before its older part goes, in bytes.
+    pub log_limit: u64,
     /// Folders removed once we let go of it; [`Leash::stop`] and [`Leash::kill9`] leave them.
     pub remove: &'a [PathBuf],
 }
@@ -59,6 +62,7 @@ pub struct Spawn<'a> {
 pub struct Leash {
     child: Child,
     signal: &'static str,
+    _log: BoundedLog,
 }
 
 impl Leash {
@@ -69,6 +73,7 @@ impl Leash {
             .append(true)
             .open(spawn.log)
             .with_context(|| format!("cannot write the log {}", spawn.log.display()))?;
+        let bounded = BoundedLog::watch(spawn.log, spawn.log_limit).context("cannot watch the log")?;
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "sh", spawn.signal, &spawn.remove.len().to_string()])
             .args(spawn.remove)
@@ -80,7 +85,7 @@ impl Leash {
             .process_group(0)
             .spawn()
             .context("cannot start `sh`")?;
-        Ok(Self { child, signal: spawn.signal })
+        Ok(Self { child, signal: spawn.signal, _log: bounded })
     }
 
     /// The process number of the server itself.
@@ -140,12 +145,4 @@ pub fn send(signal: &str, target: &str) -> Result<()> {
         .context("cannot start `sh`")?;
     ensure!(status.success(), "process {target} is gone, so it cannot get SIG{signal}");
     Ok(())
-}
-
-/// The last lines of a server's log, for the sentence that says why it did not start.
-pub(crate) fn tail(log: &Path) -> String {
-    let text =
-        std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(12)..].join("\n")
 }

@@ -5,6 +5,7 @@
 //! [`testing`] gives each test a migrated database of its own.
 
 pub mod leash;
+pub mod log_file;
 pub mod nats;
 pub mod postgres;
 pub mod programs;

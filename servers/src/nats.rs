@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::leash::{Leash, Spawn, tail};
+use crate::leash::{Leash, Spawn};
+use crate::log_file::{self, tail};
 use crate::programs;
 use crate::until::until;
 
@@ -143,6 +144,7 @@ impl Nats {
             command: &[self.program.as_os_str(), "--config".as_ref(), config.as_os_str()],
             signal: "TERM",
             log: &log,
+            log_limit: log_file::LIMIT,
             remove: &self.remove,
         })?;
         let port = self.port;

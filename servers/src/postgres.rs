@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::leash::{Leash, Spawn, tail};
+use crate::leash::{Leash, Spawn};
+use crate::log_file::{self, tail};
 use crate::programs::{self, PostgresPrograms};
 use crate::until::until;
 use crate::user::User;
@@ -202,6 +203,7 @@ impl Postgres {
             command: &command.iter().map(OsString::as_os_str).collect::<Vec<_>>(),
             signal: self.options.durability.signal(),
             log,
+            log_limit: log_file::LIMIT,
             remove: &self.temporary(),
         })
     }

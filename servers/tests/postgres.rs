@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use servers::leash::send;
+use servers::log_file::{self, older};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::until::until;
 use sqlx::{Connection, PgConnection};
@@ -82,5 +83,25 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     let postgres = Postgres::start(options(folder.path())).await.unwrap();
     let said = format!("{:#}", Postgres::start(options(folder.path())).await.unwrap_err());
     assert!(said.contains("postmaster.pid"), "{said}");
+    postgres.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_log_does_not_grow_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = Postgres::start(options(folder.path())).await.unwrap();
+    let log = folder.path().join("server.log");
+    let mut connection = PgConnection::connect(&postgres.maintenance_url()).await.unwrap();
+    let mebibyte = "do $$ begin raise log '%', repeat('x', 1048576); end $$";
+    for _ in 0..=log_file::LIMIT / 1_048_576 {
+        sqlx::query(mebibyte).execute(&mut connection).await.unwrap();
+    }
+    let cut = async || {
+        let sizes = [&log, &older(&log)].map(|file| std::fs::metadata(file).map_or(0, |found| found.len()));
+        Ok((sizes[0] < log_file::LIMIT && sizes[1] == log_file::LIMIT).then_some(()))
+    };
+    until(Duration::from_secs(30), "cutting the log", cut).await.unwrap();
+    sqlx::query("do $$ begin raise log 'still here'; end $$").execute(&mut connection).await.unwrap();
+    assert!(std::fs::read_to_string(&log).unwrap().contains("still here"));
     postgres.shutdown().await.unwrap();
 }

@@ -64,7 +64,8 @@ pub struct Issuer {
     clock: Clock,
 }
 
-/// Sessions that have ended, and when this process heard of it.
+/// Sessions that have ended or expired, and when this process heard of it first. Each is forgotten after
+/// [`OUTLIVES_TOKENS`], so these are never more than end in that time.
 type Ended = Arc<RwLock<HashMap<SessionId, DateTime<Utc>>>>;
 
 /// Verifies access tokens, and knows which sessions have ended since.
@@ -110,7 +111,7 @@ impl Issuer {
 
 impl Verifier {
     /// Verifies against the server's key. Starts to follow ended sessions on `pool` until `shutdown`.
-    pub fn start(keys: &ServerKeys, clock: Clock, pool: PgPool, shutdown: Shutdown) -> Self {
+    pub fn start(keys: &ServerKeys, clock: Clock, pool: PgPool, shutdown: &Shutdown) -> Self {
         let (_, key, public) = signature::keys(keys.signing());
         let x = URL_SAFE_NO_PAD.encode(public);
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -129,7 +130,8 @@ impl Verifier {
             ended: Arc::default(),
             clock,
         };
-        tokio::spawn(follow_ended(pool, verifier.ended.clone(), clock, shutdown));
+        let following = follow_ended(pool, verifier.ended.clone(), clock, shutdown.clone());
+        shutdown.essential("ended-sessions follower", following);
         verifier
     }
 
@@ -189,10 +191,8 @@ async fn follow_ended(pool: PgPool, ended: Ended, clock: Clock, shutdown: Shutdo
         match recently_ended(&pool).await {
             Ok(sessions) => {
                 away = false;
-                let now = clock.now();
                 let mut ended = ended.write().expect("nobody panics while holding this lock");
-                ended.retain(|_, heard| now - *heard < OUTLIVES_TOKENS);
-                ended.extend(sessions.into_iter().map(|session| (session, now)));
+                take_in(&mut ended, sessions, clock.now());
             }
             Err(cause) if !away => {
                 away = true;
@@ -203,9 +203,18 @@ async fn follow_ended(pool: PgPool, ended: Ended, clock: Clock, shutdown: Shutdo
     }
 }
 
+fn take_in(ended: &mut HashMap<SessionId, DateTime<Utc>>, news: Vec<SessionId>, now: DateTime<Utc>) {
+    ended.retain(|_, heard| now - *heard < OUTLIVES_TOKENS);
+    for session in news {
+        ended.entry(session).or_insert(now);
+    }
+}
+
+/// By Postgres' clock, as all times of sessions are.
 async fn recently_ended(pool: &PgPool) -> sqlx::Result<Vec<SessionId>> {
     let ids = sqlx::query_scalar!(
-        "select session_id from es.session where ended_at > now() - $1::interval",
+        "select session_id from es.session
+          where ended_at > now() - $1::interval or expires_at between now() - $1::interval and now()",
         OUTLIVES_TOKENS as _
     )
     .fetch_all(pool)
@@ -245,7 +254,7 @@ mod tests {
     fn pair(clock: Clock) -> (Issuer, Verifier) {
         let keys = ServerKeys::fixed();
         let lazy = PgPool::connect_lazy("postgres://nowhere.invalid/none").expect("a well-formed address");
-        (Issuer::new(&keys, clock), Verifier::start(&keys, clock, lazy, Shutdown::new()))
+        (Issuer::new(&keys, clock), Verifier::start(&keys, clock, lazy, &Shutdown::new()))
     }
 
     fn at(seconds: i64) -> Clock {
@@ -284,6 +293,19 @@ mod tests {
                 "{forged}"
             );
         }
+    }
+
+    #[test]
+    fn an_ended_session_is_remembered_for_as_long_as_its_tokens_live_and_no_longer() {
+        let session = |n| SessionId(Uuid::from_u128(n));
+        let mut ended = HashMap::new();
+        // Each poll says it again, for as long as the row is new.
+        for minute in 0..OUTLIVES_TOKENS.num_minutes() {
+            take_in(&mut ended, vec![session(1)], at(minute * 60).now());
+        }
+        assert!(ended.contains_key(&session(1)) && OUTLIVES_TOKENS > ACCESS_LIFETIME);
+        take_in(&mut ended, vec![session(2)], at(OUTLIVES_TOKENS.num_seconds()).now());
+        assert_eq!(ended.into_keys().collect::<Vec<_>>(), [session(2)]);
     }
 
     #[tokio::test]

@@ -166,6 +166,17 @@ pub fn mark(payload: &Value) -> Option<Mark> {
         .map(|encrypted| Mark { key_owner: encrypted.k.to_owned(), nonce: encrypted.n.to_owned() })
 }
 
+/// What is known of a key owner's key.
+#[derive(Clone)]
+pub enum KeyState {
+    /// It has one.
+    Held(DataKey),
+    /// It was destroyed, and there will be no other.
+    Destroyed,
+    /// There was none yet.
+    None,
+}
+
 /// Opens stored events. One per process; the one place where data becomes readable.
 #[derive(Clone)]
 pub struct Keyring {
@@ -188,6 +199,18 @@ impl Keyring {
     /// The key of a key owner; `None` when it was destroyed.
     pub async fn key(&self, key_owner: &str) -> Result<Option<DataKey>, EncryptionError> {
         Ok(self.keys(HashSet::from([key_owner])).await?.remove(key_owner))
+    }
+
+    /// Whether a key owner has a key, had one, or may still get its first.
+    pub async fn state(&self, key_owner: &str) -> Result<KeyState, EncryptionError> {
+        if let Some(key) = self.kept.get(key_owner).await {
+            return Ok(KeyState::Held(key));
+        }
+        match self.stored(&[key_owner.to_owned()]).await?.pop() {
+            None => Ok(KeyState::None),
+            Some((_, None)) => Ok(KeyState::Destroyed),
+            Some((_, Some(key))) => Ok(KeyState::Held(key)),
+        }
     }
 
     /// Keeps a key that was just made and recorded.
@@ -232,16 +255,33 @@ impl Keyring {
         if missing.is_empty() {
             return Ok(found);
         }
-        let rows =
-            sqlx::query!("select key_owner, wrapped from es.key where key_owner = any($1)", &missing[..])
-                .fetch_all(&self.pool)
-                .await?;
-        for row in rows {
-            let key = self.master.unwrap(&row.key_owner, &row.wrapped)?;
-            self.kept.insert(row.key_owner.clone(), key.clone()).await;
-            found.insert(row.key_owner, key);
-        }
+        let stored = self.stored(&missing).await?;
+        found.extend(stored.into_iter().filter_map(|(key_owner, key)| Some((key_owner, key?))));
         Ok(found)
+    }
+
+    /// What is stored of key owners; no key where it was destroyed.
+    async fn stored(&self, key_owners: &[String]) -> Result<Vec<(String, Option<DataKey>)>, EncryptionError> {
+        // One by one through the index: of an array alone, Postgres may decide while the table is small that it reads
+        // it whole each time.
+        let rows = sqlx::query!(
+            "select k.key_owner, k.wrapped from unnest($1::text[]) u(key_owner)
+              cross join lateral (select * from es.key k where k.key_owner = u.key_owner limit 1) k",
+            key_owners
+        );
+        let mut stored = Vec::with_capacity(key_owners.len());
+        for row in rows.fetch_all(&self.pool).await? {
+            let key = match row.wrapped {
+                Some(wrapped) => {
+                    let key = self.master.unwrap(&row.key_owner, &wrapped)?;
+                    self.kept.insert(row.key_owner.clone(), key.clone()).await;
+                    Some(key)
+                }
+                None => None,
+            };
+            stored.push((row.key_owner, key));
+        }
+        Ok(stored)
     }
 }
 

@@ -46,16 +46,30 @@ impl From<EventRow> for Recorded {
     }
 }
 
-/// At most `limit` events after `position`, in order, still encrypted.
+/// How many bytes of payloads are read at once: a batch ends there, however few events it has. It has one at least.
+pub const BATCH_BYTES: i64 = 8 * 1_024 * 1_024;
+
+/// At most `limit` events after `position` that may be read, and no more than [`BATCH_BYTES`], in order, still encrypted.
+/// Empty only at the end of the log.
 pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> sqlx::Result<Vec<Recorded>> {
     let rows = sqlx::query_as!(
         EventRow,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                 metadata->>'actor' as actor, metadata->>'correlation' as correlation,
                 metadata->>'causation' as causation, scopes, recorded_at
-           from es.event where position > $1 order by position limit $2",
+           from es.event
+          where position > $1
+            and position <= (select max(sized.position)
+                               from (select n.position, sum(n.bytes) over (order by n.position) - n.bytes as before
+                                       from (select e.position, pg_column_size(e.payload)::bigint as bytes
+                                               from es.event e
+                                              where e.position > $1 and e.position <= (select es.readable())
+                                              order by e.position limit $2) n) sized
+                              where sized.before < $3::bigint)
+          order by position",
         position,
-        limit
+        limit,
+        BATCH_BYTES
     );
     Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
 }
@@ -91,9 +105,20 @@ pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Op
     Ok(row.fetch_optional(executor).await?.map(Recorded::from))
 }
 
-/// The last position of the log; 0 when it is empty.
+/// The events at these positions, in order, still encrypted.
+pub async fn at_all(executor: impl PgExecutor<'_>, positions: &[i64]) -> sqlx::Result<Vec<Recorded>> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
+                metadata->>'causation' as causation, scopes, recorded_at
+           from es.event where position = any($1) order by position",
+        positions
+    );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
+}
+
+/// The last position of the log that may be read; 0 when it is empty.
 pub async fn head(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(r#"select coalesce(max(position), 0) as "head!" from es.event"#)
-        .fetch_one(executor)
-        .await
+    sqlx::query_scalar!(r#"select es.readable() as "head!""#).fetch_one(executor).await
 }

@@ -104,12 +104,21 @@ pub fn with_retention(config: Config, epoch: &EpochId, retention: &Retention) ->
 
 /// The message of an event: the JSON of [`Recorded`], still encrypted, accepted only right after the event before.
 pub fn message(event: &Recorded) -> PublishMessage {
-    let payload = serde_json::to_vec(event).expect("an event is plain data with string keys");
+    message_with(event, payload(event))
+}
+
+/// The same of what [`payload`] gave.
+pub fn message_with(event: &Recorded, payload: Vec<u8>) -> PublishMessage {
     PublishMessage::build()
         .payload(payload.into())
         .header(EVENT_ID, event.id.to_string())
         .header(POSITION, event.position.to_string())
         .expected_last_sequence(u64::try_from(event.position - 1).unwrap_or_default())
+}
+
+/// An event as a message carries it, still encrypted.
+pub fn payload(event: &Recorded) -> Vec<u8> {
+    serde_json::to_vec(event).expect("an event is plain data with string keys")
 }
 
 /// Reads a message's payload: an event, still encrypted.

@@ -1,4 +1,4 @@
-//! One leader per office among all processes of a database: the process that holds the office's advisory lock.
+//! One leader for each role among all processes of a database: the process that holds the role's advisory lock.
 //!
 //! A frozen leader loses its session, and with it the lock. When it wakes up, it may still act for a moment before it
 //! notices. Therefore every effect of a leader is fenced by itself (the relay by the expected sequence, the projector
@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::lifecycle::Shutdown;
+use crate::lifecycle::{Part, Shutdown};
 
 /// How often a standby tries and a leader shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ fn number(role: &str, schema: &str) -> i64 {
     i64::from_be_bytes(*first)
 }
 
-/// Takes an office for as long as the returned session is open; `None` if another process holds it. For work that is done
+/// Takes a role for as long as the returned session is open; `None` if another process holds it. For work that is done
 /// once; use [`lead`] to lead for ever.
 pub async fn hold(options: &PgConnectOptions, role: LeaderRole<'_>) -> sqlx::Result<Option<PgConnection>> {
     let mut session = PgConnection::connect_with(options).await?;
@@ -77,20 +78,21 @@ where
 {
     while let Some(session) = stand(options, role, shutdown).await {
         let term = shutdown.child_token();
-        let lost = Shutdown::new();
         // A task of its own: work that computes for long must not silence the beat.
-        let over = Shutdown::new();
-        let beating = tokio::spawn(beat(session, lost.clone(), over.clone()));
+        let over = CancellationToken::new();
+        let mut beating = Part::spawn("leader's beat", beat(session, over.clone()));
         tracing::info!(?role, "Leading");
         tokio::select! {
-            () = work(term.clone()) => tracing::info!(?role, "No longer leading"),
-            () = lost.cancelled() => {
+            () = work(term.clone()) => {
+                tracing::info!(?role, "No longer leading");
+                over.cancel();
+                beating.await;
+            }
+            () = &mut beating => {
                 term.cancel();
                 tracing::warn!(?role, "Lost the lead: the session that held it has ended");
             }
         }
-        over.cancel();
-        drop(beating.await);
         pause(shutdown).await;
     }
 }
@@ -131,20 +133,24 @@ async fn try_once(
     patiently(lock.fetch_one(&mut *session)).await
 }
 
-/// Keeps the session alive until it is `over`; says `lost` as soon as it fails.
-async fn beat(mut session: PgConnection, lost: Shutdown, over: Shutdown) {
+/// Keeps the session alive until it is `over`, or lost.
+async fn beat(mut session: PgConnection, over: CancellationToken) {
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ended = async {
         loop {
             beats.tick().await;
             if patiently(session.ping()).await.is_err() {
-                return lost.cancel();
+                return;
             }
         }
     };
-    tokio::select! { () = ended => (), () = over.cancelled() => () }
-    // Closed rather than dropped, so that a successor finds the lock free; a broken one cannot be closed.
+    tokio::select! {
+        // A broken session cannot be closed, and the loss must be known at once.
+        () = ended => return,
+        () = over.cancelled() => {}
+    }
+    // Closed rather than dropped, so that a successor finds the lock free.
     drop(patiently(session.close()).await);
 }
 
@@ -162,7 +168,7 @@ mod tests {
     use super::LeaderRole;
 
     #[test]
-    fn each_schema_has_an_office_of_its_own() {
+    fn each_schema_has_a_role_of_its_own() {
         let numbers = [
             LeaderRole::Relay,
             LeaderRole::Policies,

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 
 /// The database roles of the services (`migrations/es` makes them, and says what each may do).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,24 @@ pub fn options(url: &str, role: DatabaseRole, schema: Option<&str>) -> sqlx::Res
     })
 }
 
+/// How long a connection may have been idle and still be used without asking whether it is alive: asking costs as much as
+/// a small statement.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// A pool of at most `size` connections that run as `role`. Connections are made when first needed.
 pub fn pool(url: &str, role: DatabaseRole, schema: Option<&str>, size: u32) -> sqlx::Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options(url, role, schema)?))
 }
 

@@ -39,7 +39,7 @@ impl ServerKeys {
     /// Reads and unwraps the keys.
     pub async fn load(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<Self, EncryptionError> {
         let rows = sqlx::query!(
-            "select key_owner, wrapped from es.key where key_owner = any($1)",
+            r#"select key_owner, wrapped as "wrapped!" from es.key where key_owner = any($1)"#,
             &NAMES as &[&str]
         )
         .fetch_all(executor)

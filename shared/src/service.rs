@@ -40,7 +40,12 @@ pub async fn run<const PORT: u16>(
     work: impl AsyncFnOnce(Process) -> anyhow::Result<()>,
 ) -> ExitCode {
     let telemetry = service.logs.start(name, Format::Json);
-    let ended = async { work(Process::start(name, service, role).await?).await }.await;
+    let ended = async {
+        let process = Process::start(name, service, role).await?;
+        let shutdown = process.shutdown.clone();
+        shutdown.supervise(work(process)).await
+    };
+    let ended = ended.await;
     telemetry.finish();
     if let Err(error) = ended {
         // Each cause is a sentence for the operator.

@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use super::Decide;
 use super::load::Loaded;
-use crate::aggregate::Decide;
 
 /// What the cache may weigh in bytes.
 const WEIGHT: u64 = 64 * 1024 * 1024;

@@ -10,11 +10,10 @@ use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 
 use super::record::Recording;
+use super::unit_of_work::Trust;
 use super::{App, IfMatch, UnitOfWork};
-use crate::aggregate::{At, Decide, problem};
-use crate::blocks::ITEM;
+use super::{At, Decide, problem};
 use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
-use crate::users::{EMAIL, USERNAME};
 
 /// How often a command is decided because what it was based on has changed.
 const ATTEMPTS: usize = 16;
@@ -110,11 +109,11 @@ struct OnOne<'a, A: Decide> {
 
 impl<A: Decide> Decision for OnOne<'_, A> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
-        let loaded = work.load_to_change::<A>(self.id).await?;
+        let loaded = work.load_for::<A>(self.id, &self.commands).await?;
         let mut commands = self.commands.clone();
         let authorized = loaded.state.authorize(work, self.id, &mut commands).await?;
-        // A change of nothing is no command that could refuse.
-        if commands.is_empty() && loaded.sequence == 0 {
+        // Before the client's condition is looked at: else that would tell what is missing from what may not be seen.
+        if loaded.sequence == 0 && !A::creates(&commands) {
             return Err(problem(&A::MISSING));
         }
         work.if_match(loaded.sequence)?;
@@ -128,7 +127,9 @@ impl<A: Decide> Decision for OnOne<'_, A> {
 enum Attempt {
     Done(Accepted),
     Again,
-    Refused { problem: Problem, stale: bool },
+    /// Decided on what was not looked up.
+    Doubtful(Trust),
+    Refused(Problem),
 }
 
 impl App {
@@ -153,16 +154,13 @@ impl App {
         content: &impl Serialize,
     ) -> Result<Accepted, Problem> {
         let fingerprint = fingerprint(&meta.target, content);
-        let mut fresh = false;
+        let mut trust = Trust::New;
         for _ in 0..ATTEMPTS {
-            match self.attempt(meta, decision, fingerprint, fresh).await {
+            match self.attempt(meta, decision, fingerprint, trust).await {
                 Attempt::Done(accepted) => return Ok(self.in_epoch(accepted)),
-                Attempt::Again => (),
-                // This was decided on memory, which may be stale. Decide again on fresh data before refusing.
-                Attempt::Refused { stale: true, .. } => fresh = true,
-                Attempt::Refused { problem, stale: false } => {
-                    return self.answer_of_then(meta, fingerprint, problem).await;
-                }
+                Attempt::Again => trust = trust.after_a_conflict(),
+                Attempt::Doubtful(less) => trust = less,
+                Attempt::Refused(problem) => return self.answer_of_then(meta, fingerprint, problem).await,
             }
         }
         Err(Problem::passing(
@@ -177,21 +175,22 @@ impl App {
         meta: &CommandMeta,
         decision: &impl Decision,
         fingerprint: [u8; 32],
-        fresh: bool,
+        trust: Trust,
     ) -> Attempt {
-        let mut work = UnitOfWork::new(self, meta, fresh);
-        let decided = match work.check_session().await {
+        let mut work = UnitOfWork::new(self, meta, trust);
+        let decided = match (self.guard)(&mut work).await {
             Ok(()) => decision.decide(&mut work).await,
             Err(problem) => Err(problem),
         };
         let answer = match decided {
             Ok(answer) => answer,
-            Err(problem) => return Attempt::Refused { problem, stale: work.used_cache() },
+            Err(problem) => return work.less_trust().map_or(Attempt::Refused(problem), Attempt::Doubtful),
         };
         let key = self.key(meta, fingerprint);
-        let Recording { append, written, keys } = match self.recording(work, meta, key, &answer).await {
+        let Recording { append, written, taken, keys } = match self.recording(work, meta, key, &answer).await
+        {
             Ok(recording) => recording,
-            Err(problem) => return Attempt::Refused { problem, stale: false },
+            Err(problem) => return Attempt::Refused(problem),
         };
         let read: Vec<Expect> = append.expects.clone();
         let endings: Vec<_> = written.iter().map(|written| written.ending(&append)).collect();
@@ -215,7 +214,7 @@ impl App {
             Ok(Outcome::Conflict { aggregate_type, id, .. }) => {
                 for written in written {
                     if let Some(problem) = written.clashed(self, &aggregate_type, &id) {
-                        return Attempt::Refused { problem, stale: false };
+                        return Attempt::Refused(problem);
                     }
                 }
                 for expect in &read {
@@ -223,9 +222,9 @@ impl App {
                 }
                 Attempt::Again
             }
-            Ok(Outcome::Claimed { kind }) => Attempt::Refused { problem: taken(&kind), stale: false },
+            Ok(Outcome::Claimed { kind }) => Attempt::Refused(refusal(taken, &kind)),
             Ok(Outcome::Placed { .. }) => Attempt::Again,
-            Err(error) => Attempt::Refused { problem: unrecorded(&error), stale: false },
+            Err(error) => Attempt::Refused(unrecorded(&error)),
         }
     }
 
@@ -259,8 +258,8 @@ impl App {
         .await?;
         match row.map(|row| replay(fingerprint, &row.fingerprint, row.id, row.version, row.position)) {
             Some(Attempt::Done(accepted)) => Ok(self.in_epoch(accepted)),
-            Some(Attempt::Refused { problem, .. }) => Err(problem),
-            Some(Attempt::Again) | None => Err(problem),
+            Some(Attempt::Refused(problem)) => Err(problem),
+            Some(Attempt::Again | Attempt::Doubtful(_)) | None => Err(problem),
         }
     }
 }
@@ -273,7 +272,7 @@ fn replay(fingerprint: [u8; 32], then: &[u8], id: String, version: i64, position
         ProblemType::IdempotencyKeyReused,
         "This Idempotency-Key was used for another request. Send a new key with each new request.",
     );
-    Attempt::Refused { problem, stale: false }
+    Attempt::Refused(problem)
 }
 
 fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
@@ -281,13 +280,9 @@ fn fingerprint(target: &str, content: &impl Serialize) -> [u8; 32] {
     Sha256::new().chain_update(target).chain_update([0]).chain_update(content).finalize().into()
 }
 
-fn taken(kind: &str) -> Problem {
-    match kind {
-        ITEM => id_taken(),
-        EMAIL => Problem::new(ProblemType::EmailTaken, "Another account has this e-mail address."),
-        USERNAME => Problem::new(ProblemType::UsernameTaken, "Another account has this username."),
-        other => Problem::internal(format!("a claim of kind {other} is taken, which no module makes")),
-    }
+fn refusal(taken: Vec<(&'static str, Problem)>, kind: &str) -> Problem {
+    let refusal = taken.into_iter().find(|(own, _)| *own == kind).map(|(_, problem)| problem);
+    refusal.unwrap_or_else(|| Problem::internal(format!("a claim of kind {kind} is taken that was not made")))
 }
 
 /// For creating something under an id that already belongs to something the person may not see, or of another kind.

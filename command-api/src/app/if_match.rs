@@ -13,7 +13,7 @@ pub enum IfMatch {
 
 impl IfMatch {
     /// Whether a thing at this version meets the condition; 0 is one that does not exist.
-    pub fn admits(&self, version: i64) -> bool {
+    pub fn matches(&self, version: i64) -> bool {
         match self {
             Self::Exists => version > 0,
             Self::Versions(versions) => versions.contains(&version),
@@ -53,7 +53,7 @@ mod tests {
     fn a_tag_names_the_version_before_its_dot() {
         for lines in [&["\"3\""][..], &["\"3.x7Q\""], &["\"2\", \"3.x7Q\""], &["W/\"2\"", "\"3\""]] {
             let condition = read(lines);
-            assert!(condition.admits(3) && !condition.admits(4), "{lines:?}");
+            assert!(condition.matches(3) && !condition.matches(4), "{lines:?}");
         }
         assert_eq!(read(&["\"2\"", "\"3.a\""]), IfMatch::Versions(vec![2, 3]));
     }
@@ -65,13 +65,13 @@ mod tests {
         for tag in tags {
             let condition = read(&[&tag]);
             assert_eq!(condition, IfMatch::Versions(Vec::new()), "{tag}");
-            assert!(!condition.admits(0) && !condition.admits(1), "{tag}");
+            assert!(!condition.matches(0) && !condition.matches(1), "{tag}");
         }
     }
 
     #[test]
     fn an_asterisk_asks_only_that_the_thing_exists() {
         let condition = read(&["*"]);
-        assert!(condition.admits(1) && condition.admits(i64::MAX) && !condition.admits(0));
+        assert!(condition.matches(1) && condition.matches(i64::MAX) && !condition.matches(0));
     }
 }

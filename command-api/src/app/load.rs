@@ -3,6 +3,7 @@
 //! twice).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
@@ -13,7 +14,7 @@ use shared::problem::Problem;
 
 use super::App;
 use super::snapshots::{Stored, Unusable};
-use crate::aggregate::{At, Decide};
+use super::{At, Decide};
 
 /// An aggregate as its stream says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,14 @@ impl App {
                 self.replace_snapshot(id, &mut loaded, last, (stored, why));
                 Ok(loaded)
             }
+        }
+    }
+
+    /// The aggregate after its event of that sequence, or later: from memory if it may.
+    pub async fn load_as_of<A: Decide>(&self, id: &str, sequence: i64) -> Result<Arc<Loaded<A>>, Problem> {
+        match self.cache.get::<A>(id).filter(|known| known.sequence >= sequence) {
+            Some(known) => Ok(known),
+            None => self.load::<A>(id).await.map(Arc::new),
         }
     }
 

@@ -1,17 +1,18 @@
 //! From decided events to an append: events get ids and sequences and are encrypted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use shared::encryption::{DataKey, Mark, about, mark};
+use shared::encryption::{DataKey, KeyState, Mark, about, mark};
 use shared::event::AggregateEvent;
 use shared::problem::Problem;
 
 use super::execute::Answer;
+use super::unit_of_work::gone;
 use super::{App, CommandMeta, Loaded, UnitOfWork};
-use crate::aggregate::{At, Decide};
+use super::{At, Decide};
 use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
 
 /// Where events belong: under whose key they are encrypted, and whom they concern.
@@ -62,6 +63,8 @@ struct Fact {
 pub(super) struct Recording {
     pub(super) append: Append,
     pub(super) written: Vec<Written>,
+    /// The refusals if a claim is taken, by its kind.
+    pub(super) taken: Vec<(&'static str, Problem)>,
     /// Keys made for key owners that had none.
     pub(super) keys: Vec<(String, DataKey)>,
 }
@@ -161,7 +164,16 @@ impl App {
         key: IdempotencyKey,
         answer: &Answer,
     ) -> Result<Recording, Problem> {
-        let (mut append, written) = work.into_append(Append::new(key, &answer.id, answer.version));
+        let no_key_yet = |one: &Written| {
+            one.before == 0 && work.has_no_key_yet(&one.home.key_owner, one.aggregate_type, &one.id)
+        };
+        let keyless: HashSet<String> = work
+            .written()
+            .iter()
+            .filter(|one| no_key_yet(one))
+            .map(|one| one.home.key_owner.clone())
+            .collect();
+        let (mut append, written, taken) = work.into_append(Append::new(key, &answer.id, answer.version));
         let (changed, unchanged): (Vec<_>, Vec<_>) = written.iter().partition(|one| !one.facts.is_empty());
         append
             .expects
@@ -177,7 +189,8 @@ impl App {
         for one in changed {
             let key_owner = &one.home.key_owner;
             if !keys.contains_key(key_owner) {
-                let (key, is_new) = self.encryption_key(key_owner, &mut append.side).await?;
+                let is_new = keyless.contains(key_owner);
+                let (key, is_new) = self.encryption_key(key_owner, is_new, &mut append.side).await?;
                 if is_new {
                     made.push((key_owner.clone(), key.clone()));
                 }
@@ -188,7 +201,7 @@ impl App {
                 events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys[key_owner])),
             );
         }
-        Ok(Recording { append, written, keys: made })
+        Ok(Recording { append, written, taken, keys: made })
     }
 
     fn event(
@@ -217,14 +230,20 @@ impl App {
         }
     }
 
-    /// The key owner's key; made, with its row, for a key owner that has none yet.
+    /// The key owner's key; made, with its row, for a key owner that has none yet. One that is new is not looked up.
     async fn encryption_key(
         &self,
         key_owner: &str,
+        is_new: bool,
         side: &mut Vec<SideRow>,
     ) -> Result<(DataKey, bool), Problem> {
-        if let Some(key) = self.keyring.key(key_owner).await? {
-            return Ok((key, false));
+        if !is_new {
+            match self.keyring.state(key_owner).await? {
+                KeyState::Held(key) => return Ok((key, false)),
+                // What it was of has ended meanwhile.
+                KeyState::Destroyed => return Err(gone()),
+                KeyState::None => (),
+            }
         }
         let (key, wrapped) = self.keyring.master().make(key_owner);
         side.push(SideRow::KeyMade { key_owner: key_owner.to_owned(), wrapped });

@@ -13,8 +13,8 @@ use shared::encryption::{DataKey, Mark};
 use shared::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Decide;
 use super::{App, Loaded};
-use crate::aggregate::Decide;
 
 /// The next snapshot is due this many events after the last one. `./dev bench load` measures the cost of reading that
 /// many.

@@ -4,15 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use shared::auth::{Caller, session_ended};
+use shared::auth::Caller;
 use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 
 use super::record::{Home, Written};
-use super::{App, CommandMeta, IfMatch, Loaded};
-use crate::aggregate::{Decide, problem};
-use crate::log::{Append, Claim, Expect, Freed, RankSlot, SideRow};
-use crate::sessions::Session;
+use super::{App, CommandMeta, Decide, IfMatch, Loaded, problem};
+use crate::log::{self, Append, Expect, Freed, RankSlot, SideRow};
 
 /// One attempt at deciding a command.
 pub struct UnitOfWork<'a> {
@@ -24,19 +22,43 @@ pub struct UnitOfWork<'a> {
     on_behalf_of: Option<UserId>,
     /// The condition that the client sets.
     if_match: Option<IfMatch>,
-    /// Do not trust the cache: an earlier attempt refused, perhaps on something stale.
-    fresh: bool,
+    trust: Trust,
+    /// Whether anything was taken for new that was not looked up.
+    assumed: bool,
+    /// Whether anything came from memory, and so may be stale.
     cached: bool,
     reads: Vec<Expect>,
     written: Vec<Written>,
     rows: Rows,
 }
 
+/// What an attempt relies on without looking it up. The append finds out whether it was right; a refusal is decided again
+/// with more look-ups, so that its words are about what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// That what is to be created is new, and that memory is current.
+    New,
+    /// That memory is current.
+    Memory,
+    /// Nothing.
+    Nothing,
+}
+
+impl Trust {
+    /// What the next attempt relies on after a conflict: what was taken for new may be what is in the way.
+    pub(super) fn after_a_conflict(self) -> Self {
+        match self {
+            Self::New | Self::Memory => Self::Memory,
+            Self::Nothing => Self::Nothing,
+        }
+    }
+}
+
 /// What is recorded besides events, in the same append.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     /// Claims given up, before others are taken.
-    pub released: Vec<Claim>,
+    pub released: Vec<log::Claim>,
     /// Claims taken.
     pub claims: Vec<Claim>,
     /// Items that leave their place, before others are taken.
@@ -45,6 +67,15 @@ pub struct Rows {
     pub places: Vec<RankSlot>,
     /// Rows that are no events, because they hold secrets.
     pub side: Vec<SideRow>,
+}
+
+/// Something that may exist once only, and the refusal if another has it.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What is claimed, and by whom.
+    pub claim: log::Claim,
+    /// The answer if it is taken.
+    pub taken: Problem,
 }
 
 /// What a command that may be asked brings besides its events.
@@ -57,13 +88,14 @@ pub struct Authorized {
 }
 
 impl<'a> UnitOfWork<'a> {
-    pub(super) fn new(app: &'a App, meta: &CommandMeta, fresh: bool) -> Self {
+    pub(super) fn new(app: &'a App, meta: &CommandMeta, trust: Trust) -> Self {
         Self {
             app,
             caller: meta.caller,
             on_behalf_of: meta.on_behalf_of,
             if_match: meta.if_match.clone(),
-            fresh,
+            trust,
+            assumed: false,
             cached: false,
             reads: Vec::new(),
             written: Vec::new(),
@@ -98,12 +130,26 @@ impl<'a> UnitOfWork<'a> {
         Ok(loaded)
     }
 
+    /// What is to be carried out on: if the commands create it, it is taken for new at the first attempt.
+    pub(super) async fn load_for<A: Decide>(
+        &mut self,
+        id: &str,
+        commands: &[A::Command],
+    ) -> Result<Arc<Loaded<A>>, Problem> {
+        // With a condition, what there is has to be known.
+        if self.trust == Trust::New && self.if_match.is_none() && A::creates(commands) {
+            self.assumed = true;
+            return Ok(Arc::default());
+        }
+        self.load_to_change(id).await
+    }
+
     /// The same for several of one kind, in their order: those that are not in memory are read together.
     pub async fn load_all_to_change<A: Decide>(
         &mut self,
         ids: &[String],
     ) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
-        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| !self.fresh);
+        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| self.trust != Trust::Nothing);
         let mut all: HashMap<&String, Arc<Loaded<A>>> =
             ids.iter().filter_map(|id| Some((id, remembered(id)?))).collect();
         self.cached |= !all.is_empty();
@@ -155,7 +201,7 @@ impl<'a> UnitOfWork<'a> {
 
     /// 412 if the client's condition does not hold for a thing at this version.
     pub fn if_match(&self, version: i64) -> Result<(), Problem> {
-        let holds = self.if_match.as_ref().is_none_or(|condition| condition.admits(version));
+        let holds = self.if_match.as_ref().is_none_or(|condition| condition.matches(version));
         if holds { Ok(()) } else { Err(version_moved(version)) }
     }
 
@@ -182,16 +228,9 @@ impl<'a> UnitOfWork<'a> {
         self.written.rotate_right(1);
     }
 
-    /// Refuses a caller whose session has ended, on whichever instance that was decided.
-    pub(super) async fn check_session(&mut self) -> Result<(), Problem> {
-        let Some(caller) = self.caller else { return Ok(()) };
-        let session = self.read::<Session>(&caller.session.to_string()).await?;
-        if session.state.is_open_for(caller.user) { Ok(()) } else { Err(session_ended()) }
-    }
-
     /// Loads an aggregate, from memory if it may.
     async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
-        if !self.fresh
+        if self.trust != Trust::Nothing
             && let Some(loaded) = self.app.cache.get::<A>(id)
         {
             self.cached = true;
@@ -204,18 +243,36 @@ impl<'a> UnitOfWork<'a> {
         Ok(loaded)
     }
 
-    /// Whether anything came from memory, and so may be stale.
-    pub(super) fn used_cache(&self) -> bool {
-        self.cached
+    /// What the next attempt relies on, if this one is refused; none if it looked everything up.
+    pub(super) fn less_trust(&self) -> Option<Trust> {
+        match (self.assumed, self.cached) {
+            (true, _) => Some(Trust::Memory),
+            (false, true) => Some(Trust::Nothing),
+            (false, false) => None,
+        }
     }
 
-    /// Adds to an append what was read, each thing once, and the rows; and gives what was written.
-    pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>) {
+    /// Whether it is taken for new, and its key with it.
+    pub(super) fn has_no_key_yet(&self, key_owner: &str, aggregate_type: &str, id: &str) -> bool {
+        self.assumed
+            && key_owner.strip_prefix(aggregate_type).and_then(|rest| rest.strip_prefix(':')) == Some(id)
+    }
+
+    /// What is to be written.
+    pub(super) fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// Adds to an append what was read, each thing once, and the rows; and gives what was written, and the refusals of
+    /// claims by their kinds.
+    pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>, Vec<(&'static str, Problem)>) {
         let mut expects = self.reads;
         expects.sort_by(|a, b| (a.aggregate_type, &a.aggregate_id).cmp(&(b.aggregate_type, &b.aggregate_id)));
         expects.dedup_by(|a, b| (a.aggregate_type, &a.aggregate_id) == (b.aggregate_type, &b.aggregate_id));
         let Rows { released, claims, freed, places, side } = self.rows;
-        (Append { expects, released, claims, freed, places, side, ..append }, self.written)
+        let taken = claims.iter().map(|claim| (claim.claim.kind, claim.taken.clone())).collect();
+        let claims = claims.into_iter().map(|claim| claim.claim).collect();
+        (Append { expects, released, claims, freed, places, side, ..append }, self.written, taken)
     }
 }
 
@@ -230,7 +287,7 @@ impl Rows {
     }
 }
 
-fn gone() -> Problem {
+pub(super) fn gone() -> Problem {
     Problem::new(ProblemType::Gone, "It was deleted for ever.")
 }
 

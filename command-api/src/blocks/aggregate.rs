@@ -9,7 +9,7 @@ use shared::rank::Rank;
 
 use super::commands::{Anchor, Origin, Spot, authorize};
 use super::{BlockCommand, BlockError, LastEdits, TaskFacts};
-use crate::aggregate::{At, Decide};
+use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
 
 /// A block, as far as its rules need it.
@@ -114,6 +114,10 @@ impl Block {
 impl Decide for Block {
     const SNAPSHOT_VERSION: i32 = 2;
     const MISSING: Self::Error = BlockError::Missing;
+
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Add { .. }))
+    }
 
     fn decide(&self, command: C) -> Result<Vec<E>, BlockError> {
         match (self, command) {
@@ -250,7 +254,7 @@ crate::aggregate!(Block, BlockEvent, BlockCommand, BlockError);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::Refusal;
+    use crate::app::Refusal;
     use chrono::DateTime;
     use cqrs_es::test::TestFramework;
     use uuid::Uuid;

@@ -9,13 +9,13 @@ use shared::rank::Rank;
 
 use super::Block;
 use super::places::{self, Place};
-use crate::aggregate::{Refusal, problem};
-use crate::app::{Authorized, Home, Rows, UnitOfWork, id_taken};
-use crate::log::{Claim, Freed, RankSlot};
+use crate::app::{Authorized, Claim, Home, Rows, UnitOfWork, id_taken};
+use crate::app::{Refusal, problem};
+use crate::log::{self, Freed, RankSlot};
 use crate::notes;
 
 /// The kind of claim that keeps a block and the task of the same id in one note.
-pub(crate) const ITEM: &str = "item";
+const ITEM: &str = "item";
 
 /// What may be asked of a block.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ pub(super) async fn authorize(
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                     let there = notes::may_edit(work, *note_id, nowhere).await?;
-                    authorized.rows.released.push(claim(work, id, &authorized.home.key_owner));
+                    authorized.rows.released.push(belonging(work, id, &authorized.home.key_owner));
                     authorized.rows.claims.push(claim(work, id, &there.key_owner));
                     left = std::mem::replace(&mut authorized.home, there).scopes;
                     *origin = Some(places::origin(work, "block", id).await?);
@@ -251,5 +251,9 @@ pub(super) fn freed(note: NoteId, item: BlockId, rank: &Rank) -> Freed {
 
 /// That the id belongs to the note or person whose key encrypts it: for the block, and for the task of the same id.
 pub(crate) fn claim(work: &UnitOfWork<'_>, item: &str, key_owner: &str) -> Claim {
-    Claim { kind: ITEM, value: work.app.keys.claim(ITEM, item), owner: key_owner.to_owned() }
+    Claim { claim: belonging(work, item, key_owner), taken: id_taken() }
+}
+
+fn belonging(work: &UnitOfWork<'_>, item: &str, key_owner: &str) -> log::Claim {
+    log::Claim { kind: ITEM, value: work.app.keys.claim(ITEM, item), owner: key_owner.to_owned() }
 }

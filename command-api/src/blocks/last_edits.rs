@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared::domain::blocks::BlockText;
 use shared::id::NoteId;
 
-use crate::aggregate::At;
+use crate::app::At;
 
 /// What a task block and its task both say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

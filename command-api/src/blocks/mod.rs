@@ -8,7 +8,7 @@ mod routes;
 
 pub use aggregate::{Block, Part};
 pub use commands::{Anchor, BlockCommand, BlockError, NewBlock, Origin, Spot};
-pub(crate) use commands::{ITEM, add_all, claim};
+pub(crate) use commands::{add_all, claim};
 pub use last_edits::{LastEdits, TaskFacts};
 pub(crate) use places::origin;
 pub use routes::routes;

@@ -6,7 +6,7 @@ use shared::rank::Rank;
 
 use super::commands::{Origin, Spot, container, freed, place};
 use super::{Anchor, Block, BlockCommand, BlockError};
-use crate::aggregate::problem;
+use crate::app::problem;
 use crate::app::{Authorized, Home, Rows, UnitOfWork};
 use crate::log::{Beside, Gap};
 
@@ -100,13 +100,11 @@ pub(super) async fn find(
     if let Some(part) = block.live().filter(|part| part.note_id == note && between.holds(&part.rank)) {
         return Ok(Place { rank: part.rank.clone(), beside, guards: None });
     }
-    match Rank::jittered_between(between.after.as_ref(), between.before.as_ref()) {
-        Some(rank) => Ok(Place { rank, beside, guards: None }),
-        None => {
-            let (rank, gap) = make_room(work, home, neighbours, &between).await?;
-            Ok(Place { rank, beside, guards: Some(gap) })
-        }
+    if let Some(rank) = Rank::jittered_between(between.after.as_ref(), between.before.as_ref()) {
+        return Ok(Place { rank, beside, guards: None });
     }
+    let (rank, gap) = make_room(work, home, neighbours, &between).await?;
+    Ok(Place { rank, beside, guards: Some(gap) })
 }
 
 fn beside(other: BlockId, rank: &Rank) -> Beside {

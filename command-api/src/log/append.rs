@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -142,54 +143,39 @@ pub struct Gap {
 /// A row beside the events.
 #[derive(Clone)]
 pub enum SideRow {
-    /// A person's password hash, new or changed.
-    Credential {
-        /// Whose.
-        user_id: String,
-        /// The argon2id string.
-        hash: String,
-    },
-    /// A new session.
-    Session {
-        /// Its id, never used before.
-        session_id: String,
-        /// Whose.
-        user_id: String,
-        /// The hash of its refresh token.
-        refresh: Vec<u8>,
-        /// When it ends by itself.
-        expires_at: DateTime<Utc>,
-        /// What the person will know it by.
-        device: String,
-        /// From where it was begun.
-        address: String,
-    },
-    /// A session ends now; of no effect if it has.
-    SessionEnd {
-        /// Which.
-        session_id: String,
-    },
-    /// A new key to encrypt under. If the key owner already has one, that is a conflict on aggregate type `key`.
+    /// A row of a module's own.
+    Module(ModuleRow),
+    /// A new key to encrypt under. If the key owner has one, or had one that was destroyed, that is a conflict on aggregate
+    /// type `key`.
     KeyMade {
         /// Whose.
         key_owner: String,
         /// The key, wrapped by the master key.
         wrapped: Vec<u8>,
     },
-    /// A key is destroyed, and with it what it encrypted.
+    /// A key is destroyed, and with it what it encrypted. From then on the key owner can have none.
     KeyDestroyed {
         /// Whose.
         key_owner: String,
     },
 }
 
+/// What `es.append_sides` does for a module.
+#[derive(Clone)]
+pub struct ModuleRow {
+    /// Its name there, such as `session_end`.
+    pub operation: &'static str,
+    /// The row that it writes, such as that of a session: no two commands of one batch write the same.
+    pub writes: (&'static str, String),
+    /// An object: the columns by their names; bytes as `\x` and hexadecimal digits.
+    pub columns: Value,
+}
+
 impl fmt::Debug for SideRow {
     /// Only the kind: what is in them belongs in no log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Credential { .. } => "Credential",
-            Self::Session { .. } => "Session",
-            Self::SessionEnd { .. } => "SessionEnd",
+            Self::Module(row) => row.operation,
             Self::KeyMade { .. } => "KeyMade",
             Self::KeyDestroyed { .. } => "KeyDestroyed",
         })

@@ -9,6 +9,10 @@ use tokio::time::Instant;
 
 /// How often `es.keep_house` is run.
 const HOUSE: Duration = Duration::from_hours(1);
+/// How soon again when it left something to do.
+const MORE_HOUSE: Duration = Duration::from_secs(1);
+/// What a statement may take, unless the options say otherwise.
+const STATEMENT: (&str, &str) = ("statement_timeout", "5s");
 /// The most one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(6);
 
@@ -19,19 +23,20 @@ pub(super) struct Line {
     /// statement of a broken session takes effect after another answer was given in its place.
     fence: i64,
     open: Option<PgConnection>,
-    house_kept: Option<Instant>,
+    house_due: Option<Instant>,
 }
 
 impl Line {
     pub(super) fn new(options: PgConnectOptions) -> Self {
+        let limited = options.get_options().is_some_and(|given| given.contains(STATEMENT.0));
+        let options = if limited { options } else { options.options([STATEMENT]) };
         let options = options.application_name("daybook_writer").options([
-            ("statement_timeout", "5s"),
             // A session whose client is gone without a word ends, and its lock with it.
             ("tcp_keepalives_idle", "3"),
             ("tcp_keepalives_interval", "1"),
             ("tcp_keepalives_count", "3"),
         ]);
-        Self { options, fence: any_number(), open: None, house_kept: None }
+        Self { options, fence: any_number(), open: None, house_due: None }
     }
 
     /// The connection. It is opened again, with growing pauses, until `deadline`.
@@ -67,16 +72,20 @@ impl Line {
         self.fence = any_number();
     }
 
-    /// Lets es.command have its weeks; a failure is a warning, as rows then go to the default partition.
+    /// Lets es.command have its weeks, and old rows go; a failure is a warning, as rows then go to the default partition.
     async fn keep_house(&mut self) {
-        if self.house_kept.is_some_and(|at| at.elapsed() < HOUSE) {
+        if self.house_due.is_some_and(|due| Instant::now() < due) {
             return;
         }
-        self.house_kept = Some(Instant::now());
+        self.house_due = Some(Instant::now() + HOUSE);
         let Some(connection) = &mut self.open else { return };
-        let kept = sqlx::query!("select es.keep_house()").execute(&mut *connection);
+        let kept = sqlx::query_scalar!(r#"select es.keep_house() as "more!""#).fetch_one(&mut *connection);
         match tokio::time::timeout(ATTEMPT, kept).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(more)) => {
+                if more {
+                    self.house_due = Some(Instant::now() + MORE_HOUSE);
+                }
+            }
             Ok(Err(error)) => tracing::warn!(%error, "old commands were not tidied away"),
             Err(_) => tracing::warn!("tidying old commands away takes too long"),
         }

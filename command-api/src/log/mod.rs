@@ -3,11 +3,13 @@
 //! [`Log::append`] hands a command to the one writer task of this process. The writer collects waiting commands into
 //! a batch (`batch`), gives it to `es.append` in one round trip (`sql`), and answers each command (`writer`).
 
+use shared::clock::Clock;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+mod alarm;
 mod append;
 mod batch;
 mod connection;
@@ -17,7 +19,8 @@ mod sql;
 mod writer;
 
 pub use append::{
-    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, NewEvent, Outcome, RankSlot, SideRow,
+    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, ModuleRow, NewEvent, Outcome, RankSlot,
+    SideRow,
 };
 pub use error::LogError;
 
@@ -34,13 +37,23 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the writer; `options` must make its sessions run as `daybook_command`.
-    ///
-    /// Once `stop` is cancelled nothing more is accepted; what waits is still written, then the task ends.
+    /// Starts the writer, by the machine's clock; see [`Log::new`].
     pub fn start(options: &PgConnectOptions, stop: CancellationToken) -> (Self, JoinHandle<()>) {
+        let (log, writer) = Self::new(options, Clock::System, stop);
+        (log, tokio::spawn(writer))
+    }
+
+    /// A handle, and the writer, which is to be spawned; `options` must make its sessions run as `daybook_command`.
+    ///
+    /// Once `stop` is cancelled nothing more is accepted; what waits is still written, then the writer ends.
+    pub fn new(
+        options: &PgConnectOptions,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + use<>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (news, appended) = watch::channel(0);
-        let writer = tokio::spawn(writer::Writer::new(options, &news).run(waiting, stop));
+        let writer = writer::Writer::new(options, clock, &news).run(waiting, stop);
         (Self { queue, appended }, writer)
     }
 

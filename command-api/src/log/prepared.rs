@@ -8,7 +8,13 @@ use tokio::sync::oneshot;
 use super::{Append, LogError, NewEvent, Outcome, SideRow};
 
 const MOST_EVENTS: usize = 1_000;
+/// The largest event, as it is stored and sent: with its place, its scopes and all else that [`Recorded`] has.
+///
+/// [`Recorded`]: shared::event::Recorded
 const LARGEST_EVENT: usize = 256 * 1_024;
+const MOST_SCOPES: usize = 64;
+/// What an event takes besides its texts: the names of its members, a position, two ids, a time.
+const FRAME: usize = 400;
 /// The largest command; also how much a batch may hold.
 pub(super) const LARGEST: usize = 4 * 1_024 * 1_024;
 
@@ -78,7 +84,10 @@ fn firsts(events: &[NewEvent]) -> Result<Vec<usize>, LogError> {
 }
 
 fn joined_scopes(event: &NewEvent) -> Result<String, LogError> {
-    if event.payload.get().len() > LARGEST_EVENT {
+    if event.scopes.len() > MOST_SCOPES {
+        return Err(LogError::TooLarge("an event with more than 64 scopes"));
+    }
+    if event_size(event) > LARGEST_EVENT {
         return Err(LogError::TooLarge("an event of more than 256 KiB"));
     }
     if event.scopes.iter().any(|scope| scope.is_empty() || scope.contains(char::is_control)) {
@@ -87,11 +96,16 @@ fn joined_scopes(event: &NewEvent) -> Result<String, LogError> {
     Ok(event.scopes.join(SCOPE_SEPARATOR))
 }
 
+/// The most that an event takes as JSON.
+fn event_size(event: &NewEvent) -> usize {
+    let names = event.aggregate_id.len() + event.event_type.len() + event.event_version.len();
+    let scopes: usize = event.scopes.iter().map(|scope| scope.len() + 3).sum();
+    event.payload.get().len() + event.metadata.get().len() + names + scopes + FRAME
+}
+
 /// About what it takes on the wire.
 fn size(append: &Append) -> usize {
-    let json = |event: &NewEvent| event.payload.get().len() + event.metadata.get().len();
-    let scopes = |event: &NewEvent| event.scopes.iter().map(|scope| scope.len() + 1).sum::<usize>();
-    let events: usize = append.events.iter().map(|event| json(event) + scopes(event) + 200).sum();
+    let events: usize = append.events.iter().map(event_size).sum();
     let rows = append.expects.len()
         + append.released.len()
         + append.claims.len()
@@ -120,10 +134,7 @@ fn touches(append: &Append) -> Vec<Touch> {
         touches.extend(place.beside.iter().map(|beside| read_of(("rank", &place.container, &beside.rank))));
     }
     touches.extend(append.side.iter().map(|row| match row {
-        SideRow::Credential { user_id, .. } => write_of(("credential", user_id)),
-        SideRow::Session { session_id, .. } | SideRow::SessionEnd { session_id } => {
-            write_of(("session", session_id))
-        }
+        SideRow::Module(row) => write_of(("module", &row.writes)),
         SideRow::KeyMade { key_owner, .. } | SideRow::KeyDestroyed { key_owner } => {
             write_of(("key_owner", key_owner))
         }
@@ -143,4 +154,79 @@ fn hash(thing: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     thing.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+    use shared::clock::Clock;
+    use shared::event::{AggregateRef, Meta, Recorded};
+
+    use super::*;
+    use crate::log::IdempotencyKey;
+
+    const ID: &str = "0193a5f0-0000-7000-8000-000000000001";
+
+    fn event(data: usize, scopes: usize) -> NewEvent {
+        NewEvent {
+            event_id: Clock::System.new_id(),
+            aggregate_type: "note",
+            aggregate_id: ID.to_owned(),
+            sequence: i64::MAX,
+            event_type: "NoteRetitled".to_owned(),
+            event_version: "1.0".to_owned(),
+            payload: to_raw_value(&"x".repeat(data)).expect("JSON"),
+            metadata: to_raw_value(&json!({"actor": ID, "correlation": ID, "causation": ID})).expect("JSON"),
+            scopes: vec![format!("notebook:{ID}"); scopes],
+        }
+    }
+
+    fn recorded(event: &NewEvent) -> Recorded {
+        Recorded {
+            position: i64::MAX,
+            id: event.event_id,
+            at: Clock::System.now(),
+            aggregate: AggregateRef {
+                kind: event.aggregate_type.to_owned(),
+                id: event.aggregate_id.clone(),
+                version: event.sequence,
+            },
+            event_type: event.event_type.clone(),
+            event_version: event.event_version.clone(),
+            data: serde_json::from_str(event.payload.get()).expect("JSON"),
+            scopes: event.scopes.clone(),
+            meta: Meta { actor: ID.to_owned(), correlation: ID.to_owned(), causation: ID.to_owned() },
+        }
+    }
+
+    fn prepared(event: NewEvent) -> Result<Prepared, LogError> {
+        let (actor, key) = ("someone".to_owned(), event.event_id.to_string());
+        let key = IdempotencyKey { actor, key, ours: true, fingerprint: [0; 32] };
+        Prepared::new(Append { events: vec![event], ..Append::new(key, ID, 1) })
+    }
+
+    #[test]
+    fn an_event_is_as_large_as_all_of_it() {
+        let mut data = LARGEST_EVENT - 4_000;
+        while prepared(event(data, 64)).is_ok() {
+            let size = serde_json::to_vec(&recorded(&event(data, 64))).expect("JSON").len();
+            assert!(size <= LARGEST_EVENT, "{size}");
+            data += 1;
+        }
+        let size = serde_json::to_vec(&recorded(&event(data, 64))).expect("JSON").len();
+        assert!(size > LARGEST_EVENT - 400, "{size} is far from the limit");
+        assert!(matches!(prepared(event(data, 64)), Err(LogError::TooLarge(_))));
+        // With fewer scopes there is room for it.
+        assert!(prepared(event(data, 1)).is_ok());
+    }
+
+    #[test]
+    fn an_event_has_at_most_64_scopes() {
+        assert!(prepared(event(1, 64)).is_ok());
+        assert!(matches!(
+            prepared(event(1, 65)),
+            Err(LogError::TooLarge("an event with more than 64 scopes"))
+        ));
+    }
 }

@@ -34,8 +34,21 @@ pub(super) struct Answer {
     recorded_at: Option<DateTime<Utc>>,
 }
 
-/// Appends a batch; the answers are in the order of the commands.
-pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -> sqlx::Result<Vec<Answer>> {
+/// What a batch was told.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// In the order of the commands.
+    pub(super) answers: Vec<Answer>,
+    /// By how many seconds the log is ahead of the clock.
+    pub(super) ahead: i64,
+}
+
+/// Appends a batch. `now` is this process' clock.
+pub(super) async fn append(
+    connection: &mut PgConnection,
+    batch: &[&Prepared],
+    now: DateTime<Utc>,
+) -> sqlx::Result<Answers> {
     let commands: Vec<(i32, &Append)> = (1..).zip(batch.iter().map(|command| &command.append)).collect();
     let (events, scopes) = (rows(batch, |p| &p.append.events), rows(batch, |p| &p.scopes));
     let expected = expected(batch);
@@ -47,7 +60,7 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         r#"select cmd as "cmd!", outcome as "outcome!", last, kind, id, sequence, fingerprint, recorded_at
              from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47)"#,
+                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48)"#,
         &column(&commands, |a| a.key.actor.as_str()) as &[&str],
         &column(&commands, |a| a.key.key.as_str()) as &[&str],
         &column(&commands, |a| a.key.ours)[..],
@@ -94,7 +107,8 @@ pub(super) async fn append(connection: &mut PgConnection, batch: &[&Prepared]) -
         &cmds(&made)[..],
         &column(&made, |m| m.0) as &[&str],
         &column(&made, |m| m.1) as &[&[u8]],
-        accounts(batch)
+        modules(batch),
+        now
     )
     .fetch_all(connection)
     .await?;
@@ -112,23 +126,25 @@ pub(super) async fn events_at(
 }
 
 /// Counts the positions of recorded commands from the head before them, which is in the row of command 0.
-fn answers(rows: Vec<Row>, batch: &[&Prepared]) -> Option<Vec<Answer>> {
+fn answers(rows: Vec<Row>, batch: &[&Prepared]) -> Option<Answers> {
     let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
     let mut whole = None;
     for row in rows {
         match usize::try_from(row.cmd).ok()?.checked_sub(1) {
-            None => whole = Some((row.last?, row.recorded_at?)),
+            None => whole = Some((row.last?, row.recorded_at?, row.sequence?)),
             Some(nth) => *answers.get_mut(nth)? = Some(row.refusal()?),
         }
     }
-    let (mut head, recorded_at) = whole?;
+    let (mut head, recorded_at, ahead) = whole?;
     let mut stands = |command: &Prepared| {
         let first = head + 1;
         head += i64::try_from(command.append.events.len()).ok()?;
         let outcome = Outcome::Appended { first, last: head, recorded_at };
         Some(Answer { outcome, recorded_at: Some(recorded_at) })
     };
-    answers.into_iter().zip(batch).map(|(refused, command)| refused.or_else(|| stands(command))).collect()
+    let answers = answers.into_iter().zip(batch);
+    let answers: Option<_> = answers.map(|(refused, command)| refused.or_else(|| stands(command))).collect();
+    Some(Answers { answers: answers?, ahead })
 }
 
 impl Row {
@@ -204,33 +220,20 @@ fn keys<'b>(batch: &[&'b Prepared]) -> Keys<'b> {
             SideRow::KeyMade { key_owner, wrapped } => {
                 made.push((cmd, (key_owner.as_str(), wrapped.as_slice())));
             }
-            SideRow::Credential { .. } | SideRow::Session { .. } | SideRow::SessionEnd { .. } => {}
+            SideRow::Module(_) => {}
         }
     }
     (destroyed, made)
 }
 
-/// The rows of accounts, which few commands have.
-fn accounts(batch: &[&Prepared]) -> Value {
-    rows(batch, |p| &p.append.side).into_iter().filter_map(|(cmd, row)| account(cmd, row)).collect()
-}
-
-fn account(cmd: i32, row: &SideRow) -> Option<Value> {
-    match row {
-        SideRow::Credential { user_id, hash } => {
-            Some(json!({"cmd": cmd, "op": "credential", "user_id": user_id, "hash": hash}))
-        }
-        SideRow::Session { session_id, user_id, refresh, expires_at, device, address } => Some(json!({
-            "cmd": cmd, "op": "session", "session_id": session_id, "user_id": user_id, "refresh": bytea(refresh),
-            "expires_at": expires_at, "device": device, "address": address,
-        })),
-        SideRow::SessionEnd { session_id } => {
-            Some(json!({"cmd": cmd, "op": "session_end", "session_id": session_id}))
-        }
-        SideRow::KeyMade { .. } | SideRow::KeyDestroyed { .. } => None,
-    }
-}
-
-fn bytea(bytes: &[u8]) -> String {
-    format!("\\x{}", hex::encode(bytes))
+/// The rows of modules, which few commands have.
+fn modules(batch: &[&Prepared]) -> Value {
+    let row = |(cmd, row): (i32, &SideRow)| {
+        let SideRow::Module(row) = row else { return None };
+        let mut columns = row.columns.clone();
+        columns["cmd"] = json!(cmd);
+        columns["op"] = json!(row.operation);
+        Some(columns)
+    };
+    rows(batch, |p| &p.append.side).into_iter().filter_map(row).collect()
 }

@@ -9,15 +9,17 @@ use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+use shared::clock::Clock;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::Alarm;
 use super::connection::Line;
 use super::prepared::{Prepared, Waiting};
-use super::sql::{self, Answer};
+use super::sql::{self, Answer, Answers};
 use super::{LogError, Outcome, batch};
 
 /// How many commands the writer looks at to fill a batch; the others wait in the channel.
@@ -29,6 +31,8 @@ const WORTH_A_LINE: usize = 16;
 const ANSWER: Duration = Duration::from_secs(7);
 /// After this long without an answer a batch is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// When so many commands of a batch time out even alone, it is not they that are slow: the others are given up too.
+const SLOW_ALONE: usize = 2;
 
 type Outcomes = Vec<Result<Outcome, LogError>>;
 
@@ -44,6 +48,8 @@ pub(super) struct Writer {
 /// A line, and what sends a batch over it.
 struct Sender {
     line: Line,
+    clock: Clock,
+    alarm: Alarm,
     news: watch::Sender<i64>,
 }
 
@@ -51,13 +57,20 @@ struct Sender {
 enum Trouble {
     /// Something in the batch is bad; nothing of it is recorded.
     Data(String),
+    /// It took too long, perhaps for one slow command in the batch; nothing of it is recorded.
+    Slow,
     /// The commands are not at fault.
     Log(LogError),
 }
 
 impl Writer {
-    pub(super) fn new(options: &PgConnectOptions, news: &watch::Sender<i64>) -> Self {
-        let sender = || Sender { line: Line::new(options.clone()), news: news.clone() };
+    pub(super) fn new(options: &PgConnectOptions, clock: Clock, news: &watch::Sender<i64>) -> Self {
+        let sender = || Sender {
+            line: Line::new(options.clone()),
+            clock,
+            alarm: Alarm::default(),
+            news: news.clone(),
+        };
         Self {
             idle: vec![sender(), sender()],
             under_way: JoinSet::new(),
@@ -154,20 +167,31 @@ impl Sender {
         match self.send(batch, &mut sent).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(Trouble::Log(error)) => vec![Err(error); batch.len()],
-            Err(Trouble::Data(_)) => self.one_by_one(batch, sent).await,
+            Err(Trouble::Slow) if batch.len() == 1 => vec![Err(self.give_up(sent))],
+            Err(Trouble::Data(_) | Trouble::Slow) => self.one_by_one(batch, sent).await,
         }
     }
 
-    /// So that bad data hurts only the command that brought it.
+    /// So that bad data, or a slow statement, hurts only the command that brought it.
     async fn one_by_one(&mut self, batch: &[&Prepared], sent: bool) -> Outcomes {
         let mut outcomes = Vec::with_capacity(batch.len());
+        let mut slow = 0;
         for command in batch {
-            outcomes.push(match self.send(&[command], &mut sent.clone()).await {
+            let mut sent = sent;
+            outcomes.push(match self.send(&[command], &mut sent).await {
                 Ok(mut outcomes) => outcomes.pop().ok_or(LogError::Unknown),
                 Err(Trouble::Data(code)) => Err(LogError::Refused(code)),
+                Err(Trouble::Slow) => {
+                    slow += 1;
+                    Err(self.give_up(sent))
+                }
                 Err(Trouble::Log(error)) => Err(error),
             });
+            if slow == SLOW_ALONE {
+                break;
+            }
         }
+        outcomes.resize_with(batch.len(), || Err(self.give_up(sent)));
         outcomes
     }
 
@@ -177,8 +201,10 @@ impl Sender {
         while Instant::now() < deadline {
             let Some(connection) = self.line.get(deadline).await else { break };
             let again = std::mem::replace(sent, true);
+            let now = self.clock.now();
             let attempt = async {
-                let answers = sql::append(connection, batch).await?;
+                let Answers { answers, ahead } = sql::append(connection, batch, now).await?;
+                self.alarm.hear(ahead);
                 let own =
                     if again { own(connection, batch, &answers).await? } else { vec![None; batch.len()] };
                 Ok((answers, own))
@@ -192,6 +218,11 @@ impl Sender {
                     Weight::Data(code) => {
                         *sent = again;
                         return Err(Trouble::Data(code));
+                    }
+                    Weight::Slow => {
+                        tracing::warn!(commands = batch.len(), "an append took too long");
+                        *sent = again;
+                        return Err(Trouble::Slow);
                     }
                     Weight::NotNow => {
                         tracing::error!(%error, "the log cannot be written");
@@ -249,6 +280,8 @@ fn first(outcome: &Outcome) -> Option<i64> {
 enum Weight {
     /// Its data was refused, and nothing recorded.
     Data(String),
+    /// It took longer than a statement may.
+    Slow,
     /// It was not recorded, and would not be if sent again at once.
     NotNow,
     /// Nothing: it is to be sent again.
@@ -267,6 +300,8 @@ fn weigh(error: &sqlx::Error) -> Weight {
         (Some("22" | "23" | "54"), _) => Weight::Data(code.into_owned()),
         // Connection trouble, shutdown, deadlock, or a server that has become a standby.
         (Some("08" | "40"), _) | (_, "57P01" | "57P02" | "57P03" | "57P05" | "25006") => Weight::Broken,
+        // query_canceled: by statement_timeout.
+        (_, "57014") => Weight::Slow,
         _ => Weight::NotNow,
     }
 }

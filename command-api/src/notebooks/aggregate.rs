@@ -11,7 +11,7 @@ use shared::text::{Description, Title};
 
 use super::commands::authorize;
 use super::{NotebookCommand, NotebookError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// A notebook, as far as its rules need it.
@@ -61,6 +61,10 @@ impl Notebook {
 impl Decide for Notebook {
     const SNAPSHOT_VERSION: i32 = 2;
     const MISSING: Self::Error = NotebookError::Missing;
+
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Create { .. }))
+    }
 
     fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
         match (self, command) {

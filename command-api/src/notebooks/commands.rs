@@ -6,8 +6,8 @@ use shared::problem::{Problem, ProblemType};
 use shared::text::{Description, Title};
 
 use super::Notebook;
-use crate::aggregate::{Refusal, problem};
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};
+use crate::app::{Refusal, problem};
 
 /// What may be asked of a notebook.
 #[derive(Clone, Debug)]

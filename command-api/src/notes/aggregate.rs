@@ -8,7 +8,7 @@ use shared::text::Title;
 
 use super::commands::authorize;
 use super::{NoteCommand, NoteError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// A note, as far as its rules need it.
@@ -51,6 +51,10 @@ impl Note {
 impl Decide for Note {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = NoteError::Missing;
+
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Create { .. }))
+    }
 
     fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
         match (self, command) {

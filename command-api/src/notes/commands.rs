@@ -6,8 +6,8 @@ use shared::problem::{Problem, ProblemType};
 use shared::text::Title;
 
 use super::Note;
-use crate::aggregate::{Refusal, problem};
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};
+use crate::app::{Refusal, problem};
 use crate::blocks::{NewBlock, add_all};
 use crate::notebooks::{self, role_in};
 

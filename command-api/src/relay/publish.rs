@@ -20,6 +20,8 @@ const ACK: Duration = Duration::from_secs(1);
 const BATCH: i64 = 500;
 /// Messages under way at most.
 pub(super) const WINDOW: usize = 1024;
+/// And so many bytes of them, but for one that is larger.
+const WINDOW_BYTES: usize = 8 * 1_024 * 1_024;
 
 /// Follows the log from where the stream ends.
 pub(super) struct Publisher {
@@ -30,14 +32,23 @@ pub(super) struct Publisher {
     /// The last position that the stream has confirmed, and all before it.
     pub(super) confirmed: i64,
     /// What was sent and is not yet acknowledged, in order.
-    under_way: VecDeque<(i64, PublishAckFuture)>,
+    under_way: VecDeque<Sent>,
+    /// How many bytes these have.
+    bytes: usize,
+}
+
+/// A message that was sent.
+struct Sent {
+    position: i64,
+    bytes: usize,
+    acknowledgement: PublishAckFuture,
 }
 
 impl Publisher {
     pub(super) fn new(nats: &Client, start: Start) -> Self {
         let context = jetstream::context(nats, ACK);
         let (sent, confirmed) = (start.last, start.last);
-        Self { context, epoch: start.epoch, sent, confirmed, under_way: VecDeque::new() }
+        Self { context, epoch: start.epoch, sent, confirmed, under_way: VecDeque::new(), bytes: 0 }
     }
 
     /// Sends the next events; `false` when there are none and everything sent has been acknowledged.
@@ -56,8 +67,15 @@ impl Publisher {
     async fn send(&mut self, event: &Recorded) -> Result<(), RelayError> {
         self.acknowledged(WINDOW - 1).await?;
         let subject = jetstream::subject(&self.epoch, &event.aggregate.kind, &event.event_type);
-        let acknowledgement = self.context.send_publish(subject, jetstream::message(event)).await?;
-        self.under_way.push_back((event.position, acknowledgement));
+        let payload = jetstream::payload(event);
+        let bytes = payload.len();
+        while self.bytes + bytes > WINDOW_BYTES && !self.under_way.is_empty() {
+            self.acknowledged(self.under_way.len() - 1).await?;
+        }
+        let acknowledgement =
+            self.context.send_publish(subject, jetstream::message_with(event, payload)).await?;
+        self.bytes += bytes;
+        self.under_way.push_back(Sent { position: event.position, bytes, acknowledgement });
         self.sent = event.position;
         Ok(())
     }
@@ -65,8 +83,9 @@ impl Publisher {
     /// Waits until at most `left` messages are under way.
     async fn acknowledged(&mut self, left: usize) -> Result<(), RelayError> {
         while self.under_way.len() > left
-            && let Some((position, acknowledgement)) = self.under_way.pop_front()
+            && let Some(Sent { position, bytes, acknowledgement }) = self.under_way.pop_front()
         {
+            self.bytes -= bytes;
             let sequence = acknowledgement.await?.sequence;
             if i64::try_from(sequence) != Ok(position) {
                 return Err(RelayError::Misplaced { position, sequence });

@@ -7,7 +7,7 @@ use shared::problem::Problem;
 
 use super::commands::authorize;
 use super::{SessionCommand, SessionError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// One login.
@@ -57,6 +57,10 @@ impl Session {
 impl Decide for Session {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = SessionError::Missing;
+
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Open { .. }))
+    }
 
     fn decide(&self, command: C) -> Result<Vec<E>, SessionError> {
         match (self, command) {

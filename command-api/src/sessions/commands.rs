@@ -1,13 +1,17 @@
 //! The commands of a session, and each refusal.
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use shared::auth::session_ended;
 use shared::id::UserId;
 use shared::problem::{Problem, ProblemType};
 
 use super::Session;
-use crate::aggregate::{Refusal, problem};
 use crate::app::{Authorized, Home, UnitOfWork};
-use crate::log::SideRow;
+use crate::app::{Refusal, problem};
+use crate::log::{ModuleRow, SideRow};
 
 /// What may be asked of a session.
 #[derive(Clone, Debug)]
@@ -22,8 +26,8 @@ pub enum SessionCommand {
         address: Option<String>,
         /// The hash of the first refresh token.
         refresh: Vec<u8>,
-        /// When the session ends by itself.
-        expires_at: DateTime<Utc>,
+        /// After what time without use the session ends by itself.
+        lifetime: TimeDelta,
     },
     /// Log out.
     End,
@@ -63,24 +67,38 @@ pub(super) fn authorize(
     let mut authorized = Authorized::default();
     for command in commands {
         let (user, row) = match command {
-            SessionCommand::Open { user_id, device, address, refresh, expires_at } => {
-                let row = SideRow::Session {
-                    session_id: id.to_owned(),
-                    user_id: user_id.to_string(),
-                    refresh: refresh.clone(),
-                    expires_at: *expires_at,
-                    device: device.clone().unwrap_or_default(),
-                    address: address.clone().unwrap_or_default(),
-                };
-                (*user_id, row)
+            SessionCommand::Open { user_id, device, address, refresh, lifetime } => {
+                let columns = json!({
+                    "session_id": id,
+                    "user_id": user_id.to_string(),
+                    "refresh": format!("\\x{}", hex::encode(refresh)),
+                    "lifetime": lifetime.num_seconds(),
+                    "device": device.clone().unwrap_or_default(),
+                    "address": address.clone().unwrap_or_default(),
+                });
+                (*user_id, row("session", id, columns))
             }
             SessionCommand::End => (
                 session.user().ok_or_else(|| problem(&SessionError::Missing))?,
-                SideRow::SessionEnd { session_id: id.to_owned() },
+                row("session_end", id, json!({"session_id": id})),
             ),
         };
         authorized.home = Home::of("user", &user.to_string());
         authorized.rows.side.push(row);
     }
     Ok(authorized)
+}
+
+fn row(operation: &'static str, session: &str, columns: Value) -> SideRow {
+    SideRow::Module(ModuleRow { operation, writes: ("session", session.to_owned()), columns })
+}
+
+/// Refuses a caller whose session has ended, on whichever instance that was decided.
+pub fn refuse_ended<'w>(work: &'w mut UnitOfWork<'_>) -> BoxFuture<'w, Result<(), Problem>> {
+    async move {
+        let Some(caller) = work.caller else { return Ok(()) };
+        let session = work.read::<Session>(&caller.session.to_string()).await?;
+        if session.state.is_open_for(caller.user) { Ok(()) } else { Err(session_ended()) }
+    }
+    .boxed()
 }

@@ -1,14 +1,9 @@
-//! Sessions: logging in, staying logged in, logging out.
+//! Sessions: what a login begins, and logging out ends.
 
 mod aggregate;
 mod commands;
-mod passwords;
-mod refresh;
 mod routes;
-mod throttle;
 
 pub use aggregate::Session;
-pub use commands::{SessionCommand, SessionError};
-pub use passwords::{Password, Passwords};
+pub use commands::{SessionCommand, SessionError, refuse_ended};
 pub use routes::routes;
-pub use throttle::{Throttle, peer};

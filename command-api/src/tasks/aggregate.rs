@@ -8,7 +8,7 @@ use shared::problem::Problem;
 
 use super::commands::authorize;
 use super::{TaskCommand, TaskError};
-use crate::aggregate::{At, Decide};
+use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
 use crate::blocks::{LastEdits, TaskFacts};
 
@@ -216,6 +216,10 @@ impl Decide for Task {
     const SNAPSHOT_VERSION: i32 = 3;
     const MISSING: Self::Error = TaskError::Missing;
 
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Add { .. }))
+    }
+
     fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
         match (self, command) {
             (Self::Missing, C::Add { note_id, owner, title, completed, details }) => {
@@ -257,7 +261,7 @@ crate::aggregate!(Task, TaskEvent, TaskCommand, TaskError);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::Refusal;
+    use crate::app::Refusal;
     use crate::blocks::Origin;
     use crate::tasks::commands::Past;
     use chrono::{DateTime, TimeDelta, Utc};

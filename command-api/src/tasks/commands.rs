@@ -8,8 +8,8 @@ use shared::problem::{FieldError, Problem, ProblemType};
 use shared::text::Description;
 
 use super::Task;
-use crate::aggregate::{Refusal, problem};
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};
+use crate::app::{Refusal, problem};
 use crate::blocks::{self, Origin};
 use crate::notes;
 

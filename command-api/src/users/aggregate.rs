@@ -8,7 +8,7 @@ use shared::text::{DisplayName, WebAddress};
 
 use super::commands::authorize;
 use super::{UserCommand, UserError};
-use crate::aggregate::Decide;
+use crate::app::Decide;
 use crate::app::{Authorized, UnitOfWork};
 
 /// How long preferences may be, in bytes of JSON.
@@ -63,6 +63,10 @@ impl User {
 impl Decide for User {
     const SNAPSHOT_VERSION: i32 = 1;
     const MISSING: Self::Error = UserError::Missing;
+
+    fn creates(commands: &[C]) -> bool {
+        matches!(commands.first(), Some(C::Register { .. }))
+    }
 
     fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
         match (self, command) {

@@ -1,13 +1,17 @@
 //! The commands of an account: who may give them, and each refusal.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use shared::problem::{Problem, ProblemType};
 use shared::text::{DisplayName, Email, Username, WebAddress, fold_login};
 
-use super::account::{EMAIL, USERNAME};
-use crate::aggregate::{Refusal, problem};
-use crate::app::{Authorized, Home, UnitOfWork};
-use crate::log::{Claim, SideRow};
+use crate::app::{Authorized, Claim, Home, UnitOfWork};
+use crate::app::{Refusal, problem};
+use crate::log::{self, ModuleRow, SideRow};
+
+/// The kind of the claim on an e-mail address.
+pub(crate) const EMAIL: &str = "email";
+/// The kind of the claim on a username.
+pub(crate) const USERNAME: &str = "username";
 
 /// What may be asked of an account.
 #[derive(Clone, Debug)]
@@ -65,6 +69,23 @@ impl Refusal for UserError {
     }
 }
 
+fn email_taken() -> Problem {
+    Problem::new(ProblemType::EmailTaken, "Another account has this e-mail address.")
+}
+
+fn username_taken() -> Problem {
+    Problem::new(ProblemType::UsernameTaken, "Another account has this username.")
+}
+
+/// A person's password hash, new or changed: an argon2id string.
+fn credential(user_id: &str, hash: &str) -> SideRow {
+    SideRow::Module(ModuleRow {
+        operation: "credential",
+        writes: ("credential", user_id.to_owned()),
+        columns: json!({"user_id": user_id, "hash": hash}),
+    })
+}
+
 /// Everybody registers and changes only themselves.
 pub(super) fn authorize(
     work: &UnitOfWork<'_>,
@@ -75,14 +96,15 @@ pub(super) fn authorize(
     for command in commands {
         match command {
             UserCommand::Register { email, username, hash, .. } => {
-                let claim = |kind, name: &str| Claim {
-                    kind,
-                    value: work.app.keys.claim(kind, &fold_login(name)),
-                    owner: id.to_owned(),
+                let claim = |kind, name: &str, taken| {
+                    let value = work.app.keys.claim(kind, &fold_login(name));
+                    Claim { claim: log::Claim { kind, value, owner: id.to_owned() }, taken }
                 };
-                authorized.rows.claims =
-                    vec![claim(EMAIL, email.as_str()), claim(USERNAME, username.as_str())];
-                authorized.rows.side.push(SideRow::Credential { user_id: id.to_owned(), hash: hash.clone() });
+                authorized.rows.claims = vec![
+                    claim(EMAIL, email.as_str(), email_taken()),
+                    claim(USERNAME, username.as_str(), username_taken()),
+                ];
+                authorized.rows.side.push(credential(id, hash));
             }
             UserCommand::Edit { .. } | UserCommand::Prefer { .. } => {
                 if work.user()?.to_string() != id {

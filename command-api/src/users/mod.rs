@@ -1,12 +1,10 @@
 //! Users: accounts and profiles.
 
-mod account;
 mod aggregate;
 mod commands;
 mod routes;
 
-pub(crate) use account::{EMAIL, USERNAME};
-pub use account::{Login, Registration, find_account};
 pub use aggregate::User;
+pub(crate) use commands::{EMAIL, USERNAME};
 pub use commands::{UserCommand, UserError};
 pub use routes::routes;

@@ -2,10 +2,11 @@
 
 use std::task::Poll;
 
-use chrono::{DateTime, Utc};
 use command_api::log::{
-    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, Outcome, RankSlot, SideRow,
+    Append, Claim, Expect, Freed, Gap, IdempotencyKey, Log, LogError, NewEvent, Outcome, RankSlot, SideRow,
 };
+use futures::{StreamExt, stream};
+use serde_json::json;
 use shared::clock::Clock;
 use shared::postgres::{DatabaseRole, options};
 use sqlx::{Connection, Executor, PgConnection};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{database, event};
 
 /// A command on a note of its own.
-fn command(change: impl FnOnce(&mut Append)) -> Append {
+pub(crate) fn command(change: impl FnOnce(&mut Append)) -> Append {
     let note = Clock::System.new_id().to_string();
     let key =
         IdempotencyKey { actor: "someone".into(), key: note.clone(), ours: false, fingerprint: [1; 32] };
@@ -26,7 +27,7 @@ fn command(change: impl FnOnce(&mut Append)) -> Append {
 }
 
 /// Sends one command after the other while another holds the log, so that those that may go together do.
-async fn together(
+pub(crate) async fn together(
     log: &Log,
     owner: &mut PgConnection,
     commands: Vec<Append>,
@@ -79,7 +80,7 @@ fn claim(owner: &str) -> Claim {
     Claim { kind: "handle", value: vec![7], owner: owner.into() }
 }
 
-fn stands(outcome: &Result<Outcome, LogError>) -> bool {
+pub(crate) fn stands(outcome: &Result<Outcome, LogError>) -> bool {
     matches!(outcome, Ok(Outcome::Appended { .. }))
 }
 
@@ -95,17 +96,69 @@ async fn what_one_gives_up_the_next_can_take() -> anyhow::Result<()> {
         c.side.push(SideRow::KeyMade { key_owner: "note:1".into(), wrapped: vec![1] });
     });
     assert!(stands(&log.append(first).await));
-    let key = || "note:1".to_owned();
     let commands = vec![
         command(|c| c.freed.push(freed("block-1"))),
         command(|c| c.places.push(place("a", "block-2"))),
         command(|c| c.released.push(claim("me"))),
         command(|c| c.claims.push(claim("you"))),
-        command(|c| c.side.push(SideRow::KeyDestroyed { key_owner: key() })),
-        command(|c| c.side.push(SideRow::KeyMade { key_owner: key(), wrapped: vec![2] })),
     ];
     let outcomes = together(&log, &mut owner, commands).await?;
     assert!(outcomes.iter().all(stands), "{outcomes:?}");
+    Ok(())
+}
+
+/// How often a key is made, destroyed and wanted again, over two writers at once.
+const DESTROYED: usize = 10_000;
+
+#[tokio::test]
+async fn a_key_that_was_destroyed_is_never_made_again() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    let options = options(&database.url, DatabaseRole::Command, None)?;
+    let ((one, _one), (two, _two)) =
+        (Log::start(&options, CancellationToken::new()), Log::start(&options, CancellationToken::new()));
+    let make = async |log: &Log, nth: usize| {
+        let row = SideRow::KeyMade { key_owner: format!("note:{nth}"), wrapped: vec![1] };
+        log.append(command(|c| c.side.push(row))).await
+    };
+    let destroy = async |log: &Log, nth: usize| {
+        let row = SideRow::KeyDestroyed { key_owner: format!("note:{nth}") };
+        log.append(command(|c| c.side.push(row))).await
+    };
+    let is_refused = |outcome: &Result<Outcome, LogError>, nth: usize| {
+        let key = (String::from("key"), format!("note:{nth}"));
+        matches!(outcome, Ok(Outcome::Conflict { aggregate_type, id, .. }) if (aggregate_type, id) == (&key.0, &key.1))
+    };
+    let race = async |nth: usize| {
+        // Every third has no key yet when it is destroyed.
+        let has_none = nth.is_multiple_of(3);
+        if !has_none {
+            assert!(stands(&make(&one, nth).await));
+        }
+        let (first, destroyed, second) = futures::join!(
+            make(&two, nth),
+            destroy(&one, nth),
+            make(if nth.is_multiple_of(2) { &one } else { &two }, nth)
+        );
+        assert!(stands(&destroyed), "{destroyed:?}");
+        let won = [&first, &second].into_iter().filter(|outcome| stands(outcome)).count();
+        assert!(won <= usize::from(has_none), "{nth}: {first:?} {second:?}");
+        for outcome in [&first, &second] {
+            assert!(stands(outcome) || is_refused(outcome, nth), "{outcome:?}");
+        }
+        let again = make(&two, nth).await;
+        assert!(is_refused(&again, nth), "{again:?}");
+        won
+    };
+    let before: usize =
+        stream::iter(0..DESTROYED).map(race).buffer_unordered(128).fold(0, async |sum, won| sum + won).await;
+    // Both orders were met.
+    assert!((1..DESTROYED / 3).contains(&before), "{before} were made before they were destroyed");
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from es.key where wrapped is not null or destroyed_at is null")
+            .fetch_one(&mut owner)
+            .await?;
+    assert_eq!(left, 0);
     Ok(())
 }
 
@@ -158,20 +211,33 @@ async fn a_full_queue_refuses_and_keeps_its_word_to_the_others() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn a_clock_far_behind_the_log_is_refused_and_one_a_little_behind_does_not_go_back() -> anyhow::Result<()>
-{
+async fn whoever_follows_the_log_reads_8_mib_at_once() -> anyhow::Result<()> {
     let database = database().await?;
+    let options = options(&database.url, DatabaseRole::Command, None)?;
+    let (log, _writer) = Log::start(&options, CancellationToken::new());
+    let large = serde_json::value::to_raw_value(&json!({"title": "x".repeat(200 * 1_024)}))?;
+    for _ in 0..5 {
+        let outcome = log
+            .append(command(|c| {
+                let note = c.answer_id.clone();
+                let event = |sequence| NewEvent { payload: large.clone(), ..event(&note, sequence) };
+                c.events = (1..=20).map(event).collect();
+            }))
+            .await;
+        assert!(stands(&outcome), "{outcome:?}");
+    }
     let mut owner = PgConnection::connect(&database.url).await?;
-    let (log, _writer) =
-        Log::start(&options(&database.url, DatabaseRole::Command, None)?, CancellationToken::new());
-    let ahead = "insert into es.event select p, gen_random_uuid(), 'note', 'x' || p, 1, 'NoteRetitled', '1.0', '{}', '{}', '{}',
-                        clock_timestamp() + i from (values (1, interval '30 seconds')) v(p, i) returning recorded_at";
-    let latest: DateTime<Utc> = sqlx::query_scalar(ahead).fetch_one(&mut owner).await?;
-    let Ok(Outcome::Appended { recorded_at, .. }) = log.append(command(|_| ())).await else {
-        panic!("half a minute is no reason to refuse");
-    };
-    assert_eq!(recorded_at, latest);
-    owner.execute(ahead.replace("(1, interval '30 seconds')", "(3, interval '1 hour')").as_str()).await?;
-    assert_eq!(log.append(command(|_| ())).await, Err(LogError::Unavailable));
+    let (mut position, mut batches) = (0, Vec::new());
+    loop {
+        let events = shared::event_log::after(&mut owner, position, 1_000).await?;
+        let Some(last) = events.last() else { break };
+        assert!(events.iter().zip(position + 1..).all(|(event, expected)| event.position == expected));
+        position = last.position;
+        batches.push(events.len());
+    }
+    // The one that goes beyond the limit is the last of its batch.
+    assert_eq!((position, batches), (100, vec![41, 41, 18]));
+    // However few it is asked for.
+    assert_eq!(shared::event_log::after(&mut owner, 0, 3).await?.len(), 3);
     Ok(())
 }

@@ -151,6 +151,9 @@ async fn compare(model: &Model, head: i64, owner: &PgPool) -> anyhow::Result<()>
     assert_eq!(places, model.places);
     let key_owners: Vec<String> = sqlx::query_scalar("select key_owner from es.key").fetch_all(owner).await?;
     assert_eq!(key_owners.into_iter().collect::<HashSet<_>>(), model.key_owners);
+    let destroyed: Vec<String> =
+        sqlx::query_scalar("select key_owner from es.key where wrapped is null").fetch_all(owner).await?;
+    assert_eq!(destroyed.into_iter().collect::<HashSet<_>>(), model.destroyed);
     let credentials: Vec<(String, String)> =
         sqlx::query_as("select user_id, hash from es.credential").fetch_all(owner).await?;
     assert_eq!(credentials.into_iter().collect::<HashMap<_, _>>(), model.credentials);

@@ -179,3 +179,43 @@ async fn keys_outlive_their_week_in_the_default_partition() -> anyhow::Result<()
     assert_eq!(sqlx::query_scalar::<_, i64>(all).fetch_one(&mut owner).await?, 0, "it was over 30 days old");
     Ok(())
 }
+
+#[tokio::test]
+async fn sessions_go_a_month_after_their_end_in_steps() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
+    owner
+        .execute(
+            r"insert into es.session (session_id, user_id, refresh, expires_at, ended_at, device, address)
+              select kind || n, 'u', '\x01', now() + expires, now() + ended, 'd', 'a'
+                from generate_series(1, 5) n,
+                     (values ('ended', interval '20 days', interval '-1 hour'), ('expired', '-1 hour', null),
+                             ('open', '70 days', null)) v(kind, expires, ended)",
+        )
+        .await?;
+    for (days, more, left) in
+        [(29, false, 15), (32, true, 11), (32, true, 7), (32, false, 5), (32, false, 5), (102, false, 0)]
+    {
+        let keep =
+            format!("select es.keep_house(current_date + {days}, {})", if days == 32 { 4 } else { 100 });
+        assert_eq!(sqlx::query_scalar::<_, bool>(&keep).fetch_one(&mut owner).await?, more, "{days}, {left}");
+        let count = "select count(*) from es.session";
+        assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut owner).await?, left, "{days}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn keeping_house_does_not_wait_for_the_log_when_its_weeks_are_there() -> anyhow::Result<()> {
+    let database = database().await?;
+    let mut owner = database.url.parse::<sqlx::postgres::PgConnectOptions>()?.connect().await?;
+    let mut command = options(&database.url, DatabaseRole::Command, None)?.connect().await?;
+    command.execute("select es.keep_house()").await?;
+    let mut hold = sqlx::Connection::begin(&mut owner).await?;
+    hold.execute("select from es.head for update").await?;
+    command.execute("select es.keep_house()").await?;
+    // A new week needs it.
+    let refused = code(&mut command, "select es.keep_house(current_date + 14)").await;
+    assert_eq!(refused.as_deref(), Some("55P03"));
+    Ok(())
+}

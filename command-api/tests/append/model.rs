@@ -10,7 +10,9 @@ pub(crate) struct Model {
     pub(crate) sequences: HashMap<String, i64>,
     pub(crate) claims: HashMap<(String, Vec<u8>), String>,
     pub(crate) places: HashMap<String, (String, String)>,
+    /// Those that have or had a key.
     pub(crate) key_owners: HashSet<String>,
+    pub(crate) destroyed: HashSet<String>,
     pub(crate) credentials: HashMap<String, String>,
     /// Sessions, and whether they have ended.
     pub(crate) sessions: HashMap<String, bool>,
@@ -109,13 +111,21 @@ impl Model {
     fn apply_side(&mut self, row: &SideRow) {
         match row {
             SideRow::KeyMade { key_owner, .. } => drop(self.key_owners.insert(key_owner.clone())),
-            SideRow::KeyDestroyed { key_owner } => drop(self.key_owners.remove(key_owner)),
-            SideRow::Credential { user_id, hash } => {
-                self.credentials.insert(user_id.clone(), hash.clone());
+            SideRow::KeyDestroyed { key_owner } => {
+                self.key_owners.insert(key_owner.clone());
+                self.destroyed.insert(key_owner.clone());
             }
-            SideRow::Session { session_id, .. } => drop(self.sessions.insert(session_id.clone(), false)),
-            SideRow::SessionEnd { session_id } => {
-                self.sessions.entry(session_id.clone()).and_modify(|ended| *ended = true);
+            SideRow::Module(row) => {
+                let of = row.writes.1.clone();
+                match row.operation {
+                    "credential" => {
+                        let hash = row.columns["hash"].as_str().expect("a credential has a hash");
+                        self.credentials.insert(of, hash.to_owned());
+                    }
+                    "session" => drop(self.sessions.insert(of, false)),
+                    "session_end" => drop(self.sessions.entry(of).and_modify(|ended| *ended = true)),
+                    other => panic!("no wish makes a {other}"),
+                }
             }
         }
     }

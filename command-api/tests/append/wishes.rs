@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use command_api::log::{
-    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, Outcome, RankSlot, SideRow,
+    Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, LogError, ModuleRow, Outcome, RankSlot,
+    SideRow,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -235,22 +236,31 @@ fn row(side: &Side, key: &str, sent: &[Append]) -> SideRow {
     match side {
         Side::KeyMade(n) => SideRow::KeyMade { key_owner: key_owner(n), wrapped: vec![1] },
         Side::KeyDestroyed(n) => SideRow::KeyDestroyed { key_owner: key_owner(n) },
-        Side::Credential(n) => SideRow::Credential { user_id: key_owner(n), hash: key.to_owned() },
-        Side::Session => SideRow::Session {
-            session_id: key.to_owned(),
-            user_id: "someone".into(),
-            refresh: vec![2],
-            expires_at: Clock::System.now(),
-            device: "a test".into(),
-            address: "::1".into(),
-        },
+        Side::Credential(n) => {
+            module("credential", "credential", &key_owner(n), json!({"user_id": key_owner(n), "hash": key}))
+        }
+        Side::Session => module(
+            "session",
+            "session",
+            key,
+            json!({
+                "session_id": key, "user_id": "someone", "refresh": "\\x02", "lifetime": 0,
+                "device": "a test", "address": "::1",
+            }),
+        ),
         Side::SessionEnd(which) => {
-            let begun = |sent: &&Append| matches!(sent.side.first(), Some(SideRow::Session { .. }));
+            let begun = |sent: &&Append| {
+                matches!(sent.side.first(), Some(SideRow::Module(ModuleRow { operation: "session", .. })))
+            };
             let sessions: Vec<_> = sent.iter().filter(begun).collect();
             let session_id = if sessions.is_empty() { key } else { which.get(&sessions).key.key.as_str() };
-            SideRow::SessionEnd { session_id: session_id.to_owned() }
+            module("session_end", "session", session_id, json!({"session_id": session_id}))
         }
     }
+}
+
+fn module(operation: &'static str, table: &'static str, row: &str, columns: serde_json::Value) -> SideRow {
+    SideRow::Module(ModuleRow { operation, writes: (table, row.to_owned()), columns })
 }
 
 fn key_only(fingerprint: u8, ours: bool) -> Append {

@@ -50,7 +50,7 @@ impl Running {
 
 /// Asks until the answer is there.
 pub(crate) async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_mins(2);
     let mut ticks = interval(Duration::from_millis(10));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < deadline {
@@ -59,7 +59,7 @@ pub(crate) async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<
             return value;
         }
     }
-    panic!("{what}: not within 30 seconds");
+    panic!("{what}: not within two minutes");
 }
 
 /// Runs a relay in the runtime of the caller.

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use command_api::aggregate::Decide;
+use command_api::app::Decide;
 use command_api::app::{App, CommandMeta, Loaded};
 use command_api::blocks::{Anchor, Block, BlockCommand, NewBlock, Spot};
 use command_api::notes::{Note, NoteCommand};

@@ -4,7 +4,7 @@ mod edits;
 mod said;
 mod world;
 
-use command_api::aggregate::Decide;
+use command_api::app::Decide;
 use command_api::notes::{Note, NoteCommand};
 use futures::future::join_all;
 use proptest::prelude::*;

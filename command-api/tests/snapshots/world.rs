@@ -5,10 +5,9 @@ use command_api::app::{App, Cache, CommandMeta, Loaded, Parts, Snapshots};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Running, Setup};
-use command_api::sessions::{Session, SessionCommand, Throttle};
-use command_api::users::Registration;
+use command_api::sessions::{Session, SessionCommand};
 use servers::testing::{self, TestDatabase};
-use shared::auth::Caller;
+use shared::auth::{Caller, Issuer};
 use shared::clock::{Clock, random};
 use shared::encryption::{Keyring, MasterKey};
 use shared::id::{SessionId, UserId};
@@ -54,7 +53,6 @@ impl World {
             nats: None,
             master: master(),
             clock: Clock::System,
-            registration: Registration::Open,
             throwaway: true,
         };
         let running = service::start(setup, &shutdown).await.expect("it starts");
@@ -83,15 +81,12 @@ impl World {
             pool: app.pool.clone(),
             keyring: Keyring::new(master(), app.pool.clone()),
             keys: app.keys.clone(),
-            issuer: app.issuer.clone(),
             verifier: app.verifier.clone(),
-            passwords: app.passwords.clone(),
-            throttle: Throttle::default(),
             clock: app.clock,
             cache: Cache::default(),
             snapshots: Snapshots::every(every),
             epoch: app.epoch.clone(),
-            registration: app.registration,
+            guard: app.guard,
         })
     }
 
@@ -163,10 +158,10 @@ async fn log_in(app: &App) -> Caller {
         device: None,
         address: None,
         refresh: random::<32>().to_vec(),
-        expires_at: Clock::System.now() + TimeDelta::days(1),
+        lifetime: TimeDelta::days(1),
     };
     app.execute::<Session>(&command_meta(None), &session.to_string(), vec![open], &())
         .await
         .expect("it opens");
-    app.verifier.verify(&app.issuer.issue(user_id, session).0).expect("a good token")
+    app.verifier.verify(&Issuer::new(&app.keys, app.clock).issue(user_id, session).0).expect("a good token")
 }

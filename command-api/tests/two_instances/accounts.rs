@@ -1,9 +1,12 @@
 //! Logging in and staying logged in, however a login is spelled and however often an answer is lost.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use servers::until::until;
+use shared::clock::Clock;
 
 use crate::pair::{Answer, Pair, TestRequest, Tokens};
 
@@ -179,5 +182,58 @@ async fn no_number_of_tabs_loses_the_session() {
     pass(&pair, 11).await;
     turn(&pair, 0, &first).await.expect_err("too old").is_refused(401, "refresh-invalid");
     assert!(!alive(&pair, &last).await);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_by_the_clock_of_postgres_whatever_the_instances_say() {
+    let clocks = [-50, 50].map(|minutes| Clock::Fixed(Clock::System.now() + TimeDelta::minutes(minutes)));
+    let pair = Pair::by(clocks).await;
+    pair.person("ada").await;
+    for instance in [0, 1] {
+        let token = pair.login(instance, "ada").await;
+        let next = turn(&pair, instance, &token).await.expect("good");
+        for other in [0, 1] {
+            assert_eq!(turn(&pair, other, &token).await.expect("in its grace").refresh, next.refresh);
+        }
+        let left = "select bool_and(expires_at - clock_timestamp() between '30 days -1 minute' and '30 days')
+                      from es.session";
+        assert!(sqlx::query_scalar::<_, bool>(left).fetch_one(&pair.owner).await.expect("sessions"));
+        pass(&pair, 11).await;
+        turn(&pair, 1 - instance, &token).await.expect_err("too old").is_refused(401, "refresh-invalid");
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_set_back_does_not_lengthen_the_grace() {
+    let pair = Pair::start().await;
+    let first = pair.person("ada").await;
+    let second = turn(&pair, 0, &first).await.expect("good");
+    // A moment later, the clock says nine seconds before the rotation.
+    pass(&pair, -9).await;
+    assert_eq!(turn(&pair, 1, &first).await.expect("a small correction").refresh, second.refresh);
+    pass(&pair, -3_600).await;
+    turn(&pair, 1, &first).await.expect_err("nobody knows how old it is").is_refused(401, "refresh-invalid");
+    turn(&pair, 0, &second).await.expect_err("its session ended").is_refused(401, "refresh-invalid");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_session_counts_as_ended() {
+    let pair = Pair::start().await;
+    let token = pair.person("ada").await;
+    assert!(alive(&pair, &token).await);
+    sqlx::query("update es.session set expires_at = now()").execute(&pair.owner).await.expect("rows");
+    turn(&pair, 0, &token).await.expect_err("it expired").is_refused(401, "refresh-invalid");
+    let change = TestRequest::patch("/me", &json!({"first_name": "Ada"})).by(&token);
+    for instance in [0, 1] {
+        let refused = async || {
+            let answer = pair.send(instance, change.clone()).await;
+            Ok((answer.status != 200).then_some(answer))
+        };
+        let answer = until(Duration::from_secs(30), "hearing of the end", refused).await.expect("a refusal");
+        answer.is_refused(401, "session-ended");
+    }
     pair.stop().await;
 }

@@ -371,7 +371,9 @@ async fn strangers_touch_no_block_and_learn_of_none() {
             TestRequest::post(&format!("/blocks/{block}/restore"), &Value::Null),
         ];
         for request in requests {
-            pair.send(0, request.by(&bob)).await.is_refused(404, "block-missing");
+            pair.send(0, request.clone().by(&bob)).await.is_refused(404, "block-missing");
+            // A condition tells no more of it.
+            pair.send(0, request.by(&bob).if_match(1)).await.is_refused(404, "block-missing");
         }
     }
     // Into somebody else's note, or beside a block of one.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, Method, Request, header};
+use command_api::accounts::{Accounts, Registration};
 use command_api::app::App;
 use command_api::service::{self, Running, Setup};
-use command_api::users::Registration;
 use serde_json::{Value, json};
 use servers::testing::{self, TestDatabase};
 use shared::clock::Clock;
@@ -68,6 +68,11 @@ impl std::ops::Deref for Pair {
 
 impl Pair {
     pub(crate) async fn start() -> Self {
+        Self::by([Clock::System; 2]).await
+    }
+
+    /// The same, each with a clock of its own.
+    pub(crate) async fn by(clocks: [Clock; 2]) -> Self {
         testing::will_count_statements();
         let template = format!("es_{}", shared::migrate::fingerprint());
         let database =
@@ -75,8 +80,8 @@ impl Pair {
                 .await
                 .expect("a database");
         let shutdown = Shutdown::new();
-        let one = instance(&database.url, &shutdown).await;
-        let two = instance(&database.url, &shutdown).await;
+        let one = instance(&database.url, clocks[0], &shutdown).await;
+        let two = instance(&database.url, clocks[1], &shutdown).await;
         let owner = PgPool::connect(&database.url).await.expect("the owner may always connect");
         let routers = [router(one.app.clone()), router(two.app.clone())];
         Self(Arc::new(Inside { owner, routers, running: [one, two], shutdown, _database: database }))
@@ -231,19 +236,14 @@ fn master() -> MasterKey {
     MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
 }
 
-async fn instance(url: &str, shutdown: &Shutdown) -> Running {
-    let setup = Setup {
-        database_url: url.to_owned(),
-        nats: None,
-        master: master(),
-        clock: Clock::System,
-        registration: Registration::Open,
-        throwaway: true,
-    };
+async fn instance(url: &str, clock: Clock, shutdown: &Shutdown) -> Running {
+    let setup = Setup { database_url: url.to_owned(), nats: None, master: master(), clock, throwaway: true };
     service::start(setup, shutdown).await.expect("it starts")
 }
 
 fn router(app: App) -> Router {
-    let (router, _) = command_api::routes().with_state::<()>(app).split_for_parts();
+    let accounts = Accounts::new(app.clone(), Registration::Open);
+    let accounts = command_api::accounts::routes().with_state::<()>(accounts);
+    let (router, _) = command_api::routes().with_state(app).merge(accounts).split_for_parts();
     router
 }

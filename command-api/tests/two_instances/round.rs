@@ -5,7 +5,7 @@ use command_api::app;
 use command_api::notes::{Note, NoteCommand};
 use command_api::sessions::{Session, SessionCommand};
 use serde_json::json;
-use shared::auth::Caller;
+use shared::auth::{Caller, Issuer};
 use shared::clock::{Clock, random};
 use shared::id::SessionId;
 
@@ -112,12 +112,12 @@ impl Round<'_> {
             device: None,
             address: None,
             refresh: random::<32>().to_vec(),
-            expires_at: Clock::System.now() + TimeDelta::days(1),
+            lifetime: TimeDelta::days(1),
         };
         let meta = command_meta(self.person, None);
         let app = self.pair.app(A);
         app.execute::<Session>(&meta, &session.to_string(), vec![open], &()).await.expect("it opens");
-        let (access, _) = app.issuer.issue(user, session);
+        let (access, _) = Issuer::new(&app.keys, app.clock).issue(user, session);
         Tokens { access, ..self.person.clone() }
     }
 }

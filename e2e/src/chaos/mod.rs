@@ -87,7 +87,7 @@ async fn with_faults(plan: Plan, world: &mut World) -> Result<Report> {
     let sockets = Sockets::open(&clients[CLIENTS - SOCKETS..], world.addresses()).await?;
     let mut probe = clients.pop().context("there are clients")?;
     let stop = Shutdown::new();
-    let _guard = stop.clone().drop_guard();
+    let _guard = stop.token().drop_guard();
     let mut load = JoinSet::new();
     for client in clients {
         load.spawn(client.run(stop.clone()));

@@ -63,7 +63,14 @@ impl Process {
         self.starts += 1;
         let log = self.log();
         let command: Vec<_> = self.command.iter().map(OsString::as_os_str).collect();
-        let mut leash = Leash::spawn(&Spawn { command: &command, signal: "TERM", log: &log, remove: &[] })?;
+        let mut leash = Leash::spawn(&Spawn {
+            command: &command,
+            signal: "TERM",
+            log: &log,
+            // It is searched for what must not be in it.
+            log_limit: u64::MAX,
+            remove: &[],
+        })?;
         until(LIMIT, "starting a service", async || {
             if let Some(status) = leash.ended()? {
                 bail!("{} ended ({status}): {}", self.name, self.last_words());

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::actions::Action;
 
 /// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(5);
 /// From how many places the owner works at once, each with a session of its own.
 const DEVICES: usize = 8;
 const STRANGERS: usize = 2;

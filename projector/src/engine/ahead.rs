@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use shared::encryption::Keyring;
 use shared::event::Recorded;
 use shared::event_log;
+use shared::lifecycle::Part;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -17,6 +18,7 @@ const WAITING: usize = 1;
 /// Batches that follow each other without a gap.
 pub(super) struct Ahead {
     batches: mpsc::Receiver<Result<Batch, EngineError>>,
+    reading: Part<()>,
 }
 
 impl Ahead {
@@ -24,13 +26,17 @@ impl Ahead {
     pub(super) fn start(tools: &Tools, after: i64, last: i64) -> Self {
         let (sender, batches) = mpsc::channel(WAITING);
         let reading = Reading { pool: tools.pool.clone(), keyring: tools.keyring.clone(), after, last };
-        tokio::spawn(reading.run(sender));
-        Self { batches }
+        Self { batches, reading: Part::spawn("read-ahead", reading.run(sender)) }
     }
 
-    /// The next batch; `None` at the end of the log.
+    /// The next batch; `None` at the end of the log, after which there is nothing to ask for.
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, EngineError> {
-        self.batches.recv().await.transpose()
+        let next = self.batches.recv().await;
+        if next.is_none() {
+            // A panic closes the channel too, and is no end of the log.
+            (&mut self.reading).await;
+        }
+        next.transpose()
     }
 }
 

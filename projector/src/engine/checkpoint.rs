@@ -61,7 +61,7 @@ impl Checkpoint {
         let log = sqlx::query!(
             r#"select (select min(agreed_position) from es.epoch
                         where seq > (select seq from es.epoch where epoch = $1)) as agreed,
-                      (select coalesce(max(position), 0) from es.event) as "head!""#,
+                      es.readable() as "head!""#,
             self.epoch
         )
         .fetch_one(executor)

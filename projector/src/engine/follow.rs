@@ -1,5 +1,6 @@
 //! Following one epoch's stream in a task of its own, for as long as the projector leads.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,15 +11,17 @@ use async_nats::jetstream::{Context, Message};
 use futures::StreamExt;
 use shared::epoch::EpochId;
 use shared::jetstream;
-use tokio::sync::{mpsc, watch};
+use shared::lifecycle::Part;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::sift::Carried;
 use crate::Status;
 
 /// Messages that may wait for the engine; beyond that the server keeps them.
 const WAITING: usize = 8_192;
+/// And so many bytes of them, so that many large events wait on the server.
+const MOST_BYTES: u32 = 8 * 1_024 * 1_024;
 /// How long an answer of the server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a stream that cannot be followed is looked for again.
@@ -26,40 +29,54 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often we look whether the connection is still the one that the consumer was made on.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// A message, and its share of the budget while it waits.
+type Waiting = (Carried, OwnedSemaphorePermit);
+
 /// Messages of one epoch's stream, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Follower {
-    messages: mpsc::Receiver<Carried>,
-    /// Held, so that without NATS nothing comes, rather than the end.
-    _open: mpsc::Sender<Carried>,
-    _task: Option<AbortOnDropHandle<()>>,
+    messages: mpsc::Receiver<Waiting>,
+    following: Part<()>,
 }
 
 impl Follower {
     /// Follows the stream from wherever the engine is, as told by `status`. Without a client nothing ever comes.
     pub(super) fn start(client: Option<Client>, epoch: EpochId, status: watch::Receiver<Status>) -> Self {
-        let (open, messages) = mpsc::channel(WAITING);
-        let task = client
-            .map(|client| AbortOnDropHandle::new(tokio::spawn(follow(client, epoch, status, open.clone()))));
-        Self { messages, _open: open, _task: task }
+        let (out, messages) = mpsc::channel(WAITING);
+        let following = Part::spawn("stream follower", async move {
+            match client {
+                Some(client) => follow(client, epoch, status, &out).await,
+                None => std::future::pending().await,
+            }
+        });
+        Self { messages, following }
     }
 
     /// Waits for messages, then takes those that are there, at most `limit`. Nothing is lost when it is dropped.
     pub(super) async fn some(&mut self, limit: usize) -> Vec<Carried> {
         let mut taken = Vec::new();
-        self.messages.recv_many(&mut taken, limit).await;
-        taken
+        if self.messages.recv_many(&mut taken, limit).await == 0 {
+            // It follows for ever, so it has panicked.
+            (&mut self.following).await;
+        }
+        taken.into_iter().map(|(message, _)| message).collect()
     }
 }
 
-async fn follow(client: Client, epoch: EpochId, status: watch::Receiver<Status>, out: mpsc::Sender<Carried>) {
+async fn follow(
+    client: Client,
+    epoch: EpochId,
+    status: watch::Receiver<Status>,
+    out: &mpsc::Sender<Waiting>,
+) {
+    let budget = Arc::new(Semaphore::new(MOST_BYTES as usize));
     let context = jetstream::context(&client, PATIENCE);
     let mut again = interval(AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         again.tick().await;
         let after = status.borrow().position;
-        if let Err(error) = carry(&client, &context, &epoch, after, &out).await {
+        if let Err(error) = carry(&client, &context, &epoch, after, out, &budget).await {
             tracing::debug!(%epoch, %error, "The stream cannot be followed for now; the log is read instead");
         }
     }
@@ -72,7 +89,8 @@ async fn carry(
     context: &Context,
     epoch: &EpochId,
     after: i64,
-    out: &mpsc::Sender<Carried>,
+    out: &mpsc::Sender<Waiting>,
+    budget: &Arc<Semaphore>,
 ) -> Result<(), async_nats::Error> {
     let statistics = client.statistics();
     let connects = statistics.connects.load(Ordering::Relaxed);
@@ -86,7 +104,12 @@ async fn carry(
     loop {
         tokio::select! {
             message = messages.next() => match message {
-                Some(message) => out.send(carried(&message?)).await?,
+                Some(message) => {
+                    let message = message?;
+                    let bytes = u32::try_from(message.payload.len())?.min(MOST_BYTES);
+                    let budget = budget.clone().acquire_many_owned(bytes).await?;
+                    out.send((carried(&message), budget)).await?;
+                }
                 None => return Ok(()),
             },
             _ = looks.tick() => if statistics.connects.load(Ordering::Relaxed) != connects {

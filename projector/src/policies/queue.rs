@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shared::event::Recorded;
 
 /// How many events may wait before no more are read.
-const ROOM: usize = 1_000;
+const CAPACITY: usize = 1_000;
 /// The longest pause of an item, in first pauses.
 const MOST: u32 = 10;
 
@@ -73,7 +73,7 @@ impl Queue {
 
     /// Whether more events may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.events < ROOM
+        self.events < CAPACITY
     }
 
     /// The position of the oldest event that is not done.
@@ -376,12 +376,10 @@ mod tests {
             let turn = queue.begin(now).expect("it is its turn");
             assert_eq!(queue.fail(&turn), u32::try_from(time).expect("few") + 1);
             queue.rest(&turn, now);
+            let soon = now + PAUSE * pause / 2;
             let next = now + PAUSE * pause;
             assert_eq!(queue.next(now), Some(next));
-            assert!(
-                queue.begin(now + PAUSE * pause * 9 / 10).is_none(),
-                "it rests, and what is behind it waits"
-            );
+            assert!(queue.begin(soon).is_none(), "it rests, and what is behind it waits");
             now = next;
         }
         let turn = queue.begin(now).expect("it is its turn");
@@ -395,7 +393,7 @@ mod tests {
         let mut queue = Queue::new(PAUSE, false);
         for position in 1.. {
             if !queue.has_room() {
-                assert_eq!(queue.events, ROOM);
+                assert_eq!(queue.events, CAPACITY);
                 break;
             }
             queue.push("1", event(position, 1, 1));

@@ -25,7 +25,7 @@ use tokio::time::{interval, timeout};
 use uuid::Uuid;
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 pub(crate) struct World {
     pub(crate) owner: PgPool,

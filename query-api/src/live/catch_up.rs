@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::feed::open;
 use super::frames::ServerFrame;
 use super::hub::Step;
-use super::load;
+use super::load::{self, Page};
 use super::ring::Pushed;
 use super::wire::{Farewell, Gone, Wire};
 
@@ -49,14 +49,14 @@ impl Connection {
         let permit = self.wait_for(wire, catch_ups.acquire_owned()).await?;
         let scopes = self.seat.scopes(&self.topics);
         let limit = self.live.settings.page;
-        let stored =
+        let Page { events, more } =
             load::past(&self.live.pool, &scopes, self.sent, up_to, limit.try_into().unwrap_or(i64::MAX))
                 .await
                 .map_err(|cause| away(&cause))?;
         drop(permit);
-        let last = stored.last().map(|event| event.position);
-        let next = last.filter(|_| stored.len() >= limit).unwrap_or(up_to);
-        let opened = open(&self.live.keyring, stored).await.map_err(|cause| away(&cause))?;
+        let last = events.last().map(|event| event.position);
+        let next = last.filter(|_| more).unwrap_or(up_to);
+        let opened = open(&self.live.keyring, events).await.map_err(|cause| away(&cause))?;
         let page: Vec<Arc<Pushed>> = opened.iter().map(|event| Arc::new(Pushed::of(event))).collect();
         let events = loop {
             match self.seat.filter(&self.topics, &page) {

@@ -11,7 +11,7 @@ use super::ring::Pushed;
 use super::{Live, load};
 
 /// Events read from the log at a time.
-const BATCH: i64 = 500;
+pub(super) const BATCH: i64 = 500;
 /// How often ended sessions are looked for among the open sockets, and a failed read is tried again.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
@@ -25,15 +25,15 @@ pub(super) enum FeedError {
 }
 
 /// Runs until it is dropped.
-pub(super) async fn run(live: Live) {
+pub(super) async fn run(live: &Live) {
     let mut marks = live.watermark.subscribe();
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tables = 0;
     loop {
         let ran = async {
-            look_again(&live, &mut tables).await?;
-            advance(&live).await
+            look_again(live, &mut tables).await?;
+            advance(live).await
         };
         if let Err(cause) = ran.await {
             tracing::warn!(%cause, "The feed cannot be read; trying again");

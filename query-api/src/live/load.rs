@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use shared::access::Role;
 use shared::event::Recorded;
-use shared::event_log::EventRow;
+use shared::event_log::{self, BATCH_BYTES};
 use shared::id::{NotebookId, UserId};
 use shared::visibility::{Item, Placed, Scope};
 use sqlx::PgPool;
@@ -91,7 +91,15 @@ pub(super) async fn quarantined(pool: &PgPool, after: i64, up_to: i64) -> sqlx::
     Ok(changes.collect())
 }
 
-/// At most `limit` events of these scopes after `after` and up to `up_to`, in order, still encrypted.
+/// A page of the past.
+pub(super) struct Page {
+    /// In order, still encrypted.
+    pub(super) events: Vec<Recorded>,
+    /// There may be more behind them.
+    pub(super) more: bool,
+}
+
+/// At most `limit` events of these scopes after `after` and up to `up_to`, and no more than [`BATCH_BYTES`].
 ///
 /// Each scope is asked for one page of its own: the cost does not grow with the length of the gap.
 pub(super) async fn past(
@@ -100,26 +108,31 @@ pub(super) async fn past(
     after: i64,
     up_to: i64,
     limit: i64,
-) -> sqlx::Result<Vec<Recorded>> {
+) -> sqlx::Result<Page> {
     let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
-    let rows = sqlx::query_as!(
-        EventRow,
-        "select e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type,
-                e.event_version, e.payload, e.metadata->>'actor' as actor,
-                e.metadata->>'correlation' as correlation, e.metadata->>'causation' as causation,
-                e.scopes, e.recorded_at
-           from (select distinct f.position
-                   from unnest($1::text[]) wanted(scope)
-                  cross join lateral (select position from feed
-                                       where feed.scope = wanted.scope and position > $2 and position <= $3
-                                       order by position limit $4) f
-                  order by f.position limit $4) found
-           join es.event e on e.position = found.position
-          order by e.position",
+    let found = sqlx::query!(
+        r#"select e.position, pg_column_size(e.payload)::bigint as "bytes!"
+             from (select distinct f.position
+                     from unnest($1::text[]) wanted(scope)
+                    cross join lateral (select position from feed
+                                         where feed.scope = wanted.scope and position > $2 and position <= $3
+                                         order by position limit $4) f
+                    order by f.position limit $4) found
+             join es.event e on e.position = found.position
+            order by e.position"#,
         &scopes[..],
         after,
         up_to,
         limit
     );
-    Ok(rows.fetch_all(pool).await?.into_iter().map(Recorded::from).collect())
+    let found = found.fetch_all(pool).await?;
+    let mut bytes = 0;
+    let within = found.iter().take_while(|event| {
+        let fits = bytes < BATCH_BYTES;
+        bytes += event.bytes;
+        fits
+    });
+    let positions: Vec<i64> = within.map(|event| event.position).collect();
+    let more = positions.len() < found.len() || i64::try_from(found.len()).is_ok_and(|found| found >= limit);
+    Ok(Page { events: event_log::at_all(pool, &positions).await?, more })
 }

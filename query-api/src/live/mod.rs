@@ -157,7 +157,10 @@ impl Live {
             settings: Arc::new(settings),
             open: TaskTracker::new(),
         };
-        tokio::spawn(live.shutdown.clone().run_until_cancelled_owned(feed::run(live.clone())));
+        let feeding = live.clone();
+        live.shutdown.essential("live feed", async move {
+            feeding.shutdown.run_until_cancelled(feed::run(&feeding)).await;
+        });
         live
     }
 
@@ -201,15 +204,22 @@ impl Live {
         if position <= reached {
             return Ok(Vec::new());
         }
-        let mut stored = shared::event_log::after(&self.pool, reached, position - reached).await?;
-        stored.retain(|event| event.aggregate.kind == NotebookEvent::AGGREGATE);
-        let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
-            EncryptionError::Database(error) => error,
-            other @ (EncryptionError::Wrapped(_)
-            | EncryptionError::Forged(_)
-            | EncryptionError::Unreadable { .. }) => sqlx::Error::Protocol(other.to_string()),
-        })?;
-        Ok(opened.iter().map(|event| (event.recorded.position, Change::of(event))).collect())
+        let (mut changes, mut at) = (Vec::new(), reached);
+        while at < position {
+            let limit = feed::BATCH.min(position - at);
+            let mut stored = shared::event_log::after(&self.pool, at, limit).await?;
+            let Some(last) = stored.last().map(|event| event.position) else { break };
+            at = last;
+            stored.retain(|event| event.aggregate.kind == NotebookEvent::AGGREGATE);
+            let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
+                EncryptionError::Database(error) => error,
+                other @ (EncryptionError::Wrapped(_)
+                | EncryptionError::Forged(_)
+                | EncryptionError::Unreadable { .. }) => sqlx::Error::Protocol(other.to_string()),
+            })?;
+            changes.extend(opened.iter().map(|event| (event.recorded.position, Change::of(event))));
+        }
+        Ok(changes)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) const LAB: NotebookId = NotebookId(Uuid::from_u128(0x1ab));
 pub(crate) const SAFE: NotebookId = NotebookId(Uuid::from_u128(0x5afe));
 pub(crate) const NOTE: NoteId = NoteId(Uuid::from_u128(0x207e));
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 pub(crate) struct World {
     /// Runs as the owner, with the read schema as its search path.
@@ -94,12 +94,7 @@ impl World {
                 pool: self.query.clone(),
                 keyring: Keyring::new(master(), self.query.clone()),
                 watermark,
-                verifier: Verifier::start(
-                    &self.keys,
-                    Clock::System,
-                    self.query.clone(),
-                    self.shutdown.clone(),
-                ),
+                verifier: Verifier::start(&self.keys, Clock::System, self.query.clone(), &self.shutdown),
                 clock: Clock::System,
                 shutdown: self.shutdown.clone(),
             },

@@ -92,7 +92,7 @@ pub(crate) async fn in_schema(schema: &str) -> World {
     let owner = PgPool::connect_lazy_with(options.options([("search_path", read_schema::name())]));
     let query = pool(&database.url, DatabaseRole::Query, Some(schema), 4).expect("a pool");
     let keys = ServerKeys::load(&query, &master()).await.expect("made by the migration");
-    let verifier = Verifier::start(&keys, Clock::System, query.clone(), Shutdown::new());
+    let verifier = Verifier::start(&keys, Clock::System, query.clone(), &Shutdown::new());
     let watermark = Watermark::fixed(Mark { epoch: EPOCH.to_owned(), position: 7, head: 7 });
     let issuer = Issuer::new(&keys, Clock::System);
     let app = QueryApp::new(Parts { pool: query, watermark: watermark.clone(), verifier, keys });

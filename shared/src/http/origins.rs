@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN, RETRY_AFTER, VARY,
+    AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, ORIGIN, RETRY_AFTER, VARY,
 };
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -93,7 +93,7 @@ fn cors() -> CorsLayer {
             REQUEST_ID,
             CORRELATION_ID,
         ])
-        .expose_headers([ETAG, LOCATION, POSITION, RETRY_AFTER, REQUEST_ID])
+        .expose_headers([ETAG, POSITION, RETRY_AFTER, REQUEST_ID])
         .max_age(PREFLIGHT_LASTS)
 }
 

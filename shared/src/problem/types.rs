@@ -52,22 +52,22 @@ problem_types! {
     TokenExpired "token-expired" UNAUTHORIZED "Expired access token"
         "An access token is valid for 15 minutes. Get a new one at `POST /api/v1/auth/refresh`.";
     SessionEnded "session-ended" UNAUTHORIZED "Session ended"
-        "The session of this access token has ended: the person logged out, or a refresh token was used twice. Log in \
-         again.";
+        "The session of this access token has ended: the person logged out, or a refresh token was used again more \
+         than ten seconds after it was replaced. Log in again.";
     LoginWrong "login-wrong" UNAUTHORIZED "Wrong login or password"
         "No account has this login together with this password. The answer is the same whether or not the account \
          exists.";
     RefreshInvalid "refresh-invalid" UNAUTHORIZED "Invalid refresh token"
-        "The refresh token is unknown, expired, or was replaced some time ago. If a replaced token is used again, its \
-         session ends, because somebody may have stolen it. Log in again.";
+        "The refresh token is unknown or expired, or its session has ended. If a token is used again more than ten \
+         seconds after it was replaced, its session ends, because somebody may have stolen it. Log in again.";
     TicketInvalid "ticket-invalid" UNAUTHORIZED "Invalid ticket"
         "A ticket opens one socket, once, within 30 seconds. Get a new one at `POST /api/v1/live/tickets`.";
     RegistrationClosed "registration-closed" FORBIDDEN "Registration closed"
         "This server does not accept new accounts. Ask its operator for one. The operator can allow registration with \
          `DAYBOOK_REGISTRATION=open`.";
     TooManyAttempts "too-many-attempts" TOO_MANY_REQUESTS "Too many attempts"
-        "There were too many attempts to log in or to register for this account, or from this address. Wait as many \
-         seconds as `Retry-After` says.";
+        "There were too many attempts to log in to this account or to register with this e-mail address, or too many \
+         to log in, register or refresh from this IP address. Wait as many seconds as `Retry-After` says.";
 }
 "Requests that the server cannot read" {
     NotFound "not-found" NOT_FOUND "Not found"
@@ -117,7 +117,8 @@ problem_types! {
     UsernameTaken "username-taken" CONFLICT "Username already used"
         "Another account has this username. Upper and lower case do not make a username different.";
     Gone "gone" NOT_FOUND "Deleted for ever"
-        "The thing was deleted for ever, together with its content. Nobody can restore it.";
+        "The thing was deleted for ever, together with its content. Nobody can restore it. Nothing can be deleted for \
+         ever yet.";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "Too large to record"
         "The change would be larger than one event may be (256 KiB), or than one append may be. Split it into several \
          requests.";
@@ -128,14 +129,15 @@ problem_types! {
         "Too many commands are waiting. Nothing was changed. Send the request again.";
     OutcomeUnknown "outcome-unknown" SERVICE_UNAVAILABLE "Outcome unknown"
         "The connection to the database broke at a moment when the change may or may not have been recorded. Send the \
-         request again with the same `Idempotency-Key`: the change then takes effect once.";
+         request again with the same `Idempotency-Key`: the change then takes effect once. If it had no key, read the \
+         thing first.";
 }
 "Reads" {
     NotYet "not-yet" SERVICE_UNAVAILABLE "Not readable yet"
-        "The change that `after` names is recorded, but the read tables have not reached it within two seconds. Nothing \
-         is lost. Send the request again.";
+        "The read tables have not reached the position in `after` within two seconds, or not yet an account that was just \
+         created. What a command has answered is recorded, and will be readable. Send the request again.";
     EpochChanged "epoch-changed" CONFLICT "Position of another history"
-        "The position in `after` belongs to another history: the server was restored from a backup or failed over. \
+        "The epoch in `after` names another history of the log: the server was restored from a backup or failed over. \
          Discard what you have cached, and read without `after`.";
     ReadTablesBuilding "read-tables-building" SERVICE_UNAVAILABLE "Read tables are being built"
         "The server builds its read tables from the event log, for example after an update. `detail` says how far it \
@@ -160,7 +162,8 @@ problem_types! {
         "As many sockets are open as this server accepts. Wait as many seconds as `Retry-After` says, or read over \
          REST.";
     LiveNotReady "live-not-ready" SERVICE_UNAVAILABLE "Live not ready"
-        "The server has just started, or is about to stop, and cannot open sockets. Try again.";
+        "The server has just started, or is about to stop, and cannot open sockets. Wait as many seconds as \
+         `Retry-After` says, and try again.";
 }
 "The server" {
     DatabaseUnavailable "database-unavailable" SERVICE_UNAVAILABLE "Database unavailable"
@@ -173,13 +176,15 @@ problem_types! {
     UserMissing "user-missing" NOT_FOUND "No such account"
         "There is no account with this id, or you may not change it.";
     UserExists "user-exists" CONFLICT "Account already exists"
-        "There is already an account with this id.";
+        "There is already an account with this id. The server chooses these ids, so this does not happen unless two \
+         are equal by chance. Send the request again.";
     PreferencesTooLarge "preferences-too-large" UNPROCESSABLE_ENTITY "Preferences too large"
         "All preferences of a person together have at most 64 KiB as JSON. Set keys that you no longer need to null.";
     SessionMissing "session-missing" NOT_FOUND "No such session"
         "There is no session with this id, or it belongs to somebody else.";
     SessionExists "session-exists" CONFLICT "Session already exists"
-        "There is already a session with this id.";
+        "There is already a session with this id. The server chooses these ids, so this does not happen unless two are \
+         equal by chance. Log in again.";
 }
 "Notebooks" {
     NotebookMissing "notebook-missing" NOT_FOUND "No such notebook"
@@ -188,7 +193,8 @@ problem_types! {
         "You can already see a notebook with this id. If you repeat a request, send the same `Idempotency-Key` to get \
          the first answer again.";
     OwnerNeeded "owner-needed" FORBIDDEN "Only owners may do this"
-        "You may see the notebook, but only its owners may do this. Ask one of them.";
+        "You may see the notebook, but only its owners may do this. Ask one of them. Notebooks cannot be shared yet, so \
+         everybody who sees one is its owner.";
 }
 "Notes" {
     NoteMissing "note-missing" NOT_FOUND "No such note"
@@ -197,7 +203,8 @@ problem_types! {
         "You can already see a note with this id. If you repeat a request, send the same `Idempotency-Key` to get the \
          first answer again.";
     EditorNeeded "editor-needed" FORBIDDEN "Only editors may do this"
-        "You may see this, but only editors and owners of the notebook may change it. Ask an owner for access.";
+        "You may see this, but only editors and owners of the notebook may change it. Ask an owner for access. Notebooks \
+         cannot be shared yet, so everybody who sees one is its owner.";
 }
 "Blocks" {
     BlockMissing "block-missing" NOT_FOUND "No such block"

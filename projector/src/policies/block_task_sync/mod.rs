@@ -4,7 +4,9 @@
 //! the side that a person edited last wins; its value is copied to the other side. So two edits that cross come to
 //! rest after one step each. A rule that answered every event by its opposite would echo for ever.
 
-use command_api::aggregate::Decide;
+use std::sync::Arc;
+
+use command_api::app::Decide;
 use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
@@ -39,7 +41,7 @@ impl Policy for BlockTaskSync {
     async fn react(&self, reaction: &mut Reaction<'_>) -> Result<(), Problem> {
         let Some(person) = reaction.person() else { return Ok(()) };
         let id = reaction.event.aggregate.id.as_str();
-        if is_due(reaction.app, id).await? {
+        if is_due(reaction.app, reaction.event).await? {
             reaction.carry_out(&Sync { id, person }, &id).await?;
         }
         Ok(())
@@ -140,13 +142,25 @@ impl ToBe {
     }
 }
 
-/// Whether both sides differ, as they are now: a short look, which mostly ends it.
-async fn is_due(app: &App, id: &str) -> Result<bool, Problem> {
-    let block = app.load::<Block>(id).await?;
-    let task = app.load::<Task>(id).await?;
+/// Whether both sides differ: a short look, which mostly ends it.
+///
+/// The side that has changed may come from memory, if it is there as it was after the event; whatever changes later is an
+/// event of its own. The other side is read as it is now: were both as they had been, two edits that cross could each find
+/// both sides equal.
+async fn is_due(app: &App, event: &Recorded) -> Result<bool, Problem> {
+    let block = as_of::<Block>(app, event).await?;
+    let task = as_of::<Task>(app, event).await?;
     let (on_block, on_task) = (block.state.task_facts(), task.state.task_facts());
     let gone = block.erased || task.erased;
     Ok(!gone && on_block != on_task && (on_block.alive || on_task.alive))
+}
+
+async fn as_of<A: Decide>(app: &App, event: &Recorded) -> Result<Arc<Loaded<A>>, Problem> {
+    let id = event.aggregate.id.as_str();
+    if event.aggregate.kind == A::TYPE {
+        return app.load_as_of::<A>(id, event.aggregate.version).await;
+    }
+    app.load::<A>(id).await.map(Arc::new)
 }
 
 /// Brings a block and the task of the same id together, in one append that expects both as they were seen.

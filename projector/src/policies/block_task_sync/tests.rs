@@ -2,7 +2,7 @@
 //! after a bounded number of events, and then nothing more happens.
 
 use chrono::DateTime;
-use command_api::aggregate::At;
+use command_api::app::At;
 use command_api::blocks::{LastEdits, Origin, TaskFacts};
 use command_api::tasks::Past;
 use proptest::collection::vec;

@@ -8,11 +8,7 @@ use shared::server_keys::ServerKeys;
 use shared::text::fold_login;
 
 use crate::app::App;
-
-/// The kind of the claim on an e-mail address.
-pub(crate) const EMAIL: &str = "email";
-/// The kind of the claim on a username.
-pub(crate) const USERNAME: &str = "username";
+use crate::users::{EMAIL, USERNAME};
 
 /// Who may create an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

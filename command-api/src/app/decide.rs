@@ -1,9 +1,9 @@
-//! What an aggregate of a module is to the command path: pure decisions over cqrs-es aggregates.
+//! What the command path asks of a module's aggregate: pure decisions, over cqrs-es aggregates.
 
 use shared::event::{AggregateEvent, is_policy};
 use shared::problem::{FieldError, Problem, ProblemType};
 
-use crate::app::{Authorized, UnitOfWork};
+use super::{Authorized, UnitOfWork};
 
 /// A refusal by a rule: which type of problem it is. The message is the error's own words.
 pub trait Refusal: std::error::Error {
@@ -56,6 +56,10 @@ pub trait Decide:
     /// The refusal of whatever is asked of one that does not exist.
     const MISSING: Self::Error;
 
+    /// Whether the commands begin with the creation of one that must not exist yet. The append refuses it if it does; so it
+    /// need not be looked up first.
+    fn creates(commands: &[Self::Command]) -> bool;
+
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
     fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 
@@ -92,7 +96,7 @@ macro_rules! aggregate {
                 (): &(),
                 sink: &cqrs_es::event_sink::EventSink<Self>,
             ) -> Result<(), Self::Error> {
-                for event in $crate::aggregate::Decide::decide(self, command)? {
+                for event in $crate::app::Decide::decide(self, command)? {
                     sink.write(event, self).await;
                 }
                 Ok(())
@@ -104,6 +108,3 @@ macro_rules! aggregate {
         }
     };
 }
-
-#[cfg(test)]
-mod snapshot_versions;

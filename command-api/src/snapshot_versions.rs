@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::domain::Event;
 use shared::event::AggregateEvent;
 
-use super::{At, Decide};
+use crate::app::{At, Decide};
 use crate::blocks::Block;
 use crate::notebooks::Notebook;
 use crate::notes::Note;

@@ -4,6 +4,9 @@
 //! any of them. A token that is used again within [`GRACE`] of its own replacement gets the newest token of its session:
 //! an answer was lost, or two tabs asked, and everyone who asks ends with the same one. Used again later, it was stolen
 //! or copied: the session ends.
+//!
+//! Only Postgres' clock counts here, for all times of a session: processes hand over how long something lasts, never when
+//! it ends. When that clock is set back by more than [`GRACE`], the tokens that were replaced before count as replaced long ago.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -103,13 +106,14 @@ async fn find(app: &App, hashes: &[Vec<u8>]) -> Result<Option<Row>, Problem> {
     let row = sqlx::query_as!(
         Row,
         r#"select s.session_id, s.user_id, g.generation as "generation!",
-                  coalesce(clock_timestamp() - s.rotated_at[g.generation] < $2, false) as "in_grace!",
+                  coalesce(clock_timestamp() - s.rotated_at[g.generation] between -$2::interval and $2, false)
+                    as "in_grace!",
                   s.ended_at is null and s.expires_at > clock_timestamp() as "is_open!"
              from es.session s
             cross join lateral (select array_position($1, s.refresh) - 1 as generation) g
             where s.refresh = any($1)"#,
         hashes,
-        grace()
+        interval(GRACE)
     );
     Ok(row.fetch_optional(&app.pool).await?)
 }
@@ -120,12 +124,12 @@ async fn rotate(app: &App, session: &str, old: &[u8], new: &[u8]) -> Result<bool
         session,
         old,
         new,
-        grace(),
-        app.clock.now() + LIFETIME
+        interval(GRACE),
+        interval(LIFETIME)
     );
     Ok(rotated.fetch_one(&app.pool).await?)
 }
 
-fn grace() -> PgInterval {
-    PgInterval::try_from(GRACE).expect("ten seconds are an interval")
+fn interval(time: TimeDelta) -> PgInterval {
+    PgInterval::try_from(time).expect("so long is an interval")
 }
