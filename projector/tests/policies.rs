@@ -16,6 +16,7 @@ use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
 use command_api::tasks::{Task, TaskCommand};
+use kit::{Fact, Scribe};
 use projector::policies::{self, BlockTaskSync, Policy, Reaction};
 use serde_json::json;
 use servers::testing::{statements_with_rows, will_count_statements};
@@ -482,11 +483,10 @@ impl Policy for Careless {
 #[tokio::test]
 async fn what_is_nothing_to_a_policy_is_not_written_down_but_at_the_end() {
     let house = House::new().await;
-    let many = "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                      event_version, payload, metadata, scopes, recorded_at)
-                select head + n, gen_random_uuid(), 'note', 'n', n, 'NoteRetitled', '1.0', '{}', '{}', '{}', now()
-                  from generate_series(1, 10000) n, (select max(position) as head from es.event) e";
-    house.write(many).await;
+    let mut connection = house.world.owner.acquire().await.unwrap();
+    let retitled = Fact { in_clear: true, ..Fact::new("note", "n", "NoteRetitled", json!({})) };
+    Scribe::new(house.world.master.clone()).store(&mut connection, vec![retitled; 10_000]).await.unwrap();
+    drop(connection);
     house
         .write(
             "create sequence written;

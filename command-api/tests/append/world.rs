@@ -1,10 +1,12 @@
 //! What the tests of appending share.
 
 use command_api::log::NewEvent;
+use kit::Scribe;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use servers::testing::TestDatabase;
 use shared::clock::Clock;
+use shared::encryption::MasterKey;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
@@ -20,6 +22,10 @@ pub(crate) async fn database() -> anyhow::Result<TestDatabase> {
         Ok(())
     })
     .await
+}
+
+pub(crate) fn scribe() -> Scribe {
+    Scribe::new(MasterKey::from_hex(&"07".repeat(32)).expect("64 digits"))
 }
 
 /// An event of a note.
