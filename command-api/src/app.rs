@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::log::Log;
 
 pub use cache::Cache;
-pub use decide::{At, Decide, Refusal, problem};
+pub use decide::{At, Context, Decide, Refusal, problem};
 pub(crate) use execute::id_taken;
 pub use execute::{Accepted, Answer, CommandMeta, Decision};
 pub use if_match::IfMatch;

@@ -115,7 +115,7 @@ async fn skip(pool: &PgPool, position: i64, why: &str, by: &str) -> anyhow::Resu
             .await?;
         anyhow::bail!("It is already skipped, by {} at {}: {}", before.by, before.at, before.why);
     }
-    let done = format!("{} at position {position} is skipped from now on.", event.event_type);
+    let done = format!("{} at position {position} is skipped from now on.", event.recorded.event_type);
     let next = match passed(pool, position).await? {
         Some(true) => {
             "The read tables have already folded it. To apply the skip to them, run daybook rebuild."
@@ -186,6 +186,8 @@ fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
+    use kit::{Fact, Scribe};
+    use serde_json::json;
     use servers::testing::{TestDatabase, database};
     use shared::log::encryption::MasterKey;
     use shared::process::migrate;
@@ -204,12 +206,9 @@ mod tests {
         read_schema::ensure(&projector, read_schema::name()).await.expect("a schema");
         projector.execute("update checkpoint set position = 2").await.expect("one row");
         let owner = PgPool::connect(&database.url).await.expect("a connection");
-        let log =
-            "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                         event_version, payload, metadata, scopes, recorded_at)
-                   select n, gen_random_uuid(), 'note', 'a', n, 'NoteRetitled', '1.0', '{}', '{}', '{}', now()
-                     from generate_series(1, 3) n";
-        owner.execute(log).await.expect("events");
+        let retitled = Fact { in_clear: true, ..Fact::new("note", "a", "NoteRetitled", json!({})) };
+        let mut connection = owner.acquire().await.expect("a connection");
+        Scribe::new(master).store(&mut connection, vec![retitled; 3]).await.expect("events");
         (projector, owner, database)
     }
 

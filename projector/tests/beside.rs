@@ -18,7 +18,7 @@ use world::{World, a_bit_of_all, id, note_created, note_retitled, until};
 
 const LIVE: &str = "read_live";
 
-async fn built(facts: Vec<world::Fact>) -> World {
+async fn built(facts: Vec<kit::Fact>) -> World {
     let mut world = World::new().await;
     world.append(facts).await;
     world.engine(LIVE).await.catch_up().await.unwrap();

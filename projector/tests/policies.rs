@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use command_api::app::{Answer, CommandMeta, Decide, Decision, UnitOfWork};
-use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
+use command_api::blocks::{Anchor, Block, BlockCommand};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
 use command_api::tasks::{Task, TaskCommand};
+use kit::{Fact, Scribe};
 use projector::policies::{self, BlockTaskSync, Policy, Reaction};
 use serde_json::json;
 use servers::testing::{statements_with_rows, will_count_statements};
@@ -128,7 +129,7 @@ impl House {
         let block_added = BlockCommand::Add {
             note_id: NOTE,
             block: Content::Task { checked: false, depth: Depth::LEAST, rich },
-            spot: Spot::Wanted(Anchor::End),
+            anchor: Anchor::End,
         };
         self.execute::<Block>(actor, block, block_added).await
     }
@@ -413,8 +414,8 @@ impl Decision for CrossOne<'_> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let block = work.load_to_change::<Block>(self.id).await?;
         let text = block.state.part().and_then(|part| part.block.text()).unwrap_or_default();
-        let mut commands = vec![edit(&format!("{text}x"))];
-        let authorized = block.state.authorize(work, self.id, &mut commands).await?;
+        let commands = vec![edit(&format!("{text}x"))];
+        let authorized = block.state.authorize(work, self.id, &commands).await?;
         let version = work.change(self.id, &block, commands, authorized)?;
         Ok(Answer { id: self.id.to_owned(), version })
     }
@@ -482,11 +483,10 @@ impl Policy for Careless {
 #[tokio::test]
 async fn what_is_nothing_to_a_policy_is_not_written_down_but_at_the_end() {
     let house = House::new().await;
-    let many = "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                      event_version, payload, metadata, scopes, recorded_at)
-                select head + n, gen_random_uuid(), 'note', 'n', n, 'NoteRetitled', '1.0', '{}', '{}', '{}', now()
-                  from generate_series(1, 10000) n, (select max(position) as head from es.event) e";
-    house.write(many).await;
+    let mut connection = house.world.owner.acquire().await.unwrap();
+    let retitled = Fact { in_clear: true, ..Fact::new("note", "n", "NoteRetitled", json!({})) };
+    Scribe::new(house.world.master.clone()).store(&mut connection, vec![retitled; 10_000]).await.unwrap();
+    drop(connection);
     house
         .write(
             "create sequence written;
@@ -510,6 +510,7 @@ impl House {
         let app = &self.command_path.app;
         let position = self.execute::<Block>(OWNER, block, edit(text)).await;
         let event = event_log::headers_after(&self.world.owner, position - 1, 1).await.unwrap().remove(0);
+        let event = app.keyring.check(event).await.unwrap();
         // As in another process, which remembers nothing of it.
         for kind in ["block", "task"] {
             app.cache.drop(kind, &block.to_string());

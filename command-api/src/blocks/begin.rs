@@ -55,18 +55,22 @@ async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Res
 }
 
 /// A note that is to be, and its blocks in their order.
-struct Begin {
-    note: NoteId,
-    create: NoteCommand,
-    blocks: Vec<NewBlock>,
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// Its id, in no use.
+    pub note: NoteId,
+    /// What makes it.
+    pub create: NoteCommand,
+    /// What it begins with.
+    pub blocks: Vec<NewBlock>,
 }
 
 impl Decision for Begin {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let id = self.note.to_string();
-        let mut create = vec![self.create.clone()];
+        let create = vec![self.create.clone()];
         let loaded = work.load_for::<Note>(&id, &create).await?;
-        let authorized = loaded.state.authorize(work, &id, &mut create).await?;
+        let authorized = loaded.state.authorize(work, &id, &create).await?;
         work.if_match(loaded.sequence)?;
         let home = authorized.home.clone();
         let version = work.change(&id, &loaded, create, authorized)?;

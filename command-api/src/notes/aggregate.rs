@@ -56,7 +56,7 @@ impl Decide for Note {
         matches!(commands.first(), Some(C::Create { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
+    fn decide(&self, command: C, (): &()) -> Result<Vec<E>, NoteError> {
         match (self, command) {
             (Self::Missing, C::Create { notebook_id, title }) => {
                 Ok(vec![E::NoteCreated { notebook_id, title }])
@@ -78,13 +78,13 @@ impl Decide for Note {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
+        commands: &[C],
     ) -> Result<Authorized, Problem> {
         authorize(self, work, id, commands).await
     }
 }
 
-crate::aggregate!(Note, NoteEvent, NoteCommand, NoteError);
+crate::aggregate!(Note, NoteEvent, NoteCommand, NoteError, ());
 
 #[cfg(test)]
 mod tests {

@@ -82,7 +82,7 @@ pub(super) async fn authorize(
     }
     let mut scopes = vec![format!("note:{id}")];
     scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
-    let home = Home { key_owner: format!("note:{id}"), scopes };
+    let home = Home { scopes };
     Ok(Authorized { home, ..Authorized::default() })
 }
 
@@ -108,8 +108,7 @@ pub(crate) async fn may_edit(
     let read = work.read::<Note>(&note.to_string()).await?;
     let notebook = read.state.notebook().ok_or_else(&missing)?;
     may_edit_in(work, notebook, missing).await?;
-    let key_owner = format!("note:{note}");
-    Ok(Home { scopes: vec![key_owner.clone(), format!("notebook:{notebook}")], key_owner })
+    Ok(Home { scopes: vec![format!("note:{note}"), format!("notebook:{notebook}")] })
 }
 
 async fn may_edit_in(

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use command_api::log::{Log, LogError, Outcome};
+use kit::Fact;
+use serde_json::json;
 use shared::domain::clock::Clock;
 use shared::process::postgres::{DatabaseRole, options};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::batches::{command, stands};
-use crate::world::database;
+use crate::world::{database, scribe};
 
 /// The log of a process whose clock is so far away from the machine's.
 fn log(url: &str, away: TimeDelta) -> anyhow::Result<Log> {
@@ -20,16 +22,15 @@ fn log(url: &str, away: TimeDelta) -> anyhow::Result<Log> {
 }
 
 /// Stores the next event, with a time that is so far ahead; gives the time.
-async fn jump(owner: &mut PgConnection, ahead: &str) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query_scalar(
-        "insert into es.event
-           select coalesce(max(position), 0) + 1, gen_random_uuid(), 'note', gen_random_uuid()::text, 1, 'NoteRetitled',
-                  '1.0', '{}', '{}', '{}', clock_timestamp() + $1::interval
-             from es.event returning recorded_at",
-    )
-    .bind(ahead)
-    .fetch_one(owner)
-    .await
+async fn jump(owner: &mut PgConnection, ahead: &str) -> anyhow::Result<DateTime<Utc>> {
+    let at: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp() + $1::interval")
+        .bind(ahead)
+        .fetch_one(&mut *owner)
+        .await?;
+    let note = Clock::System.new_id();
+    let event = Fact { in_clear: true, at: Some(at), ..Fact::new("note", note, "NoteRetitled", json!({})) };
+    scribe().store(owner, vec![event]).await?;
+    Ok(at)
 }
 
 async fn recorded(log: &Log) -> DateTime<Utc> {

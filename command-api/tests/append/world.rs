@@ -1,10 +1,13 @@
 //! What the tests of appending share.
 
 use command_api::log::NewEvent;
+use kit::Scribe;
 use serde_json::json;
-use serde_json::value::to_raw_value;
 use servers::testing::TestDatabase;
 use shared::domain::clock::Clock;
+use shared::log::encryption::MasterKey;
+use shared::log::event::Meta;
+use shared::log::stored_event::{Mac, Payload};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
@@ -22,6 +25,10 @@ pub(crate) async fn database() -> anyhow::Result<TestDatabase> {
     .await
 }
 
+pub(crate) fn scribe() -> Scribe {
+    Scribe::new(MasterKey::from_hex(&"07".repeat(32)).expect("64 digits"))
+}
+
 /// An event of a note.
 pub(crate) fn event(note: &str, sequence: i64) -> NewEvent {
     NewEvent {
@@ -31,8 +38,10 @@ pub(crate) fn event(note: &str, sequence: i64) -> NewEvent {
         sequence,
         event_type: "NoteRetitled".into(),
         event_version: "1.0".into(),
-        payload: to_raw_value(&json!({"title": "x"})).expect("JSON"),
-        metadata: to_raw_value(&json!({"actor": "someone"})).expect("JSON"),
+        payload: Payload::clear(&json!({"title": "x"})),
+        meta: Meta { actor: "someone".into(), correlation: String::new(), causation: String::new() },
+        key: None,
         scopes: vec!["note:1".into(), "notebook:2".into()],
+        mac: Mac::default(),
     }
 }

@@ -8,8 +8,11 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{Context, consumer::pull};
 use command_api::relay::{self, Relay};
 use futures::StreamExt;
+use kit::{Fact, Scribe, rewrite};
+use serde_json::json;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
+use shared::domain::clock::Clock;
 use shared::log::encryption::MasterKey;
 use shared::log::epoch::{self, Epoch, EpochId};
 use shared::process::jetstream::{self, EVENT_ID, Retention};
@@ -27,6 +30,7 @@ pub(crate) struct World {
     pub(crate) nats: Nats,
     pub(crate) owner: PgPool,
     client: Client,
+    scribe: Scribe,
 }
 
 /// A relay that runs; dropping it ends it.
@@ -79,14 +83,14 @@ pub(crate) async fn start(database: &str, nats: &str) -> Running {
 impl World {
     pub(crate) async fn new() -> Self {
         let name = format!("relay_{}", shared::process::migrate::fingerprint());
-        let database = testing::database(&name, async |url| {
-            shared::process::migrate::migrate(&url, &MasterKey::from_hex(&"07".repeat(32)).unwrap()).await
-        });
+        let master = MasterKey::from_hex(&"07".repeat(32)).unwrap();
+        let database =
+            testing::database(&name, async |url| shared::process::migrate::migrate(&url, &master).await);
         let (database, nats) = tokio::join!(database, testing::nats());
         let (database, nats) = (database.unwrap(), nats.unwrap());
         let owner = PgPool::connect(&database.url).await.unwrap();
         let client = jetstream::connect(&nats.url(), "test").await.unwrap();
-        Self { database, nats, owner, client }
+        Self { database, nats, owner, client, scribe: Scribe::new(master) }
     }
 
     pub(crate) async fn relay(&self) -> Running {
@@ -123,31 +127,18 @@ impl World {
 
     /// Appends events past `es.append`: what is in them does not matter here. Returns the new head.
     pub(crate) async fn append(&self, count: i64) -> i64 {
-        sqlx::query_scalar(
-            "with head as (select coalesce(max(position), 0) as last from es.event), new as (
-               insert into es.event
-               select last + n, gen_random_uuid(), 'note', gen_random_uuid()::text, 1, 'NoteRetitled', '1.0', '{}',
-                      '{\"actor\": \"test\"}', '{}', clock_timestamp()
-                 from head, generate_series(1, $1) n returning position)
-             select max(position) from new",
-        )
-        .bind(count)
-        .fetch_one(&self.owner)
-        .await
-        .unwrap()
+        let retitled = |_| {
+            let note = Clock::System.new_id();
+            Fact { in_clear: true, ..Fact::new("note", note, "NoteRetitled", json!({})) }
+        };
+        let mut owner = self.owner.acquire().await.unwrap();
+        self.scribe.store(&mut owner, (0..count).map(retitled).collect()).await.unwrap()
     }
 
     /// Takes the log back to a position, as restoring an older copy does.
     pub(crate) async fn restore(&self, position: i64) {
-        let mut transaction = self.owner.begin().await.unwrap();
-        for sql in [
-            "alter table es.event disable trigger event_stays",
-            &format!("delete from es.event where position > {position}"),
-            "alter table es.event enable always trigger event_stays",
-        ] {
-            sqlx::query(sql).execute(&mut *transaction).await.unwrap();
-        }
-        transaction.commit().await.unwrap();
+        let mut owner = self.owner.acquire().await.unwrap();
+        rewrite(&mut owner, &format!("delete from es.event where position > {position}")).await.unwrap();
     }
 
     /// Waits until the stream of the epoch in force ends where the log does, and compares every message.

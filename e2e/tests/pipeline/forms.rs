@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use kit::Fact;
 use serde_json::{Value, json};
-use shared::log::encryption::{MasterKey, about};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::program::{LIMIT, Program, program};
+use super::program::{LIMIT, Program, program, scribe};
 use super::{NOTEBOOK, folder};
 
-/// The data of `NotebookDescribed` as version 1.0 was stored; kept for ever.
+/// The first version of `NotebookDescribed`, and data as it was stored; kept for ever.
+const FIRST: &str = "1.0";
 const FIRST_FORM: [&str; 2] = [r#"{"description": "What we tried"}"#, r#"{"description": ""}"#];
 
 /// The version that is written now, and its data when a description was cleared.
@@ -62,23 +63,9 @@ async fn describe(daybook: &Program, token: &str, body: &Value, version: i64) {
 /// Adds an event of the first form to the notebook, as an older release did.
 async fn store(url: &str, data: &Path, sequence: i64, form: &str) {
     let mut owner = PgConnection::connect(url).await.expect("the database is there");
-    let key_owner = format!("notebook:{NOTEBOOK}");
-    let wrapped: Vec<u8> = sqlx::query_scalar("select wrapped from es.key where key_owner = $1")
-        .bind(&key_owner)
-        .fetch_one(&mut owner)
-        .await
-        .expect("the notebook has a key");
-    let master = std::fs::read_to_string(data.join("master.key")).expect("the program has made one");
-    let master = MasterKey::from_hex(&master).expect("64 digits");
-    let key = master.unwrap(&key_owner, &wrapped).expect("it opens");
-    let payload = key.encrypt(&key_owner, &about("NotebookDescribed", NOTEBOOK, sequence), &parsed(form));
-    let insert =
-        "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                        event_version, payload, metadata, scopes, recorded_at)
-                  select max(position) + 1, gen_random_uuid(), 'notebook', $1, $2, 'NotebookDescribed', '1.0',
-                         $3::jsonb, '{}', array[$4], max(recorded_at) from es.event";
-    let insert = sqlx::query(insert).bind(NOTEBOOK).bind(sequence).bind(payload.get()).bind(&key_owner);
-    insert.execute(&mut owner).await.expect("the owner may");
+    let fact = Fact::new("notebook", NOTEBOOK, "NotebookDescribed", parsed(form));
+    let fact = Fact { sequence: Some(sequence), event_version: FIRST.to_owned(), ..fact };
+    scribe(data).store(&mut owner, vec![fact]).await.expect("the owner may");
     owner.close().await.expect("closes");
 }
 

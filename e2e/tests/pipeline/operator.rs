@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kit::Fact;
 use serde_json::json;
 use shared::process::read_schema;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::program::{Program, program, until};
+use super::program::{Program, program, scribe, until};
 use super::{NOTE, NOTEBOOK, ada_writes, folder};
 
 const READERS: usize = 20;
@@ -93,22 +94,14 @@ async fn a_row_changed_by_hand_is_named_and_mended() {
 }
 
 /// Gives Ada's note so many titles at once, as no client could; gives the last event's position.
-async fn retitle(owner: &PgPool, times: i64) -> i64 {
-    let mut transaction = owner.begin().await.expect("a transaction");
-    sqlx::query("select from es.head for update").execute(&mut *transaction).await.expect("the log waits");
-    let events =
-        "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                        event_version, payload, metadata, scopes, recorded_at)
-                  select last.position + n, gen_random_uuid(), 'note', $1, 1 + n, 'NoteRetitled', '1.0',
-                         jsonb_build_object('title', 'Title ' || n),
-                         jsonb_build_object('actor', 'a', 'correlation', 'b', 'causation', 'c'),
-                         array['note:' || $1, 'notebook:' || $2], clock_timestamp()
-                    from generate_series(1, $3) n, (select max(position) as position from es.event) last";
-    let events = sqlx::query(events).bind(NOTE).bind(NOTEBOOK).bind(times);
-    events.execute(&mut *transaction).await.expect("they fit");
-    let head = sqlx::query_scalar("select max(position) from es.event").fetch_one(&mut *transaction).await;
-    transaction.commit().await.expect("committed");
-    head.expect("the log has events")
+async fn retitle(data: &Path, owner: &PgPool, times: i64) -> i64 {
+    let event = |n| {
+        let scopes = vec![format!("note:{NOTE}"), format!("notebook:{NOTEBOOK}")];
+        let retitled = Fact::new("note", NOTE, "NoteRetitled", json!({"title": format!("Title {n}")}));
+        Fact { sequence: Some(1 + n), in_clear: true, scopes, ..retitled }
+    };
+    let mut owner = owner.acquire().await.expect("a connection");
+    scribe(data).store(&mut owner, (1..=times).map(event).collect()).await.expect("they fit")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +111,7 @@ async fn a_rebuild_goes_on_after_kill_nine() {
     let daybook = Program::start(data.path()).await;
     let (token, _) = ada_writes(&daybook).await;
     let owner = PgPool::connect(&daybook.database_url).await.expect("the database is there");
-    let head = retitle(&owner, EVENTS).await;
+    let head = retitle(data.path(), &owner, EVENTS).await;
     let last = format!("/notes/{NOTE}?after={head}");
     until(|| async { (daybook.status(&last, &token).await == 200).then_some(()) }).await;
 

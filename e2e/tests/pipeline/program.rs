@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use kit::Scribe;
 use reqwest::Method;
 use serde_json::{Value, json};
 use servers::leash::send;
+use shared::log::encryption::MasterKey;
 use tokio::time::{Instant, interval};
 
 /// How long something that must come may take on a busy machine; only a hang takes so long.
@@ -33,6 +35,12 @@ impl Drop for Program {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// Adds to the log of a Daybook behind its back.
+pub(crate) fn scribe(data: &Path) -> Scribe {
+    let master = std::fs::read_to_string(data.join("master.key")).expect("the program has made one");
+    Scribe::new(MasterKey::from_hex(&master).expect("64 digits"))
 }
 
 /// The program stands beside the folder of the test executables; `./dev test` builds it first.

@@ -1,16 +1,18 @@
 //! An event that nobody can read: its note is withheld, and everything else goes on.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
+use kit::Fact;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection};
 
-use crate::program::{Program, program, until};
+use crate::program::{Program, program, scribe, until};
 use crate::{NOTE, NOTEBOOK, ada_writes, folder};
 
 const OTHER: &str = "0193a5f0-0000-7000-8000-000000000003";
 
-fn operator(data: &std::path::Path, words: &[&str]) -> Output {
+fn operator(data: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(program());
     command.args(["projector", words[0], "--data"]).arg(data).args(&words[1..]);
     command.output().expect("it runs")
@@ -22,14 +24,12 @@ fn said(output: &Output) -> String {
 }
 
 /// Writes a title without a title behind everybody's back, as the owner of the database can; its position.
-async fn spoil(daybook: &Program) -> i64 {
-    let owner = PgPool::connect(&daybook.database_url).await.expect("the database is there");
-    let spoil = "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                       event_version, payload, metadata, scopes, recorded_at)
-                 select max(position) + 1, gen_random_uuid(), 'note', $1, 99, 'NoteRetitled', '1.0', '{}', '{}',
-                        array['note:' || $1, 'notebook:' || $2], max(recorded_at)
-                   from es.event returning position";
-    sqlx::query_scalar(spoil).bind(NOTE).bind(NOTEBOOK).fetch_one(&owner).await.expect("the owner may")
+async fn spoil(daybook: &Program, data: &Path) -> i64 {
+    let mut owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
+    let scopes = vec![format!("note:{NOTE}"), format!("notebook:{NOTEBOOK}")];
+    let untitled = Fact::new("note", NOTE, "NoteRetitled", json!({}));
+    let untitled = Fact { sequence: Some(99), in_clear: true, scopes, ..untitled };
+    scribe(data).store(&mut owner, vec![untitled]).await.expect("the owner may")
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn one_bad_event_withholds_its_note_and_stops_nothing() {
     let daybook = Program::start(data.path()).await;
     let (token, _) = ada_writes(&daybook).await;
     assert_eq!(said(&operator(data.path(), &["quarantine"])), "No row is quarantined.\n");
-    let position = spoil(&daybook).await;
+    let position = spoil(&daybook, data.path()).await;
     let other = json!({"id": OTHER, "notebook_id": NOTEBOOK, "title": "Plans"});
     let after = daybook.post("/notes", &token, &other).await["position"].as_i64().expect("a position");
 

@@ -1,6 +1,6 @@
 //! The events that a policy has yet to react to: which of them may be next.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use shared::log::event::Recorded;
@@ -15,9 +15,16 @@ type Key = (String, String);
 
 /// The events of things that wait or are being seen to.
 pub(super) struct Queue {
-    items: BTreeMap<Key, Item>,
+    items: HashMap<Key, Item>,
     /// All events of all items.
     events: usize,
+    /// Each item by the position of its first event.
+    firsts: BTreeMap<i64, Key>,
+    lanes: HashMap<String, Lane>,
+    /// Of each lane in which nothing runs, the first event that may be begun.
+    ready: BTreeSet<i64>,
+    /// First events of items that rest, with the end of that.
+    resting: BTreeSet<(Instant, i64)>,
     /// How long an item rests after its first failure.
     pause: Duration,
     /// Of the events of one thing by one actor only the last is kept.
@@ -32,8 +39,16 @@ struct Item {
     /// How often the first event was begun and came to nothing, and how often that was because of itself.
     tries: u32,
     failures: u32,
-    /// Not before then; an item that never failed has none, and keeps its place in its lane.
+    /// Until then it is not in its lane.
     rests_until: Option<Instant>,
+}
+
+/// Things of which one at a time is seen to.
+#[derive(Default)]
+struct Lane {
+    running: bool,
+    /// First events of the items that neither run nor rest.
+    waiting: BTreeSet<i64>,
 }
 
 /// An event whose turn it is.
@@ -44,7 +59,16 @@ pub(super) struct Turn {
 
 impl Queue {
     pub(super) fn new(pause: Duration, last_only: bool) -> Self {
-        Self { items: BTreeMap::new(), events: 0, pause, last_only }
+        Self {
+            items: HashMap::new(),
+            events: 0,
+            firsts: BTreeMap::new(),
+            lanes: HashMap::new(),
+            ready: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            pause,
+            last_only,
+        }
     }
 
     /// Whether more events may be read.
@@ -54,54 +78,48 @@ impl Queue {
 
     /// The position of the oldest event that is not done.
     pub(super) fn oldest(&self) -> Option<i64> {
-        self.items.values().filter_map(Item::first).min()
+        self.firsts.keys().next().copied()
     }
 
     /// Adds an event, which is behind all others.
     pub(super) fn push(&mut self, lane: &str, event: Recorded) {
-        let item = self.items.entry((lane.to_owned(), event.aggregate.id.clone())).or_default();
-        if self.last_only {
-            // One that was begun may have taken effect, and is counted.
-            let begun = usize::from(item.running || item.tries > 0);
-            let older = item.events.iter().skip(begun).position(|older| older.meta.actor == event.meta.actor);
-            if let Some(older) = older {
-                item.events.remove(begun + older);
-                self.events -= 1;
+        let (key, last_only) = ((lane.to_owned(), event.aggregate.id.clone()), self.last_only);
+        self.change(&key, |item| {
+            if last_only {
+                // One that was begun may have taken effect, and is counted.
+                let begun = usize::from(item.running || item.tries > 0);
+                let mut later = item.events.iter().skip(begun);
+                if let Some(older) = later.position(|older| older.meta.actor == event.meta.actor) {
+                    item.events.remove(begun + older);
+                }
             }
-        }
-        item.events.push_back(event);
-        self.events += 1;
+            item.events.push_back(event);
+        });
     }
 
     /// Begins with the oldest event that may be begun: of each lane one at a time.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Turn> {
-        let busy: BTreeSet<&str> =
-            self.items.iter().filter(|(_, item)| item.running).map(|((lane, _), _)| lane.as_str()).collect();
-        let ready = self.items.iter().filter(|((lane, _), item)| {
-            !busy.contains(lane.as_str()) && item.rests_until.is_none_or(|until| until <= now)
-        });
-        let key = ready.min_by_key(|(_, item)| item.first())?.0.clone();
-        let item = self.items.get_mut(&key)?;
-        let event = item.events.front()?.clone();
-        item.running = true;
+        while let Some((_, first)) = self.resting.first().copied().filter(|(until, _)| *until <= now) {
+            let key = self.firsts.get(&first)?.clone();
+            self.change(&key, |item| item.rests_until = None);
+        }
+        let key = self.firsts.get(self.ready.first()?)?.clone();
+        self.change(&key, |item| item.running = true);
+        let event = self.items.get(&key)?.events.front()?.clone();
         Some(Turn { key, event })
     }
 
     /// When the next item that rests may be begun again.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        self.items.values().filter_map(|item| item.rests_until.filter(|until| *until > now)).min()
+        self.resting.iter().map(|(until, _)| *until).find(|until| *until > now)
     }
 
     /// The event has been seen to.
     pub(super) fn done(&mut self, turn: &Turn) {
-        let Some(item) = self.items.get_mut(&turn.key) else { return };
-        item.events.pop_front();
-        self.events -= 1;
-        if item.events.is_empty() {
-            self.items.remove(&turn.key);
-        } else {
+        self.change(&turn.key, |item| {
+            item.events.pop_front();
             *item = Item { events: std::mem::take(&mut item.events), ..Item::default() };
-        }
+        });
     }
 
     /// How often the event of this turn has failed, with this time.
@@ -113,11 +131,48 @@ impl Queue {
 
     /// The event is to be begun again, after a pause that grows from one time to the next.
     pub(super) fn rest(&mut self, turn: &Turn, now: Instant) {
-        let Some(item) = self.items.get_mut(&turn.key) else { return };
-        let times = 1_u32.checked_shl(item.tries).unwrap_or(MOST).min(MOST);
-        item.running = false;
-        item.tries += 1;
-        item.rests_until = Some(now + self.pause * times);
+        let pause = self.pause;
+        self.change(&turn.key, |item| {
+            let times = 1_u32.checked_shl(item.tries).unwrap_or(MOST).min(MOST);
+            item.running = false;
+            item.tries += 1;
+            item.rests_until = Some(now + pause * times);
+        });
+    }
+
+    /// Changes an item, and where it is listed.
+    fn change(&mut self, key: &Key, change: impl FnOnce(&mut Item)) {
+        let mut item = self.items.remove(key).unwrap_or_default();
+        let mut lane = self.lanes.remove(&key.0).unwrap_or_default();
+        if let Some(first) = lane.waiting.first() {
+            self.ready.remove(first);
+        }
+        if let Some(first) = item.first() {
+            self.firsts.remove(&first);
+            lane.waiting.remove(&first);
+            if let Some(until) = item.rests_until {
+                self.resting.remove(&(until, first));
+            }
+        }
+        let (events, ran) = (item.events.len(), item.running);
+        change(&mut item);
+        self.events = self.events + item.events.len() - events;
+        lane.running = if ran || item.running { item.running } else { lane.running };
+        if let Some(first) = item.first() {
+            self.firsts.insert(first, key.clone());
+            if let Some(until) = item.rests_until {
+                self.resting.insert((until, first));
+            } else if !item.running {
+                lane.waiting.insert(first);
+            }
+            self.items.insert(key.clone(), item);
+        }
+        if let Some(first) = lane.waiting.first().filter(|_| !lane.running) {
+            self.ready.insert(*first);
+        }
+        if lane.running || !lane.waiting.is_empty() {
+            self.lanes.insert(key.0.clone(), lane);
+        }
     }
 }
 
@@ -305,7 +360,9 @@ mod tests {
             }
             prop_assert_eq!(world.done + world.merged, usize::try_from(world.position).expect("few"));
             prop_assert!(last_only || world.merged == 0);
-            prop_assert!(world.queue.items.is_empty());
+            let Queue { items, firsts, lanes, ready, resting, .. } = &world.queue;
+            prop_assert!(items.is_empty() && firsts.is_empty() && lanes.is_empty());
+            prop_assert!(ready.is_empty() && resting.is_empty());
         }
     }
 

@@ -7,14 +7,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::Client;
+use kit::{Fact, Scribe, rewrite};
 use projector::engine::{Engine, Tools};
 use projector::{Handles, ShadowBuild, Status, run};
 use serde_json::{Value, json};
 use servers::testing::{TestDatabase, database};
-use shared::domain::clock::Clock;
-use shared::log::encryption::{DataKey, Keyring, MasterKey, about};
+use shared::log::encryption::{Keyring, MasterKey};
 use shared::log::event::Recorded;
 use shared::log::event_log;
+use shared::log::server_keys;
+use shared::log::stored_event::{Payload, StoredEvent};
 use shared::process::lifecycle::Shutdown;
 use shared::process::migrate;
 use shared::process::postgres::{DatabaseRole, options, pool};
@@ -31,20 +33,10 @@ const DEADLINE: Duration = Duration::from_mins(2);
 pub(crate) struct World {
     pub(crate) owner: PgPool,
     pub(crate) master: MasterKey,
-    keys: HashMap<String, DataKey>,
-    sequences: HashMap<Uuid, i64>,
+    sequences: HashMap<String, i64>,
     position: i64,
     // Last, so that it outlives the pools.
     database: TestDatabase,
-}
-
-/// One thing that happened, before it is recorded.
-pub(crate) struct Fact {
-    pub(crate) aggregate: &'static str,
-    pub(crate) id: Uuid,
-    pub(crate) event_type: &'static str,
-    pub(crate) data: Value,
-    pub(crate) scopes: Vec<String>,
 }
 
 pub(crate) fn id(number: u128) -> Uuid {
@@ -61,7 +53,8 @@ pub(crate) fn note_retitled(note: u128, title: &str) -> Fact {
 
 pub(crate) fn fact(aggregate: &'static str, number: u128, event_type: &'static str, data: Value) -> Fact {
     let scopes = vec![format!("{aggregate}:{}", id(number)), "everything:".to_owned()];
-    Fact { aggregate, id: id(number), event_type, data, scopes }
+    let in_clear = event_type == "SessionEnded";
+    Fact { scopes, in_clear, ..Fact::new(aggregate, id(number), event_type, data) }
 }
 
 /// A block and a task, with each of their events and every column filled, and a bare one of each.
@@ -139,65 +132,17 @@ impl World {
         let migrate = async |url: String| migrate::migrate(&url, &master).await;
         let database = database(&name, migrate).await.unwrap();
         let owner = PgPool::connect(&database.url).await.unwrap();
-        Self { owner, master, keys: HashMap::new(), sequences: HashMap::new(), position: 0, database }
+        Self { owner, master, sequences: HashMap::new(), position: 0, database }
     }
 
     /// Records facts as `es.append` would, encrypted under a key for each aggregate.
-    pub(crate) async fn append(&mut self, facts: Vec<Fact>) {
-        let mut rows = Vec::with_capacity(facts.len());
-        for fact in facts {
-            rows.push(self.stored(fact).await);
+    pub(crate) async fn append(&mut self, mut facts: Vec<Fact>) {
+        for fact in &mut facts {
+            let sequence = self.sequences.entry(fact.id.clone()).and_modify(|last| *last += 1).or_insert(1);
+            fact.sequence = Some(*sequence);
         }
-        sqlx::query(
-            "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                   event_version, payload, metadata, scopes, recorded_at)
-             select position, event_id, aggregate_type, aggregate_id, sequence, event_type, '1.0', payload,
-                    jsonb_build_object('actor', 'ada', 'correlation', 'c', 'causation', 'c'), scopes,
-                    clock_timestamp()
-               from jsonb_to_recordset($1) r (position bigint, event_id uuid, aggregate_type text, aggregate_id text,
-                                              sequence bigint, event_type text, payload jsonb, scopes text[])",
-        )
-        .bind(Value::Array(rows))
-        .execute(&self.owner)
-        .await
-        .unwrap();
-    }
-
-    async fn stored(&mut self, fact: Fact) -> Value {
-        let Fact { aggregate, id, event_type, data, scopes } = fact;
-        let sequence = *self.sequences.entry(id).and_modify(|last| *last += 1).or_insert(1);
-        self.position += 1;
-        let key_owner = format!("{aggregate}:{id}");
-        let payload = if event_type == "SessionEnded" {
-            data
-        } else {
-            let encrypted = self.key(&key_owner).await.encrypt(
-                &key_owner,
-                &about(event_type, &id.to_string(), sequence),
-                &data,
-            );
-            serde_json::from_str(encrypted.get()).expect("JSON")
-        };
-        json!({
-            "position": self.position, "event_id": Clock::System.new_id(), "aggregate_type": aggregate,
-            "aggregate_id": id, "sequence": sequence, "event_type": event_type, "payload": payload, "scopes": scopes,
-        })
-    }
-
-    async fn key(&mut self, key_owner: &str) -> DataKey {
-        if !self.keys.contains_key(key_owner) {
-            let (key, wrapped) = self.master.make(key_owner);
-            sqlx::query(
-                "insert into es.key (key_owner, wrapped, made_at) values ($1, $2, clock_timestamp())",
-            )
-            .bind(key_owner)
-            .bind(wrapped)
-            .execute(&self.owner)
-            .await
-            .unwrap();
-            self.keys.insert(key_owner.to_owned(), key);
-        }
-        self.keys[key_owner].clone()
+        let mut connection = self.owner.acquire().await.unwrap();
+        self.position = Scribe::new(self.master.clone()).store(&mut connection, facts).await.unwrap();
     }
 
     /// The last position of the log.
@@ -208,13 +153,8 @@ impl World {
     /// Forgets what was recorded after `position`, as a restore of an older backup would.
     pub(crate) async fn lose_after(&mut self, position: i64) {
         let mut connection = self.owner.acquire().await.unwrap();
-        for statement in [
-            "alter table es.event disable trigger event_stays".to_owned(),
-            format!("delete from es.event where position > {position}"),
-            "alter table es.event enable always trigger event_stays".to_owned(),
-        ] {
-            sqlx::query(&statement).execute(&mut *connection).await.unwrap();
-        }
+        let lose = format!("delete from es.event where position > {position}");
+        rewrite(&mut connection, &lose).await.unwrap();
         self.position = position;
         // Numbers of lost events are given again; enough that they differ.
         for last in self.sequences.values_mut() {
@@ -228,21 +168,26 @@ impl World {
         self.put(position, &payload).await;
     }
 
-    /// Makes the event at `position` one of a newer form.
+    /// Makes the event at `position` one of a newer form, as a newer release would have recorded it.
     pub(crate) async fn put_version(&self, position: i64, version: &str) {
-        self.put(position, &format!("event_version = '{version}'")).await;
+        let event = event_log::at(&self.owner, position).await.unwrap().unwrap();
+        let recorded = Recorded { event_version: version.to_owned(), ..event.recorded };
+        let mac = self.genuine(recorded, event.payload).await.mac;
+        let digits = hex::encode(mac);
+        let put = format!("event_version = '{version}', mac = decode('{digits}', 'hex')");
+        self.put(position, &put).await;
+    }
+
+    /// An event with the MAC of what it says.
+    pub(crate) async fn genuine(&self, recorded: Recorded, payload: Payload) -> StoredEvent {
+        let macs = server_keys::macs(&self.owner, &self.master).await.unwrap();
+        StoredEvent::new(recorded, payload, &macs)
     }
 
     async fn put(&self, position: i64, what: &str) {
         let mut connection = self.owner.acquire().await.unwrap();
         let put = format!("update es.event set {what} where position = {position}");
-        for statement in [
-            "alter table es.event disable trigger event_stays",
-            &put,
-            "alter table es.event enable always trigger event_stays",
-        ] {
-            sqlx::query(statement).execute(&mut *connection).await.unwrap();
-        }
+        rewrite(&mut connection, &put).await.unwrap();
     }
 
     pub(crate) async fn begin_epoch(&self, agreed: i64) {
@@ -256,7 +201,7 @@ impl World {
     }
 
     /// The whole log, as the stream would carry it.
-    pub(crate) async fn log(&self) -> Vec<Recorded> {
+    pub(crate) async fn log(&self) -> Vec<StoredEvent> {
         event_log::after(&self.owner, 0, i64::MAX).await.unwrap()
     }
 

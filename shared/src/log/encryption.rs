@@ -6,28 +6,24 @@
 //! to its event.
 
 use std::collections::{HashMap, HashSet};
-use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{self, Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretBox};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgPool;
+use tokio::sync::OnceCell;
 
 use crate::domain::clock::random;
 use crate::domain::{Event, ParseError};
 use crate::log::event::{Opened, Recorded};
+use crate::log::server_keys;
+use crate::log::stored_event::{NONCE, Payload, StoredEvent, StoredHeader};
 use crate::log::upcasters::{newest, upcast};
 
-/// Length of a nonce in bytes.
-const NONCE: usize = 24;
 /// Keys kept in memory by one process; at about 200 bytes each, 20 MB.
 const KEPT_KEYS: u64 = 100_000;
 /// How long a key is kept in memory after it was read. After this time a destroyed key is gone everywhere.
@@ -41,15 +37,6 @@ pub struct MasterKey(Arc<SecretBox<[u8; 32]>>);
 #[derive(Clone)]
 pub struct DataKey(Arc<SecretBox<[u8; 32]>>);
 
-/// A payload as it is stored: `k` names the key owner, `n` is the nonce, `c` the ciphertext, both in base64.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Encrypted<'p> {
-    k: &'p str,
-    n: &'p str,
-    c: &'p str,
-}
-
 /// Why something could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptionError {
@@ -61,6 +48,9 @@ pub enum EncryptionError {
     /// The ciphertext does not belong to this event, or was changed.
     #[error("the data of the event at position {0} cannot be decrypted with its owner's key")]
     Forged(i64),
+    /// The event does not have the MAC of what it says.
+    #[error("the event at position {0} is not as it was recorded: its MAC is of something else")]
+    Altered(i64),
     /// Not readable as an event of this release.
     #[error("the event at position {position}: {source}")]
     Unreadable {
@@ -77,7 +67,7 @@ pub enum EncryptionError {
 /// An event that could not be opened or read.
 #[derive(Debug)]
 pub struct Unopened {
-    /// Its parts in clear.
+    /// Its parts in clear, which may be as false as its data.
     pub recorded: Recorded,
     /// What is wrong with it.
     pub why: EncryptionError,
@@ -127,22 +117,13 @@ impl DataKey {
     }
 
     /// Encrypts an event's data. `about` ties the ciphertext to its event; see [`about`].
-    pub fn encrypt(&self, key_owner: &str, about: &str, data: &Value) -> Box<RawValue> {
+    pub fn encrypt(&self, about: &str, data: &Value) -> Payload {
         let plain = serde_json::to_vec(data).expect("a JSON value always serializes");
-        let bytes = encrypt(self.0.expose_secret(), &plain, about.as_bytes());
-        let (nonce, cipher) = bytes.split_at(NONCE);
-        let encrypted = Encrypted { k: key_owner, n: &BASE64.encode(nonce), c: &BASE64.encode(cipher) };
-        to_raw_value(&encrypted).expect("three strings always serialize")
+        Payload::encrypted(&self.encrypt_bytes(about, &plain))
     }
 
-    fn open(&self, about: &str, encrypted: &Encrypted<'_>) -> Option<Value> {
-        let mut bytes = BASE64.decode(encrypted.n).ok()?;
-        if bytes.len() != NONCE {
-            return None;
-        }
-        bytes.extend(BASE64.decode(encrypted.c).ok()?);
-        let plain = decrypt(self.0.expose_secret(), &bytes, about.as_bytes())?;
-        serde_json::from_slice(&plain).ok()
+    fn open(&self, about: &str, sealed: &[u8]) -> Option<Value> {
+        serde_json::from_slice(&self.open_bytes(about, sealed)?).ok()
     }
 }
 
@@ -156,14 +137,15 @@ pub fn about(event_type: &str, aggregate_id: &str, sequence: i64) -> String {
 pub struct Mark {
     /// Under whose key it is encrypted.
     pub key_owner: String,
-    /// Its nonce, as it is stored: 24 random bytes in base64.
-    pub nonce: String,
+    /// Its nonce: 24 random bytes.
+    pub nonce: [u8; NONCE],
 }
 
-/// The mark of a stored payload; `None` when it is in clear.
-pub fn mark(payload: &Value) -> Option<Mark> {
-    encrypted(payload)
-        .map(|encrypted| Mark { key_owner: encrypted.k.to_owned(), nonce: encrypted.n.to_owned() })
+impl Mark {
+    /// The mark of a payload whose key, if it is encrypted, is the owner's; `None` when it is in clear.
+    pub fn of(owner: &str, payload: &Payload) -> Option<Self> {
+        payload.nonce().map(|nonce| Self { key_owner: owner.to_owned(), nonce: *nonce })
+    }
 }
 
 /// What is known of a key owner's key.
@@ -183,12 +165,15 @@ pub struct Keyring {
     master: MasterKey,
     pool: PgPool,
     kept: Cache<String, DataKey>,
+    /// What the MACs of events are made with.
+    macs: Arc<OnceCell<DataKey>>,
 }
 
 impl Keyring {
     /// A keyring over the database's keys. The pool's role must be allowed to read `es.key`.
     pub fn new(master: MasterKey, pool: PgPool) -> Self {
-        Self { master, pool, kept: Cache::builder().max_capacity(KEPT_KEYS).time_to_live(KEPT_FOR).build() }
+        let kept = Cache::builder().max_capacity(KEPT_KEYS).time_to_live(KEPT_FOR).build();
+        Self { master, pool, kept, macs: Arc::default() }
     }
 
     /// The master key, to make new key owners' keys with.
@@ -223,8 +208,13 @@ impl Keyring {
         self.kept.invalidate(key_owner).await;
     }
 
+    /// The key that the MACs of events are made with.
+    pub async fn macs(&self) -> Result<&DataKey, EncryptionError> {
+        self.macs.get_or_try_init(|| server_keys::macs(&self.pool, &self.master)).await
+    }
+
     /// Opens a batch of events, all of them or none; missing keys are read in one statement.
-    pub async fn open(&self, stored: Vec<Recorded>) -> Result<Vec<Opened>, EncryptionError> {
+    pub async fn open(&self, stored: Vec<StoredEvent>) -> Result<Vec<Opened>, EncryptionError> {
         self.open_each(stored)
             .await?
             .into_iter()
@@ -235,12 +225,33 @@ impl Keyring {
     /// Opens a batch of events, each by itself; fails only when the keys cannot be had.
     pub async fn open_each(
         &self,
-        stored: Vec<Recorded>,
+        stored: Vec<StoredEvent>,
     ) -> Result<Vec<Result<Opened, Box<Unopened>>>, EncryptionError> {
-        let key_owners =
-            stored.iter().filter_map(|event| encrypted(&event.data)).map(|encrypted| encrypted.k).collect();
-        let keys = self.keys(key_owners).await?;
-        Ok(stored.into_iter().map(|event| open(event, &keys)).collect())
+        let macs = self.macs().await?;
+        let keys = self.keys(stored.iter().filter_map(StoredEvent::key_owner).collect()).await?;
+        Ok(stored.into_iter().map(|event| open(event, &keys, macs)).collect())
+    }
+
+    /// What is in clear of an event, if it is as it was recorded.
+    pub async fn check(&self, header: StoredHeader) -> Result<Recorded, EncryptionError> {
+        if header.is_genuine(self.macs().await?) {
+            Ok(header.recorded)
+        } else {
+            Err(EncryptionError::Altered(header.recorded.position))
+        }
+    }
+
+    /// Takes in what `es.key` says of a key owner; `None`: it has no key, or no longer.
+    pub async fn learn(&self, key_owner: &str, wrapped: Option<&[u8]>) -> Result<(), EncryptionError> {
+        match wrapped {
+            None => self.forget(key_owner).await,
+            Some(_) if self.kept.contains_key(key_owner) => {}
+            Some(wrapped) => {
+                let key = self.master.unwrap(key_owner, wrapped)?;
+                self.kept.insert(key_owner.to_owned(), key).await;
+            }
+        }
+        Ok(())
     }
 
     async fn keys(&self, key_owners: HashSet<&str>) -> Result<HashMap<String, DataKey>, EncryptionError> {
@@ -285,52 +296,62 @@ impl Keyring {
     }
 }
 
-fn encrypted(data: &Value) -> Option<Encrypted<'_>> {
-    // Encrypted data has exactly these three members; no event's own data has a `k`.
-    data.get("k").and_then(|_| Encrypted::deserialize(data).ok())
-}
-
-fn open(mut event: Recorded, keys: &HashMap<String, DataKey>) -> Result<Opened, Box<Unopened>> {
-    let payload = event.data.take();
-    let with = if let Some(encrypted) = encrypted(&payload) {
-        let Some(key) = keys.get(encrypted.k) else { return Ok(Opened { recorded: event, event: None }) };
-        Some((key, encrypted))
-    } else {
-        event.data = payload;
-        None
-    };
-    match read(&mut event, with) {
-        Ok(parsed) => Ok(Opened { recorded: event, event: Some(parsed) }),
-        Err(why) => Err(Box::new(Unopened { recorded: event, why })),
+fn open(
+    event: StoredEvent,
+    keys: &HashMap<String, DataKey>,
+    macs: &DataKey,
+) -> Result<Opened, Box<Unopened>> {
+    let read = read(&event, keys, macs);
+    let mut recorded = event.recorded;
+    match read {
+        Ok(Some((version, data, event))) => {
+            recorded.event_version = version;
+            recorded.data = data;
+            Ok(Opened { recorded, event: Some(event) })
+        }
+        Ok(None) => Ok(Opened { recorded, event: None }),
+        Err(why) => Err(Box::new(Unopened { recorded, why })),
     }
 }
 
-/// Decrypts the data in place, lifts it to the newest version, and reads it. A type or version of a newer release is
-/// reported first, because this release cannot judge what else may be wrong with it.
-fn read(event: &mut Recorded, key: Option<(&DataKey, Encrypted<'_>)>) -> Result<Event, EncryptionError> {
-    let position = event.position;
+/// The data, lifted to the newest version, and read; `None` if the key is gone. First whether all of it is as it was
+/// recorded, then whether this release knows it.
+fn read(
+    event: &StoredEvent,
+    keys: &HashMap<String, DataKey>,
+    macs: &DataKey,
+) -> Result<Option<(String, Value, Event)>, EncryptionError> {
+    let StoredEvent { recorded, payload, .. } = event;
+    let position = recorded.position;
     let unreadable = |source| EncryptionError::Unreadable { position, source };
-    if !Event::knows(&event.event_type) {
-        return Err(unreadable(ParseError::UnknownType(event.event_type.clone())));
+    let key = event.key_owner().and_then(|key_owner| keys.get(key_owner));
+    let data = match (payload.sealed(), key) {
+        (Some(sealed), Some(key)) => {
+            let about = about(&recorded.event_type, &recorded.aggregate.id, recorded.aggregate.version);
+            Some(key.open(&about, sealed).ok_or(EncryptionError::Forged(position))?)
+        }
+        (Some(_), None) => None,
+        (None, _) => Some(payload.data().ok_or(EncryptionError::Altered(position))?),
+    };
+    if !event.is_genuine(macs) {
+        return Err(EncryptionError::Altered(position));
     }
-    if let Some((key, encrypted)) = key {
-        let about = about(&event.event_type, &event.aggregate.id, event.aggregate.version);
-        event.data = key.open(&about, &encrypted).ok_or(EncryptionError::Forged(position))?;
+    let Some(data) = data else { return Ok(None) };
+    if !Event::knows(&recorded.event_type) {
+        return Err(unreadable(ParseError::UnknownType(recorded.event_type.clone())));
     }
-    let (version, data) = upcast(&event.event_type, take(&mut event.event_version), event.data.take());
-    event.event_version = version;
-    event.data = data;
-    if event.event_version != newest(&event.event_type) {
-        let (name, version) = (event.event_type.clone(), event.event_version.clone());
-        return Err(unreadable(ParseError::UnknownVersion(name, version)));
+    let (version, data) = upcast(&recorded.event_type, recorded.event_version.clone(), data);
+    if version != newest(&recorded.event_type) {
+        return Err(unreadable(ParseError::UnknownVersion(recorded.event_type.clone(), version)));
     }
-    Event::parse(&event.event_type, event.data.clone()).map_err(unreadable)
+    let event = Event::parse(&recorded.event_type, data.clone()).map_err(unreadable)?;
+    Ok(Some((version, data, event)))
 }
 
 fn encrypt(key: &[u8; 32], plain: &[u8], about: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE] = random();
     let cipher = XChaCha20Poly1305::new(key.into())
-        .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: about })
+        .encrypt(&XNonce::from(nonce), aead::Payload { msg: plain, aad: about })
         .expect("only texts beyond 256 GiB cannot be encrypted");
     [nonce.as_slice(), &cipher].concat()
 }
@@ -338,7 +359,7 @@ fn encrypt(key: &[u8; 32], plain: &[u8], about: &[u8]) -> Vec<u8> {
 fn decrypt(key: &[u8; 32], bytes: &[u8], about: &[u8]) -> Option<Vec<u8>> {
     let (nonce, cipher) = bytes.split_first_chunk::<NONCE>()?;
     XChaCha20Poly1305::new(key.into())
-        .decrypt(&XNonce::from(*nonce), Payload { msg: cipher, aad: about })
+        .decrypt(&XNonce::from(*nonce), aead::Payload { msg: cipher, aad: about })
         .ok()
 }
 
@@ -361,12 +382,11 @@ mod tests {
     #[test]
     fn encrypted_data_opens_only_as_the_event_it_was_encrypted_for() {
         let (key, _) = master().make("note:1");
-        let payload = key.encrypt("note:1", &about("NoteRetitled", "1", 2), &json!({"title": "Canary"}));
-        assert!(!payload.get().contains("Canary"));
-        let payload = serde_json::from_str(payload.get()).expect("JSON");
-        let encrypted = encrypted(&payload).expect("it is encrypted");
-        assert_eq!(key.open(&about("NoteRetitled", "1", 2), &encrypted), Some(json!({"title": "Canary"})));
-        assert_eq!(key.open(&about("NoteRetitled", "1", 3), &encrypted), None);
+        let payload = key.encrypt(&about("NoteRetitled", "1", 2), &json!({"title": "Canary"}));
+        assert!(!payload.as_bytes().windows(6).any(|window| window == b"Canary"));
+        let sealed = payload.sealed().expect("it is encrypted");
+        assert_eq!(key.open(&about("NoteRetitled", "1", 2), sealed), Some(json!({"title": "Canary"})));
+        assert_eq!(key.open(&about("NoteRetitled", "1", 3), sealed), None);
     }
 
     #[test]
@@ -382,8 +402,8 @@ mod tests {
     #[test]
     fn a_short_nonce_or_a_cut_ciphertext_is_refused() {
         let (key, _) = master().make("note:1");
-        let wrong = Encrypted { k: "note:1", n: &BASE64.encode([0; 3]), c: "" };
-        assert_eq!(key.open("x", &wrong), None);
+        assert_eq!(key.open("x", &[0; 3]), None);
+        assert_eq!(key.open("x", &[0; NONCE]), None);
         assert!(master().unwrap("note:1", &[1, 2, 3]).is_err());
     }
 }

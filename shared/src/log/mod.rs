@@ -5,5 +5,6 @@ pub mod epoch;
 pub mod event;
 pub mod event_log;
 pub mod server_keys;
+pub mod stored_event;
 pub mod upcasters;
 pub mod visibility;

@@ -135,6 +135,7 @@ impl From<crate::log::encryption::EncryptionError> for Problem {
             crate::log::encryption::EncryptionError::Database(error) => error.into(),
             error @ (crate::log::encryption::EncryptionError::Wrapped(_)
             | crate::log::encryption::EncryptionError::Forged(_)
+            | crate::log::encryption::EncryptionError::Altered(_)
             | crate::log::encryption::EncryptionError::Unreadable { .. }) => Self::internal(error),
         }
     }

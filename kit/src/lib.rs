@@ -1,0 +1,5 @@
+//! What tests and benchmarks share. No program depends on it, and it knows none of the services.
+
+mod scribe;
+
+pub use scribe::{Fact, Scribe, rewrite};
