@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use shared::domain::clock::Clock;
-use shared::log::encryption::Keyring;
 use shared::log::epoch::EpochId;
+use shared::log::keyring::Keyring;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::Verifier;
 use shared::process::problem::Problem;

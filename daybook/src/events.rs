@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shared::log::encryption::Keyring;
+use shared::log::keyring::Keyring;
 use shared::process::config::Stores;
 use shared::process::postgres::{DatabaseRole, pool};
 

@@ -9,9 +9,9 @@ use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
 use shared::domain::{AggregateEvent, Listed};
-use shared::log::encryption::Mark;
 use shared::log::event::{AggregateRef, Meta, Opened, Recorded};
 use shared::log::event_log::{self, Snapshot};
+use shared::log::stored_event::Mark;
 use shared::log::stored_event::{Mac, Payload, StoredEvent};
 use shared::process::problem::Problem;
 

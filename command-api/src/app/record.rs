@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use shared::domain::AggregateEvent;
-use shared::log::encryption::{DataKey, KeyState, Mark, about};
+use shared::log::encryption::{DataKey, about};
 use shared::log::event::Meta;
+use shared::log::keyring::KeyState;
+use shared::log::stored_event::Mark;
 use shared::log::stored_event::{Mac, Payload};
 use shared::process::problem::Problem;
 

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
-use shared::log::encryption::{DataKey, Mark};
+use shared::log::encryption::DataKey;
 use shared::log::event_log::Snapshot;
+use shared::log::stored_event::Mark;
 use shared::process::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use shared::log::encryption::Keyring;
 use shared::log::event_log;
+use shared::log::keyring::Keyring;
 use shared::log::stored_event::StoredEvent;
 use shared::process::lifecycle::Part;
 use sqlx::PgPool;

@@ -2,7 +2,8 @@
 //! release.
 
 use shared::domain::Event;
-use shared::log::encryption::{EncryptionError, Keyring, Unopened};
+use shared::log::encryption::EncryptionError;
+use shared::log::keyring::{Keyring, Unopened};
 use shared::log::stored_event::StoredEvent;
 
 use crate::projections::Entry;

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use shared::log::encryption::{EncryptionError, Keyring};
+use shared::log::encryption::EncryptionError;
 use shared::log::event::Opened;
+use shared::log::keyring::Keyring;
 use shared::log::stored_event::StoredEvent;
 use tokio::time::{MissedTickBehavior, interval};
 

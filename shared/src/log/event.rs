@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::Event;
 
-/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::log::encryption::Keyring`] decrypts
+/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::log::keyring::Keyring`] decrypts
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Recorded {

@@ -12,14 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::log::encryption::{DataKey, Mark};
+use crate::log::encryption::{DataKey, NONCE};
 use crate::log::event::Recorded;
 
 /// What a payload begins with if it is encrypted, with XChaCha20-Poly1305. JSON does not begin with it.
 const XCHACHA20_POLY1305: u8 = 1;
-/// Length of a nonce in bytes.
-pub(crate) const NONCE: usize = 24;
-
 /// 16 bytes that only who holds the master key can make.
 pub type Mac = [u8; 16];
 
@@ -159,6 +156,31 @@ impl Payload {
     /// Its SHA-256.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()
+    }
+}
+
+/// What tells an encrypted payload from every other there ever was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Under whose key it is encrypted.
+    pub key_owner: String,
+    /// Its nonce: 24 random bytes.
+    pub nonce: [u8; NONCE],
+}
+
+impl Mark {
+    /// The mark of a payload whose key, if it is encrypted, is the owner's; `None` when it is in clear.
+    pub fn of(owner: &str, payload: &Payload) -> Option<Self> {
+        payload.nonce().map(|nonce| Self { key_owner: owner.to_owned(), nonce: *nonce })
+    }
+}
+
+impl DataKey {
+    /// Encrypts an event's data. `about` ties the ciphertext to its event; see
+    /// [`crate::log::encryption::about`].
+    pub fn encrypt(&self, about: &str, data: &Value) -> Payload {
+        let plain = serde_json::to_vec(data).expect("a JSON value always serializes");
+        Payload::encrypted(&self.encrypt_bytes(about, &plain))
     }
 }
 
