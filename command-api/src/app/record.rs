@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use shared::domain::AggregateEvent;
-use shared::log::encryption::{DataKey, about};
+use shared::log::encryption::{DataKey, EncryptionError, about};
 use shared::log::event::Meta;
 use shared::log::keyring::KeyState;
 use shared::log::stored_event::Mark;
@@ -256,6 +256,7 @@ impl App {
                 KeyState::Held(key) => return Ok((key, false)),
                 // What it was of has ended meanwhile.
                 KeyState::Destroyed => return Err(gone()),
+                KeyState::Damaged => return Err(EncryptionError::Wrapped(key_owner.to_owned()).into()),
                 KeyState::None => (),
             }
         }

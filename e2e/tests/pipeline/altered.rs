@@ -45,6 +45,8 @@ struct Altered {
     notes: Vec<String>,
     /// The events that are no longer as they were.
     positions: BTreeSet<i64>,
+    /// Notes whose keys were exchanged, with their events.
+    exchanged: Vec<(String, i64)>,
 }
 
 impl Altered {
@@ -70,15 +72,30 @@ async fn altered(data: &Path) -> Altered {
     let daybook = Program::start(data).await;
     let (token, _) = ada_writes(&daybook).await;
     let owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
-    let mut log = Altered { daybook, token, owner, notes: Vec::new(), positions: BTreeSet::new() };
+    let mut log = Altered {
+        daybook,
+        token,
+        owner,
+        notes: Vec::new(),
+        positions: BTreeSet::new(),
+        exchanged: Vec::new(),
+    };
     for what in ALTERED {
         let (note, position) = log.note(CANARY).await;
         log.alter(position, what).await;
         log.notes.push(note);
     }
+    let keys = [log.note(CANARY).await, log.note(CANARY).await];
+    let exchange = "update es.key k set wrapped = o.wrapped from es.key o
+                     where k.key_owner in ('note:' || $1, 'note:' || $2) and k.key_owner <> o.key_owner
+                       and o.key_owner in ('note:' || $1, 'note:' || $2)";
+    let exchange = sqlx::query(exchange).bind(&keys[0].0).bind(&keys[1].0);
+    assert_eq!(exchange.execute(&mut log.owner).await.expect("the owner may").rows_affected(), 2);
+    log.notes.extend(keys.iter().map(|(note, _)| note.clone()));
+    log.exchanged = keys.into();
     // One that is erased.
     let (note, position) = log.note(CANARY).await;
-    let erase = "delete from es.key where key_owner = 'note:' || $1";
+    let erase = "update es.key set wrapped = null, destroyed_at = now() where key_owner = 'note:' || $1";
     sqlx::query(erase).bind(&note).execute(&mut log.owner).await.expect("the owner may");
     log.alter(position, ALTERED[0]).await;
     log.notes.push(note);
@@ -152,10 +169,17 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
             .any(|line| line.contains("is not as it was recorded") || line.contains("cannot be decrypted"));
         assert!(named, "{position}: {complaints}");
     }
-    assert_eq!(complaints.lines().count(), log.positions.len(), "{complaints}");
+    for (note, _) in &log.exchanged {
+        let named = format!("the key of note:{note} cannot be decrypted");
+        assert!(complaints.contains(&named), "{complaints}");
+    }
+    let all = log.positions.len() + log.exchanged.len();
+    assert_eq!(complaints.lines().count(), all, "{complaints}");
+    let hidden: BTreeSet<i64> = log.exchanged.iter().map(|(_, position)| *position).collect();
+    assert!(shown.is_disjoint(&hidden), "{shown:?}");
 
     let sent = sent(data.path(), &log.token, last).await;
-    assert!(sent.is_disjoint(&log.positions), "{sent:?}");
+    assert!(sent.is_disjoint(&log.positions) && sent.is_disjoint(&hidden), "{sent:?}");
 
     // Nothing is decided on what is altered, once it is not in memory.
     assert!(log.daybook.stop().success());

@@ -115,22 +115,37 @@ pub async fn after(
     Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
 }
 
-/// The same without their data: for those who choose by what stays in clear.
-pub async fn headers_after(
+/// The same without their data and unchecked: for those who choose by what stays in clear, and then ask for
+/// [`headers_at`] what they chose.
+pub async fn unchecked_after(
     executor: impl PgExecutor<'_>,
     position: i64,
     limit: i64,
-) -> sqlx::Result<Vec<StoredHeader>> {
+) -> sqlx::Result<Vec<Recorded>> {
     let rows = sqlx::query_as!(
         EventRow,
         r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  sha256(payload) as "payload!", metadata->>'actor' as actor,
+                  ''::bytea as "payload!", metadata->>'actor' as actor,
                   metadata->>'correlation' as correlation, metadata->>'causation' as causation,
                   scopes, owner, effects, mac, recorded_at
              from es.event where position > $1 and position <= (select es.readable())
             order by position limit $2"#,
         position,
         limit
+    );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(EventRow::recorded).collect())
+}
+
+/// The events at these positions, in order, without their data.
+pub async fn headers_at(executor: impl PgExecutor<'_>, positions: &[i64]) -> sqlx::Result<Vec<StoredHeader>> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                  sha256(payload) as "payload!", metadata->>'actor' as actor,
+                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
+                  scopes, owner, effects, mac, recorded_at
+             from es.event where position = any($1) order by position"#,
+        positions
     );
     Ok(rows.fetch_all(executor).await?.into_iter().map(StoredHeader::from).collect())
 }
