@@ -207,10 +207,14 @@ pub async fn stream(
                           row_number() over (order by e.sequence) = 1 as first
                      from es.event e
                     where e.aggregate_type = $1 and e.aggregate_id = $2
-                      -- A snapshot of a history that a restore undid may be beyond the last event.
-                      and e.sequence >= coalesce((select s.sequence from snapshot s
-                                                    join es.event x on x.aggregate_type = $1 and x.aggregate_id = $2
-                                                                       and x.sequence = s.sequence
+                      -- A snapshot of a history that a restore undid may be beyond the last event. (Looked up by itself: a
+                      -- join may read the whole stream.)
+                      and e.sequence >= coalesce((select case when exists (select from es.event x
+                                                                            where x.aggregate_type = $1
+                                                                              and x.aggregate_id = $2
+                                                                              and x.sequence = s.sequence)
+                                                              then s.sequence end
+                                                    from snapshot s
                                                    where s.snapshot_version = $3), 1)) e
              left join snapshot s on e.first
             order by e.sequence"#,
