@@ -10,7 +10,6 @@ use command_api::app::App;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use shared::log::encryption::EncryptionError;
 use shared::log::event_log;
 use shared::process::leadership::{LeaderRole, lead};
 use shared::process::lifecycle::Shutdown;
@@ -175,13 +174,8 @@ impl<'a, P: Policy> Follower<'a, P> {
                     let lane = P::lane(&event).to_owned();
                     self.queue.push(&lane, event);
                 }
-                Err(EncryptionError::Database(error)) => return Err(error.into()),
-                Err(
-                    cause @ (EncryptionError::Wrapped(_)
-                    | EncryptionError::Forged(_)
-                    | EncryptionError::Altered(_)
-                    | EncryptionError::Unreadable { .. }),
-                ) => {
+                Err(error) => {
+                    let cause = error.into_database().map_or_else(Ok, |error| Err(Stopped::from(error)))?;
                     tracing::error!(%cause, policy = P::NAME, "An event is passed over, as it was altered");
                 }
             }

@@ -51,14 +51,14 @@ pub struct Keyring {
     pool: PgPool,
     kept: Cache<String, DataKey>,
     /// What the MACs of events are made with.
-    macs: Arc<OnceCell<DataKey>>,
+    mac_key: Arc<OnceCell<DataKey>>,
 }
 
 impl Keyring {
     /// A keyring over the database's keys. The pool's role must be allowed to read `es.key`.
     pub fn new(master: MasterKey, pool: PgPool) -> Self {
         let kept = Cache::builder().max_capacity(KEPT_KEYS).time_to_live(KEPT_FOR).build();
-        Self { master, pool, kept, macs: Arc::default() }
+        Self { master, pool, kept, mac_key: Arc::default() }
     }
 
     /// The master key, to make new key owners' keys with.
@@ -94,8 +94,8 @@ impl Keyring {
     }
 
     /// The key that the MACs of events are made with.
-    pub async fn macs(&self) -> Result<&DataKey, EncryptionError> {
-        self.macs.get_or_try_init(|| server_keys::macs(&self.pool, &self.master)).await
+    pub async fn mac_key(&self) -> Result<&DataKey, EncryptionError> {
+        self.mac_key.get_or_try_init(|| server_keys::mac_key(&self.pool, &self.master)).await
     }
 
     /// Opens a batch of events, all of them or none; missing keys are read in one statement.
@@ -112,14 +112,14 @@ impl Keyring {
         &self,
         stored: Vec<StoredEvent>,
     ) -> Result<Vec<Result<Opened, Box<Unopened>>>, EncryptionError> {
-        let macs = self.macs().await?;
+        let mac_key = self.mac_key().await?;
         let keys = self.keys(stored.iter().filter_map(StoredEvent::key_owner).collect()).await?;
-        Ok(stored.into_iter().map(|event| open(event, &keys, macs)).collect())
+        Ok(stored.into_iter().map(|event| open(event, &keys, mac_key)).collect())
     }
 
     /// What is in clear of an event, if it is as it was recorded.
     pub async fn check(&self, header: StoredHeader) -> Result<Recorded, EncryptionError> {
-        if header.is_genuine(self.macs().await?) {
+        if header.is_genuine(self.mac_key().await?) {
             Ok(header.recorded)
         } else {
             Err(EncryptionError::Altered(header.recorded.position))
@@ -184,9 +184,9 @@ impl Keyring {
 fn open(
     event: StoredEvent,
     keys: &HashMap<String, KeyState>,
-    macs: &DataKey,
+    mac_key: &DataKey,
 ) -> Result<Opened, Box<Unopened>> {
-    let read = read(&event, keys, macs);
+    let read = read(&event, keys, mac_key);
     let mut recorded = event.recorded;
     match read {
         Ok(Some((version, data, event))) => {
@@ -204,7 +204,7 @@ fn open(
 fn read(
     event: &StoredEvent,
     keys: &HashMap<String, KeyState>,
-    macs: &DataKey,
+    mac_key: &DataKey,
 ) -> Result<Option<(String, Value, Event)>, EncryptionError> {
     let StoredEvent { recorded, payload, .. } = event;
     let position = recorded.position;
@@ -218,7 +218,7 @@ fn read(
         (Some(_), Some(KeyState::Damaged | KeyState::Destroyed | KeyState::None) | None) => None,
         (None, _) => Some(payload.data().ok_or(EncryptionError::Altered(position))?),
     };
-    if !event.is_genuine(macs) {
+    if !event.is_genuine(mac_key) {
         return Err(EncryptionError::Altered(position));
     }
     if matches!(keys.get(key_owner), Some(KeyState::Damaged)) {
