@@ -2,4 +2,4 @@
 
 mod scribe;
 
-pub use scribe::{Fact, Scribe, rewrite};
+pub use scribe::{Fact, Scribe, destroy_key, rewrite};

@@ -11,7 +11,7 @@ use shared::log::encryption::{DataKey, MasterKey, about};
 use shared::log::event::{AggregateRef, Meta, Recorded};
 use shared::log::server_keys::{self, ServerKeys};
 use shared::log::stored_event::{Payload, StoredEvent};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgExecutor};
 
 /// An event before it is stored.
 #[derive(Clone, Debug)]
@@ -176,6 +176,12 @@ fn event(
         meta: fact.meta,
     };
     Ok(StoredEvent::new(recorded, payload, mac_key))
+}
+
+/// Destroys a key, as erasure does.
+pub async fn destroy_key<'c>(owner: impl PgExecutor<'c>, key_owner: &str) -> sqlx::Result<()> {
+    let destroy = "update es.key set wrapped = null, destroyed_at = now() where key_owner = $1 returning 1";
+    sqlx::query(destroy).bind(key_owner).fetch_one(owner).await.map(|_| ())
 }
 
 /// Runs a statement that changes or deletes events, as somebody with the rights of the database's owner might.

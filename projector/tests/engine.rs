@@ -141,11 +141,7 @@ async fn without_its_key_a_note_is_nowhere_and_all_else_is_there() {
     let mut world = World::new().await;
     world.append(vec![note_created(1, 10, "Canary"), note_created(2, 10, "Plans")]).await;
     world.append(vec![note_retitled(1, "Canary two")]).await;
-    sqlx::query("delete from es.key where key_owner = $1")
-        .bind(format!("note:{}", id(1)))
-        .execute(&world.owner)
-        .await
-        .unwrap();
+    kit::destroy_key(&world.owner, &format!("note:{}", id(1))).await.unwrap();
     let tables = world.expected().await;
     assert!(!tables.to_string().contains("Canary"));
     assert_eq!(tables["position"], 3);

@@ -186,7 +186,12 @@ async fn what_is_erased_does_not_come_back_from_one() {
     let note = world.note(&app, 12).await;
     app.snapshots.settled().await;
     assert!(world.row(&note).await.is_some());
-    world.as_owner(&["delete from es.key where key_owner = 'note:' || $1"], &note).await;
+    world
+        .as_owner(
+            &["update es.key set wrapped = null, destroyed_at = now() where key_owner = 'note:' || $1"],
+            &note,
+        )
+        .await;
     let app = world.app(10);
     let loaded = world.agrees(&app, &note).await;
     assert_eq!((loaded.erased, loaded.sequence, loaded.state), (true, 12, Note::default()));

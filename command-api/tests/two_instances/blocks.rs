@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use futures::future::join_all;
+use kit::destroy_key;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -518,11 +519,7 @@ async fn a_moved_block_outlives_the_key_of_the_note_it_left() {
         .send(0, TestRequest::post(&format!("/blocks/{block}/move"), &json!({"note_id": to})).by(&ada))
         .await;
     assert_eq!(moved.version(), 2);
-    sqlx::query("delete from es.key where key_owner = 'note:' || $1")
-        .bind(&from)
-        .execute(&pair.owner)
-        .await
-        .unwrap();
+    destroy_key(&pair.owner, &format!("note:{from}")).await.unwrap();
     pair.app(0).keyring.forget(&format!("note:{from}")).await;
     let edit = json!({"type": "header", "content": {"level": 2}});
     // The other instance has never seen the block, nor the key.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use kit::rewrite;
+use kit::{destroy_key, rewrite};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::domain::clock::Clock;
@@ -44,8 +44,8 @@ struct Altered {
     notes: Vec<String>,
     /// The events that are no longer as they were.
     positions: BTreeSet<i64>,
-    /// Notes whose keys were exchanged, with their events.
-    exchanged: Vec<(String, i64)>,
+    /// What is said of keys that are not as they were, and the events that are lost with them.
+    keys: Vec<(String, i64)>,
 }
 
 impl Altered {
@@ -71,14 +71,8 @@ async fn altered(data: &Path) -> Altered {
     let daybook = Program::start(data).await;
     let (token, _) = ada_writes(&daybook).await;
     let owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
-    let mut log = Altered {
-        daybook,
-        token,
-        owner,
-        notes: Vec::new(),
-        positions: BTreeSet::new(),
-        exchanged: Vec::new(),
-    };
+    let mut log =
+        Altered { daybook, token, owner, notes: Vec::new(), positions: BTreeSet::new(), keys: Vec::new() };
     for what in ALTERED {
         let (note, position) = log.note(CANARY).await;
         log.alter(position, what).await;
@@ -90,12 +84,18 @@ async fn altered(data: &Path) -> Altered {
                        and o.key_owner in ('note:' || $1, 'note:' || $2)";
     let exchange = sqlx::query(exchange).bind(&keys[0].0).bind(&keys[1].0);
     assert_eq!(exchange.execute(&mut log.owner).await.expect("the owner may").rows_affected(), 2);
-    log.notes.extend(keys.iter().map(|(note, _)| note.clone()));
-    log.exchanged = keys.into();
+    for (note, position) in keys {
+        log.keys.push((format!("the key of note:{note} cannot be decrypted"), position));
+        log.notes.push(note);
+    }
+    let (note, position) = log.note(CANARY).await;
+    let delete = sqlx::query("delete from es.key where key_owner = 'note:' || $1").bind(&note);
+    assert_eq!(delete.execute(&mut log.owner).await.expect("the owner may").rows_affected(), 1);
+    log.keys.push((format!("the key of note:{note} is missing"), position));
+    log.notes.push(note);
     // One that is erased.
     let (note, position) = log.note(CANARY).await;
-    let erase = "update es.key set wrapped = null, destroyed_at = now() where key_owner = 'note:' || $1";
-    sqlx::query(erase).bind(&note).execute(&mut log.owner).await.expect("the owner may");
+    destroy_key(&mut log.owner, &format!("note:{note}")).await.expect("the owner may");
     log.alter(position, ALTERED[0]).await;
     log.notes.push(note);
     // One in clear.
@@ -155,13 +155,12 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
             .any(|line| line.contains("is not as it was recorded") || line.contains("cannot be decrypted"));
         assert!(named, "{position}: {complaints}");
     }
-    for (note, _) in &log.exchanged {
-        let named = format!("the key of note:{note} cannot be decrypted");
-        assert!(complaints.contains(&named), "{complaints}");
+    for (named, _) in &log.keys {
+        assert!(complaints.contains(named), "{named}: {complaints}");
     }
-    let all = log.positions.len() + log.exchanged.len();
+    let all = log.positions.len() + log.keys.len();
     assert_eq!(complaints.lines().count(), all, "{complaints}");
-    let hidden: BTreeSet<i64> = log.exchanged.iter().map(|(_, position)| *position).collect();
+    let hidden: BTreeSet<i64> = log.keys.iter().map(|(_, position)| *position).collect();
     assert!(shown.is_disjoint(&hidden), "{shown:?}");
 
     // What was read before it was altered may still be in memory as it was, and genuine.

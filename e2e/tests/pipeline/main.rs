@@ -132,8 +132,7 @@ async fn content_is_encrypted_and_gone_with_its_key() {
     assert!(!found_below(&stream, CANARY.as_bytes()), "the stream holds content in clear");
 
     let mut owner = PgConnection::connect(&url).await.expect("the database is there");
-    let destroyed = sqlx::query("delete from es.key where key_owner = $1").bind(format!("note:{NOTE}"));
-    assert_eq!(destroyed.execute(&mut owner).await.expect("the owner may").rows_affected(), 1);
+    kit::destroy_key(&mut owner, &format!("note:{NOTE}")).await.expect("the owner may");
     let schema: String = sqlx::query_scalar("select nspname from pg_namespace where nspname like 'read_%'")
         .fetch_one(&mut owner)
         .await

@@ -58,6 +58,7 @@ fn is_newer(why: &EncryptionError) -> bool {
         EncryptionError::Forged(_)
         | EncryptionError::Altered(_)
         | EncryptionError::Wrapped(_)
+        | EncryptionError::NoKey(_)
         | EncryptionError::Database(_) => false,
     }
 }

@@ -34,6 +34,11 @@ pub enum EncryptionError {
         "the key of {0} cannot be decrypted: is DAYBOOK_MASTER_KEY the one that this database was created with?"
     )]
     Wrapped(String),
+    /// Its row is gone. A key that was destroyed leaves one.
+    #[error(
+        "the key of {0} is missing from es.key, where also keys that were destroyed have a row: was only a part restored?"
+    )]
+    NoKey(String),
     /// The ciphertext does not belong to this event, or was changed.
     #[error("the data of the event at position {0} cannot be decrypted with its owner's key")]
     Forged(i64),
@@ -58,9 +63,11 @@ impl EncryptionError {
     pub fn into_database(self) -> Result<sqlx::Error, Self> {
         match self {
             Self::Database(error) => Ok(error),
-            other @ (Self::Wrapped(_) | Self::Forged(_) | Self::Altered(_) | Self::Unreadable { .. }) => {
-                Err(other)
-            }
+            other @ (Self::Wrapped(_)
+            | Self::NoKey(_)
+            | Self::Forged(_)
+            | Self::Altered(_)
+            | Self::Unreadable { .. }) => Err(other),
         }
     }
 }

@@ -71,7 +71,8 @@ impl Keyring {
         match self.keys(HashSet::from([key_owner])).await?.remove(key_owner) {
             Some(KeyState::Held(key)) => Ok(Some(key)),
             Some(KeyState::Damaged) => Err(EncryptionError::Wrapped(key_owner.to_owned())),
-            Some(KeyState::Destroyed | KeyState::None) | None => Ok(None),
+            Some(KeyState::Destroyed) => Ok(None),
+            Some(KeyState::None) | None => Err(EncryptionError::NoKey(key_owner.to_owned())),
         }
     }
 
@@ -221,10 +222,14 @@ fn read(
     if !event.is_genuine(mac_key) {
         return Err(EncryptionError::Altered(position));
     }
-    if matches!(keys.get(key_owner), Some(KeyState::Damaged)) {
-        return Err(EncryptionError::Wrapped(key_owner.to_owned()));
-    }
-    let Some(data) = data else { return Ok(None) };
+    let Some(data) = data else {
+        return match keys.get(key_owner) {
+            Some(KeyState::Damaged) => Err(EncryptionError::Wrapped(key_owner.to_owned())),
+            // Their key is made in the transaction that appends the first of its events.
+            Some(KeyState::None) | None => Err(EncryptionError::NoKey(key_owner.to_owned())),
+            Some(KeyState::Destroyed | KeyState::Held(_)) => Ok(None),
+        };
+    };
     if !Event::knows(&recorded.event_type) {
         return Err(unreadable(ParseError::UnknownType(recorded.event_type.clone())));
     }
