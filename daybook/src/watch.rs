@@ -1,9 +1,13 @@
 //! `daybook watch`: prints the frames that a socket receives, one a line.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use futures::{SinkExt, StreamExt};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -11,6 +15,10 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use crate::account::{Account, reason};
 use crate::output;
+
+/// How long a server may take until it can be read, and how often it is asked.
+const READABLE_WITHIN: Duration = Duration::from_mins(1);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Watch {
@@ -25,14 +33,14 @@ impl Watch {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let url = self.account.url()?;
         let token = self.account.token(&url).await?;
-        let mut request = format!("{}/api/v1/live", url.replacen("http", "ws", 1)).into_client_request()?;
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("daybook.v1"));
-        let (mut socket, _) =
-            connect_async(request).await.with_context(|| format!("Cannot open a socket at {url}"))?;
         let mut hello = json!({"type": "hello", "token": token.expose_secret()});
         if let Some(after) = self.after {
             hello["resume"] = json!({"epoch": epoch(&url, &token).await?, "after": after});
         }
+        let mut request = format!("{}/api/v1/live", url.replacen("http", "ws", 1)).into_client_request()?;
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("daybook.v1"));
+        let (mut socket, _) =
+            connect_async(request).await.with_context(|| format!("Cannot open a socket at {url}"))?;
         socket.send(Message::text(hello.to_string())).await?;
         while let Some(frame) = socket.next().await {
             match frame? {
@@ -48,13 +56,18 @@ impl Watch {
     }
 }
 
-/// The history that positions count in now, from the header of any read: `Position: <epoch>-<n>`.
+/// The history that positions count in now, from the header of any read: `Position: <epoch>-<n>`. Waits for a server
+/// that builds its read tables.
 async fn epoch(url: &str, token: &SecretString) -> anyhow::Result<String> {
-    let answer = reqwest::Client::new()
-        .get(format!("{url}/api/v1/me"))
-        .bearer_auth(token.expose_secret())
-        .send()
-        .await?;
+    let client = reqwest::Client::new();
+    let deadline = Instant::now() + READABLE_WITHIN;
+    let answer = loop {
+        let answer = client.get(format!("{url}/api/v1/me")).bearer_auth(token.expose_secret()).send().await?;
+        if answer.status() != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > deadline {
+            break answer;
+        }
+        sleep(AGAIN_AFTER).await;
+    };
     let position = answer.headers().get("position").and_then(|value| value.to_str().ok());
     if let Some((epoch, _)) = position.and_then(|position| position.split_once('-')) {
         return Ok(epoch.to_owned());

@@ -127,13 +127,21 @@ fn positions<'e>(events: impl IntoIterator<Item = &'e Value>) -> BTreeSet<i64> {
     events.into_iter().filter_map(|event| event["position"].as_i64()).collect()
 }
 
-/// The positions of all that a socket is sent up to `last`.
+/// The positions of all that sockets are sent up to `last`. An event with another id is another history to who reads the
+/// stream: until the read tables are built for it, sockets end.
 async fn sent(data: &Path, token: &str, last: i64) -> BTreeSet<i64> {
-    let (mut watch, mut seen) = (Watch::start(data, token), BTreeSet::new());
-    while !seen.contains(&last) {
-        seen.extend(positions([&watch.frame().await["event"]]));
-    }
-    seen
+    until(|| async {
+        let mut watch = Watch::start(data, token);
+        let mut sent = BTreeSet::new();
+        while let Some(frame) = watch.next().await.filter(|frame| frame["type"] != "reset") {
+            sent.extend(positions([&frame["event"]]));
+            if sent.contains(&last) {
+                return Some(sent);
+            }
+        }
+        None
+    })
+    .await
 }
 
 #[tokio::test]

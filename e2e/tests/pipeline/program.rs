@@ -175,10 +175,10 @@ impl Watch {
         Self { lines, _program: program }
     }
 
-    /// The next frame.
-    pub(crate) async fn frame(&mut self) -> Value {
+    /// The next frame; `None` when the program has ended.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         let line = timeout(LIMIT, self.lines.next_line()).await.expect("a frame in time");
-        serde_json::from_str(&line.expect("text").expect("it runs still")).expect("JSON")
+        line.expect("text").map(|line| serde_json::from_str(&line).expect("JSON"))
     }
 }
 
