@@ -6,6 +6,8 @@ mod execute;
 mod if_match;
 mod load;
 mod record;
+#[cfg(test)]
+pub(crate) mod snapshot_forms;
 mod snapshots;
 mod unit_of_work;
 

@@ -14,9 +14,6 @@ pub mod sessions;
 pub mod tasks;
 pub mod users;
 
-#[cfg(test)]
-mod snapshot_versions;
-
 use app::App;
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;

@@ -92,7 +92,7 @@ pub trait Decide:
 }
 
 /// Implements cqrs-es' trait over [`Decide`] and an inherent `fn evolve(&mut self, event)`. The last one is the
-/// [`Context`].
+/// [`Context`]. The module must have a file of tests, `snapshot_form.rs`, which holds the form of its snapshots.
 #[macro_export]
 macro_rules! aggregate {
     ($aggregate:ty, $event:ty, $command:ty, $error:ty, $context:ty) => {
@@ -119,5 +119,8 @@ macro_rules! aggregate {
                 self.evolve(event);
             }
         }
+
+        #[cfg(test)]
+        const _: fn() = super::snapshot_form::changes_only_with_its_version;
     };
 }

@@ -6,6 +6,8 @@ mod commands;
 mod last_edits;
 mod places;
 mod routes;
+#[cfg(test)]
+mod snapshot_form;
 
 pub use aggregate::{Block, Part};
 pub use begin::Begin;

@@ -3,6 +3,8 @@
 mod aggregate;
 mod commands;
 mod routes;
+#[cfg(test)]
+mod snapshot_form;
 
 pub use aggregate::Session;
 pub use commands::{SessionCommand, SessionError, refuse_ended};

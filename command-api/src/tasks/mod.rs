@@ -3,6 +3,8 @@
 mod aggregate;
 mod commands;
 mod routes;
+#[cfg(test)]
+mod snapshot_form;
 
 pub use aggregate::{Task, Todo};
 pub use commands::{Past, TaskCommand, TaskContext, TaskError};

@@ -3,6 +3,8 @@
 mod aggregate;
 mod commands;
 mod routes;
+#[cfg(test)]
+mod snapshot_form;
 
 pub use aggregate::User;
 pub(crate) use commands::{EMAIL, USERNAME};

@@ -43,9 +43,14 @@ pub trait AggregateEvent: DomainEvent {
         fields.insert("type".to_owned(), Value::String(event_type.to_owned()));
         serde_json::from_value(Value::Object(fields))
     }
+
+    /// Samples of all its events, from the tests beside it.
+    #[cfg(test)]
+    fn samples() -> Vec<Self>;
 }
 
-/// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`.
+/// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`. The tests beside
+/// it must have samples of its events, and a test that holds what is stored of them.
 #[macro_export]
 macro_rules! aggregate_event {
     ($event:ty, aggregate: $aggregate:literal$(, tells_all: $tells_all:ident)?) => {
@@ -73,6 +78,14 @@ macro_rules! aggregate_event {
             $(fn tells_all(&self) -> bool {
                 <$event>::$tells_all(self)
             })?
+
+            #[cfg(test)]
+            fn samples() -> Vec<Self> {
+                tests::samples()
+            }
         }
+
+        #[cfg(test)]
+        const _: fn() = tests::every_event_keeps_its_stored_form;
     };
 }

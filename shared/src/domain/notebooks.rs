@@ -48,3 +48,30 @@ impl NotebookEvent {
 }
 
 crate::aggregate_event!(NotebookEvent, aggregate: "notebook");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::{ID, keep_stored_form, text};
+
+    pub(super) fn samples() -> Vec<NotebookEvent> {
+        vec![
+            NotebookEvent::NotebookCreated { owner: UserId(ID), name: text("Lab") },
+            NotebookEvent::NotebookRenamed { name: text("Laboratory") },
+            NotebookEvent::NotebookDescribed { description: Some(text("What we tried")) },
+            NotebookEvent::NotebookDescribed { description: None },
+        ]
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_stored_form() {
+        keep_stored_form(&samples(), |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            NotebookCreated 1.0 {"name":"Lab","owner":"0193a5f0-0000-7000-8000-000000000001"}
+            NotebookRenamed 1.0 {"name":"Laboratory"}
+            NotebookDescribed 2.0 {"description":"What we tried"}
+            NotebookDescribed 2.0 {"description":null}
+            "#)
+        });
+    }
+}

@@ -47,3 +47,28 @@ impl NoteEvent {
 }
 
 crate::aggregate_event!(NoteEvent, aggregate: "note");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::{ID, keep_stored_form, text};
+
+    pub(super) fn samples() -> Vec<NoteEvent> {
+        vec![
+            NoteEvent::NoteCreated { notebook_id: NotebookId(ID), title: text("Dreams") },
+            NoteEvent::NoteRetitled { title: text("Plans") },
+            NoteEvent::NoteMoved { from: NotebookId(ID), to: NotebookId(ID) },
+        ]
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_stored_form() {
+        keep_stored_form(&samples(), |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            NoteCreated 1.0 {"notebook_id":"0193a5f0-0000-7000-8000-000000000001","title":"Dreams"}
+            NoteRetitled 1.0 {"title":"Plans"}
+            NoteMoved 1.0 {"from":"0193a5f0-0000-7000-8000-000000000001","to":"0193a5f0-0000-7000-8000-000000000001"}
+            "#)
+        });
+    }
+}

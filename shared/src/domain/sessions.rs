@@ -43,3 +43,30 @@ impl SessionEvent {
 }
 
 crate::aggregate_event!(SessionEvent, aggregate: "session");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::{ID, keep_stored_form};
+
+    pub(super) fn samples() -> Vec<SessionEvent> {
+        vec![
+            SessionEvent::SessionOpened {
+                user_id: UserId(ID),
+                device: Some("laptop".to_owned()),
+                address: Some("127.0.0.1".to_owned()),
+            },
+            SessionEvent::SessionEnded { user_id: UserId(ID) },
+        ]
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_stored_form() {
+        keep_stored_form(&samples(), |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            SessionOpened 1.0 {"address":"127.0.0.1","device":"laptop","user_id":"0193a5f0-0000-7000-8000-000000000001"}
+            SessionEnded 1.0 {"user_id":"0193a5f0-0000-7000-8000-000000000001"}
+            "#)
+        });
+    }
+}

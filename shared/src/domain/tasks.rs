@@ -414,7 +414,124 @@ crate::aggregate_event!(TaskEvent, aggregate: "task", tells_all: tells_all);
 mod tests {
     use super::*;
     use crate::domain::AggregateEvent;
+    use crate::domain::tests::{ID, keep_stored_form, text};
     use serde_json::json;
+
+    pub(super) fn samples() -> Vec<TaskEvent> {
+        let (note_id, user) = (NoteId(ID), UserId(ID));
+        let at = Due::At(text("2026-01-31T12:00:00Z"));
+        let details = Details {
+            description: Some(text("More")),
+            due: Some(at),
+            priority: Priority(1),
+            assignee_id: Some(user),
+        };
+        let whole = WholeTask {
+            owner: user,
+            title: text("Call"),
+            completed_at: Some("2026-01-31T12:00:00Z".parse().expect("a time")),
+            details: details.clone(),
+            removed: true,
+            added_by: "policy:sync".to_owned(),
+            added_at: "2026-01-31T12:00:00Z".parse().expect("a time"),
+        };
+        let bare =
+            WholeTask { completed_at: None, details: Details::default(), removed: false, ..whole.clone() };
+        let added = |note_id, details| TaskEvent::TaskAdded {
+            note_id,
+            owner: user,
+            title: text("Call"),
+            completed: false,
+            details,
+        };
+        vec![
+            added(Some(note_id), Details::default()),
+            added(None, details),
+            TaskEvent::TaskRetitled { title: text("") },
+            TaskEvent::TaskDescribed { description: Some(text("More")) },
+            TaskEvent::TaskDescribed { description: None },
+            TaskEvent::TaskScheduled { due: at },
+            TaskEvent::TaskScheduled { due: Due::On(text("2026-01-31")) },
+            TaskEvent::TaskUnscheduled {},
+            TaskEvent::TaskPrioritized { priority: Priority(4) },
+            TaskEvent::TaskAssigned { assignee_id: user },
+            TaskEvent::TaskUnassigned { assignee_id: user },
+            TaskEvent::TaskCompleted {},
+            TaskEvent::TaskReopened {},
+            TaskEvent::TaskMoved { from: note_id, to: note_id, whole },
+            TaskEvent::TaskMoved { from: note_id, to: note_id, whole: bare },
+            TaskEvent::TaskRemoved { note_id: Some(note_id) },
+            TaskEvent::TaskRestored { note_id: None },
+        ]
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_stored_form() {
+        keep_stored_form(&samples(), |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            TaskAdded 1.0 {
+              "completed": false,
+              "note_id": "0193a5f0-0000-7000-8000-000000000001",
+              "owner": "0193a5f0-0000-7000-8000-000000000001",
+              "title": "Call"
+            }
+            TaskAdded 1.0 {
+              "completed": false,
+              "details": {
+                "assignee_id": "0193a5f0-0000-7000-8000-000000000001",
+                "description": "More",
+                "due_at": "2026-01-31T12:00:00Z",
+                "priority": 1
+              },
+              "note_id": null,
+              "owner": "0193a5f0-0000-7000-8000-000000000001",
+              "title": "Call"
+            }
+            TaskRetitled 1.0 {"title":""}
+            TaskDescribed 1.0 {"description":"More"}
+            TaskDescribed 1.0 {"description":null}
+            TaskScheduled 1.0 {"due_at":"2026-01-31T12:00:00Z"}
+            TaskScheduled 1.0 {"due_on":"2026-01-31"}
+            TaskUnscheduled 1.0 {}
+            TaskPrioritized 1.0 {"priority":4}
+            TaskAssigned 1.0 {"assignee_id":"0193a5f0-0000-7000-8000-000000000001"}
+            TaskUnassigned 1.0 {"assignee_id":"0193a5f0-0000-7000-8000-000000000001"}
+            TaskCompleted 1.0 {}
+            TaskReopened 1.0 {}
+            TaskMoved 1.0 {
+              "from": "0193a5f0-0000-7000-8000-000000000001",
+              "to": "0193a5f0-0000-7000-8000-000000000001",
+              "whole": {
+                "added_at": "2026-01-31T12:00:00Z",
+                "added_by": "policy:sync",
+                "completed_at": "2026-01-31T12:00:00Z",
+                "details": {
+                  "assignee_id": "0193a5f0-0000-7000-8000-000000000001",
+                  "description": "More",
+                  "due_at": "2026-01-31T12:00:00Z",
+                  "priority": 1
+                },
+                "owner": "0193a5f0-0000-7000-8000-000000000001",
+                "removed": true,
+                "title": "Call"
+              }
+            }
+            TaskMoved 1.0 {
+              "from": "0193a5f0-0000-7000-8000-000000000001",
+              "to": "0193a5f0-0000-7000-8000-000000000001",
+              "whole": {
+                "added_at": "2026-01-31T12:00:00Z",
+                "added_by": "policy:sync",
+                "completed_at": null,
+                "owner": "0193a5f0-0000-7000-8000-000000000001",
+                "title": "Call"
+              }
+            }
+            TaskRemoved 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001"}
+            TaskRestored 1.0 {"note_id":null}
+            "#)
+        });
+    }
 
     #[test]
     fn a_time_that_postgres_could_not_keep_is_none_to_be_due_at() {

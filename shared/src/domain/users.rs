@@ -53,3 +53,40 @@ impl UserEvent {
 }
 
 crate::aggregate_event!(UserEvent, aggregate: "user");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::{keep_stored_form, text};
+    use serde_json::json;
+
+    pub(super) fn samples() -> Vec<UserEvent> {
+        let preferences = json!({"theme": "dark", "zoom": 1.25, "one": 1.0, "least": 5e-324});
+        let Value::Object(preferences) = preferences else { panic!("an object") };
+        vec![
+            UserEvent::UserRegistered {
+                email: text("ada@example.org"),
+                username: text("ada"),
+                display_name: text("Ada"),
+            },
+            UserEvent::ProfileEdited {
+                display_name: text("Ada L."),
+                first_name: Some(text("Ada")),
+                last_name: None,
+                avatar_url: None,
+            },
+            UserEvent::PreferencesSet { preferences },
+        ]
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_stored_form() {
+        keep_stored_form(&samples(), |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            UserRegistered 1.0 {"display_name":"Ada","email":"ada@example.org","username":"ada"}
+            ProfileEdited 1.0 {"avatar_url":null,"display_name":"Ada L.","first_name":"Ada","last_name":null}
+            PreferencesSet 1.0 {"preferences":{"least":5e-324,"one":1.0,"theme":"dark","zoom":1.25}}
+            "#)
+        });
+    }
+}

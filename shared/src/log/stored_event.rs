@@ -357,19 +357,34 @@ mod tests {
         StoredEvent::new(recorded(), Payload::encrypted(&[5; NONCE + 20]), &key())
     }
 
+    /// The leaf, with a line break before each name. (It has none itself, so no other leaf looks like it.) Proofs are made
+    /// of leaves, so no byte of one may ever change.
+    fn leaf(event: &StoredEvent) -> String {
+        let leaf = String::from_utf8(event.leaf()).expect("text");
+        assert!(!leaf.contains(char::is_whitespace), "white space that is not escaped: {leaf}");
+        leaf.replace(",\"", ",\n\"")
+    }
+
     #[test]
     fn the_leaf_of_an_encrypted_event() {
-        let leaf = String::from_utf8(stored().leaf()).expect("text");
-        assert_eq!(
-            leaf,
-            r#"{"aggregate":{"id":"0193a5f0-0000-7000-8000-000000000002","type":"note","version":3},"#
-                .to_owned()
-                + r#""at":"2026-11-30T12:00:00.000001Z","data":{"ciphertext":"BQUFBQUFBQUFBQUFBQUFBQUFBQU","#
-                + r#""nonce":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUF","owner":"note:0193a5f0-0000-7000-8000-000000000002"},"#
-                + r#""event_version":"1.0","id":"0193a5f0-0000-7000-8000-000000000001","#
-                + r#""meta":{"actor":"ada","causation":"b","correlation":"a"},"position":7,"#
-                + r#""scopes":["note:0193a5f0-0000-7000-8000-000000000002","notebook:é"],"type":"NoteRetitled"}"#
-        );
+        insta::assert_snapshot!(leaf(&stored()), @r#"
+        {"aggregate":{"id":"0193a5f0-0000-7000-8000-000000000002",
+        "type":"note",
+        "version":3},
+        "at":"2026-11-30T12:00:00.000001Z",
+        "data":{"ciphertext":"BQUFBQUFBQUFBQUFBQUFBQUFBQU",
+        "nonce":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUF",
+        "owner":"note:0193a5f0-0000-7000-8000-000000000002"},
+        "event_version":"1.0",
+        "id":"0193a5f0-0000-7000-8000-000000000001",
+        "meta":{"actor":"ada",
+        "causation":"b",
+        "correlation":"a"},
+        "position":7,
+        "scopes":["note:0193a5f0-0000-7000-8000-000000000002",
+        "notebook:é"],
+        "type":"NoteRetitled"}
+        "#);
     }
 
     #[test]
@@ -377,13 +392,25 @@ mod tests {
         let data = json!({"b": [1, null, "é\n"], "a": {}});
         let mut event = StoredEvent::new(recorded(), Payload::clear(&data), &key());
         event.effects = Some(json!([{"left": ["notebook:1"]}]));
-        let leaf = String::from_utf8(event.leaf()).expect("text");
-        assert!(
-            leaf.contains(
-                r#""data":{"a":{},"b":[1,null,"é\n"]},"effects":[{"left":["notebook:1"]}],"event_version":"#
-            ),
-            "{leaf}"
-        );
+        insta::assert_snapshot!(leaf(&event), @r#"
+        {"aggregate":{"id":"0193a5f0-0000-7000-8000-000000000002",
+        "type":"note",
+        "version":3},
+        "at":"2026-11-30T12:00:00.000001Z",
+        "data":{"a":{},
+        "b":[1,null,
+        "é\n"]},
+        "effects":[{"left":["notebook:1"]}],
+        "event_version":"1.0",
+        "id":"0193a5f0-0000-7000-8000-000000000001",
+        "meta":{"actor":"ada",
+        "causation":"b",
+        "correlation":"a"},
+        "position":7,
+        "scopes":["note:0193a5f0-0000-7000-8000-000000000002",
+        "notebook:é"],
+        "type":"NoteRetitled"}
+        "#);
     }
 
     /// The bytes a MAC is over are for good: of this event, and under this key, it is this one.

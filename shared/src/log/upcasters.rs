@@ -51,10 +51,9 @@ fn cleared_is_null(mut data: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Event;
     use crate::domain::notebooks::NotebookEvent;
-    use crate::domain::tests::samples;
     use crate::domain::text::Description;
+    use crate::domain::{Event, samples};
     use serde_json::json;
 
     /// What 1.0 has stored becomes, and what 2.0 has stored stays.
@@ -77,8 +76,8 @@ mod tests {
     #[test]
     fn every_event_is_written_in_its_newest_version() {
         for (event_type, data) in samples() {
-            let event = Event::parse(event_type, data).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(event.version(), newest(event_type), "{event_type}");
+            let event = Event::parse(&event_type, data).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(event.version(), newest(&event_type), "{event_type}");
         }
     }
 

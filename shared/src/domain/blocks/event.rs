@@ -110,3 +110,93 @@ impl BlockEvent {
 }
 
 crate::aggregate_event!(BlockEvent, aggregate: "block", tells_all: tells_all);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::blocks::{BlockText, Depth};
+    use crate::domain::tests::{ID, keep_stored_form, text};
+
+    pub(super) fn samples() -> Vec<BlockEvent> {
+        let note_id = NoteId(ID);
+        let block =
+            Content::Task { checked: true, depth: Depth::LEAST, rich: text::<BlockText>("Call").into() };
+        let added_at = "2026-01-31T12:00:00Z".parse().expect("a time");
+        let whole = WholeBlock { block: block.clone(), added_by: "policy:sync".to_owned(), added_at };
+        vec![
+            BlockEvent::BlockAdded { note_id, block: block.clone(), rank: text("a0") },
+            BlockEvent::BlockEdited { note_id, block: block.clone() },
+            BlockEvent::BlockTypeChanged { note_id, block: block.clone() },
+            BlockEvent::BlockMoved { from: note_id, to: note_id, rank: text("a0V"), whole: None },
+            BlockEvent::BlockMoved { from: note_id, to: note_id, rank: text("a0V"), whole: Some(whole) },
+            BlockEvent::BlockRemoved { note_id },
+            BlockEvent::BlockRestored { note_id, rank: text("Zz") },
+        ]
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_stored_form() {
+        keep_stored_form(&samples(), |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            BlockAdded 1.0 {
+              "block": {
+                "content": {
+                  "checked": true,
+                  "depth": 0,
+                  "spans": [],
+                  "text": "Call"
+                },
+                "type": "task"
+              },
+              "note_id": "0193a5f0-0000-7000-8000-000000000001",
+              "rank": "a0"
+            }
+            BlockEdited 1.0 {
+              "block": {
+                "content": {
+                  "checked": true,
+                  "depth": 0,
+                  "spans": [],
+                  "text": "Call"
+                },
+                "type": "task"
+              },
+              "note_id": "0193a5f0-0000-7000-8000-000000000001"
+            }
+            BlockTypeChanged 1.0 {
+              "block": {
+                "content": {
+                  "checked": true,
+                  "depth": 0,
+                  "spans": [],
+                  "text": "Call"
+                },
+                "type": "task"
+              },
+              "note_id": "0193a5f0-0000-7000-8000-000000000001"
+            }
+            BlockMoved 1.0 {"from":"0193a5f0-0000-7000-8000-000000000001","rank":"a0V","to":"0193a5f0-0000-7000-8000-000000000001"}
+            BlockMoved 1.0 {
+              "from": "0193a5f0-0000-7000-8000-000000000001",
+              "rank": "a0V",
+              "to": "0193a5f0-0000-7000-8000-000000000001",
+              "whole": {
+                "added_at": "2026-01-31T12:00:00Z",
+                "added_by": "policy:sync",
+                "block": {
+                  "content": {
+                    "checked": true,
+                    "depth": 0,
+                    "spans": [],
+                    "text": "Call"
+                  },
+                  "type": "task"
+                }
+              }
+            }
+            BlockRemoved 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001"}
+            BlockRestored 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001","rank":"Zz"}
+            "#)
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! The form in which snapshots hold a notebook.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::Notebook;
+use crate::app::snapshot_forms::{Fact, ID, WITHIN_A_LINE, keep_form, rests};
+
+#[test]
+pub(super) fn changes_only_with_its_version() {
+    let created = ("NotebookCreated", json!({"owner": ID, "name": "Lab"}));
+    let renamed = ("NotebookRenamed", json!({"name": "Den"}));
+    let described = ("NotebookDescribed", json!({"description": "What we tried"}));
+    let cleared = ("NotebookDescribed", json!({"description": null}));
+    let histories: &[&[&Fact]] =
+        &[&[], &[&created], &[&created, &described, &cleared], &[&created, &renamed, &described]];
+    keep_form::<Notebook>(histories, |forms| {
+        insta::assert_snapshot!(forms, @r#"
+        version 2
+        [] "Missing"
+        [NotebookCreated] {
+          "Live": {
+            "description": null,
+            "members": {
+              "0193a5f0-0000-7000-8000-000000000001": "owner"
+            },
+            "name": "Lab"
+          }
+        }
+        [NotebookCreated, NotebookDescribed, NotebookDescribed] {
+          "Live": {
+            "description": null,
+            "members": {
+              "0193a5f0-0000-7000-8000-000000000001": "owner"
+            },
+            "name": "Lab"
+          }
+        }
+        [NotebookCreated, NotebookRenamed, NotebookDescribed] {
+          "Live": {
+            "description": "What we tried",
+            "members": {
+              "0193a5f0-0000-7000-8000-000000000001": "owner"
+            },
+            "name": "Den"
+          }
+        }
+        "#)
+    });
+}
+
+fn any_notebook() -> impl Strategy<Value = Fact> {
+    prop_oneof![
+        WITHIN_A_LINE.prop_map(|text| ("NotebookCreated", json!({"owner": ID, "name": format!("x{text}x")}))),
+        WITHIN_A_LINE.prop_map(|text| ("NotebookRenamed", json!({"name": format!("x{text}x")}))),
+        proptest::option::of("\\PC{1,9}")
+            .prop_map(|text| ("NotebookDescribed", json!({"description": text}))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_rest_on_the_way_changes_nothing(
+        facts in proptest::collection::vec(any_notebook(), 0..20),
+        cut in 0usize..20,
+    ) {
+        rests::<Notebook>(&facts, cut)?;
+    }
+}
