@@ -13,7 +13,6 @@ use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::testing;
 use shared::clock::Clock;
-use shared::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Writer, histogram, work};
@@ -163,7 +162,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Figure>> {
 }
 
 async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Figure>> {
-    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    let master = kit::master();
     postgres.create_database("contention").await?;
     let url = postgres.url("contention");
     shared::migrate::migrate(&url, &master).await?;

@@ -12,17 +12,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use kit::{Level, database, master, master_digits};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
-use shared::encryption::MasterKey;
-use shared::migrate;
+use servers::until::until;
 use shared::server_keys::ServerKeys;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// The password of everybody here.
 pub const PASSWORD: &str = "correct horse battery";
@@ -62,9 +61,7 @@ pub struct Person {
 impl Daybook {
     /// Starts the program over an empty database.
     pub async fn start() -> Result<Self> {
-        let template = format!("e2e_{}", migrate::fingerprint());
-        let migrated = async |url: String| migrate::migrate(&url, &master()?).await;
-        let database = testing::database(&template, migrated).await?;
+        let database = database(Level::Log).await?;
         let nats = testing::nats().await?;
         let data = tempfile::Builder::new().prefix("daybook-e2e-").tempdir_in("/tmp")?;
         let mut program = program(data.path(), &database.url, &nats.url())?;
@@ -127,7 +124,7 @@ impl Daybook {
     /// The server's own keys, for forging what only it can make.
     pub async fn keys(&self) -> Result<ServerKeys> {
         let mut connection = PgConnection::connect(&self.database.url).await?;
-        let keys = ServerKeys::load(&mut connection, &master()?).await?;
+        let keys = ServerKeys::load(&mut connection, &master()).await?;
         connection.close().await?;
         Ok(keys)
     }
@@ -136,15 +133,6 @@ impl Daybook {
     pub fn log(&self) -> String {
         logged(self.data.path())
     }
-}
-
-fn master() -> Result<MasterKey> {
-    MasterKey::from_hex(&master_digits()).context("a master key has 64 digits")
-}
-
-/// The master key of every Daybook here.
-pub fn master_digits() -> String {
-    "0d".repeat(32)
 }
 
 fn logged(data: &Path) -> String {
@@ -177,18 +165,15 @@ fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
 
 /// The program leaves word in its data folder once it listens.
 async fn address(data: &Path, program: &mut Child) -> Result<String> {
-    let deadline = Instant::now() + START_LIMIT;
-    let mut ticks = interval(Duration::from_millis(20));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while Instant::now() < deadline {
-        ticks.tick().await;
+    let url = until(START_LIMIT, "starting daybook", async || {
         if let Ok(text) = std::fs::read(data.join("running.json")) {
             let running: Value = serde_json::from_slice(&text)?;
-            return Ok(running["url"].as_str().context("no address")?.to_owned());
+            return Ok(Some(running["url"].as_str().context("no address")?.to_owned()));
         }
         if let Some(status) = program.try_wait()? {
-            bail!("daybook ended ({status}): {}", logged(data));
+            bail!("it ended: {status}");
         }
-    }
-    bail!("daybook did not start in time: {}", logged(data))
+        Ok(None)
+    });
+    url.await.with_context(|| format!("daybook says: {}", logged(data)))
 }

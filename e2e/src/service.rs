@@ -3,16 +3,18 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use reqwest::Client;
 use serde_json::Value;
 use servers::leash::send;
+use servers::until::until;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
-use crate::{executable, master_digits};
+use crate::executable;
+use kit::master_digits;
 
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -62,17 +64,7 @@ impl Service {
 
     /// Asks until it says that it is ready.
     pub async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        let mut ticks = interval(Duration::from_millis(20));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let (status, said) = self.get("/readyz").await?;
-            if status == 200 {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "not ready in time: {said}");
-        }
+        until(LIMIT, "getting ready", async || Ok((self.get("/readyz").await?.0 == 200).then_some(()))).await
     }
 
     /// kill -9.

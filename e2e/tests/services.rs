@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use e2e::service::{Service, command};
-use e2e::{PASSWORD, executable, master_digits};
+use e2e::{PASSWORD, executable};
+use kit::{Level, database, master_digits};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let database = testing::database("e2e_empty", async |_| Ok(())).await.expect("an empty database");
+        let database = database(Level::Empty).await.expect("an empty database");
         let world = Self::over(database.url.clone()).await;
         Self { _database: Some(database), ..world }
     }

@@ -9,14 +9,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{executable, master_digits};
+use e2e::executable;
+use kit::{Level, database, master_digits};
 use serde_json::Value;
 use servers::leash::send;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
-use shared::encryption::MasterKey;
-use shared::migrate;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -46,10 +45,7 @@ struct Program {
 
 impl World {
     async fn new() -> Result<Self> {
-        let template = format!("e2e_{}", migrate::fingerprint());
-        let master = MasterKey::from_hex(&master_digits()).context("64 digits")?;
-        let database =
-            testing::database(&template, async |url| migrate::migrate(&url, &master).await).await?;
+        let database = database(Level::Log).await?;
         Ok(Self { database, nats: testing::nats().await? })
     }
 

@@ -7,14 +7,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::testing;
 use servers::until::until;
-use shared::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::histogram;
@@ -95,7 +94,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Figure>> {
 }
 
 async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Figure>> {
-    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    let master = kit::master();
     postgres.create_database("large").await?;
     let url = postgres.url("large");
     shared::migrate::migrate(&url, &master).await?;

@@ -11,7 +11,8 @@ use servers::leash::{Leash, Spawn};
 use servers::until::until;
 
 use super::LIMIT;
-use crate::{executable, master_digits};
+use crate::executable;
+use kit::master_digits;
 
 /// Where the ports of services begin: below the range from which outgoing connections take theirs. One of those could
 /// sit on a service's port while that is down, and in that range a client can even be connected to itself.

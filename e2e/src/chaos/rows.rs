@@ -13,7 +13,8 @@ use super::LIMIT;
 use super::load::{Client, Note, Notebook};
 use super::report::Report;
 use super::world::World;
-use crate::{executable, master_digits};
+use crate::executable;
+use kit::master_digits;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::process::Process;
-use crate::{executable, master_digits};
+use crate::executable;
+use kit::master_digits;
 
 const DATABASE: &str = "daybook";
 

@@ -9,7 +9,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use servers::leash::send;
 use shared::encryption::MasterKey;
-use tokio::time::{Instant, interval};
 
 /// How long something that must come may take on a busy machine; only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_mins(5);
@@ -155,13 +154,5 @@ impl Program {
 
 /// Looks again until there is something, within the limit.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + LIMIT;
-    let mut ticks = interval(Duration::from_millis(20));
-    while Instant::now() < deadline {
-        ticks.tick().await;
-        if let Some(found) = look().await {
-            return found;
-        }
-    }
-    panic!("it did not come to be within {LIMIT:?}")
+    kit::until(LIMIT, "what a test waits for", async || look().await).await
 }

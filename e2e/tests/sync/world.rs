@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use e2e::service::{Service, command};
-use e2e::{PASSWORD, executable, master_digits};
+use e2e::{PASSWORD, executable};
+use kit::{Level, database, master_digits};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::clock::Clock;
-use shared::encryption::MasterKey;
-use shared::migrate;
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -77,10 +76,7 @@ impl Policy {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let master = MasterKey::from_hex(&master_digits()).expect("64 digits");
-        let template = format!("e2e_{}", migrate::fingerprint());
-        let migrated = async |url: String| migrate::migrate(&url, &master).await;
-        let database = testing::database(&template, migrated).await.expect("a database");
+        let database = database(Level::Log).await.expect("a database");
         let nats = testing::nats().await.expect("NATS");
         let mut policy = Policy { database_url: database.url.clone(), nats_url: nats.url(), running: None };
         policy.start().await;

@@ -4,21 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Result;
 use futures::{SinkExt, StreamExt};
-use kit::{Fact, Scribe};
+use kit::{Fact, Level, Scribe, database, master};
 use query_api::live::{self, Live, Parts, Settings};
 use query_api::watermark::Watermark;
 use serde_json::{Map, Value, json};
-use servers::testing::{self, TestDatabase};
+use servers::testing::TestDatabase;
 use shared::auth::{Issuer, Verifier};
 use shared::clock::Clock;
-use shared::encryption::{Keyring, MasterKey};
+use shared::encryption::Keyring;
 use shared::id::{NoteId, NotebookId, SessionId, UserId};
 use shared::lifecycle::Shutdown;
 use shared::postgres::{DatabaseRole, pool};
+use shared::read_schema;
 use shared::server_keys::ServerKeys;
-use shared::{migrate, read_schema};
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -54,26 +53,13 @@ pub(crate) fn small() -> Settings {
     Settings { ring_events: 4, page: 3, queue: 2, catch_ups: 1, ..Settings::default() }
 }
 
-fn master() -> MasterKey {
-    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
-}
-
-async fn migrated(url: String) -> Result<()> {
-    migrate::migrate(&url, &master()).await?;
-    let projector = pool(&url, DatabaseRole::Projector, None, 1)?;
-    read_schema::ensure(&projector, read_schema::name()).await?;
-    projector.close().await;
-    Ok(())
-}
-
 impl World {
     pub(crate) async fn start(settings: Settings) -> Self {
         Self::with(settings, None).await
     }
 
     pub(crate) async fn with(settings: Settings, nats: Option<async_nats::Client>) -> Self {
-        let template = format!("live_{}_{}", migrate::fingerprint(), read_schema::name());
-        let database = testing::database(&template, migrated).await.expect("a database");
+        let database = database(Level::Tables).await.expect("a database");
         let url = &database.url;
         let options: sqlx::postgres::PgConnectOptions = url.parse().expect("an address");
         let owner = PgPool::connect_lazy_with(options.options([("search_path", read_schema::name())]));
