@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::testing;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Writer, histogram, work};
@@ -165,8 +165,8 @@ async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Fig
     let master = kit::master();
     postgres.create_database("contention").await?;
     let url = postgres.url("contention");
-    shared::migrate::migrate(&url, &master).await?;
-    let nats = shared::jetstream::connect(nats, "bench").await?;
+    shared::process::migrate::migrate(&url, &master).await?;
+    let nats = shared::process::jetstream::connect(nats, "bench").await?;
     let services = Services::start(&url, &master, Some(&nats)).await?;
     let mut owner = PgConnection::connect(&url).await?;
     let figures = compare(plan, &services.api(), &mut owner).await;

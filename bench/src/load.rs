@@ -11,9 +11,9 @@ use command_api::service::{self, Setup};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use servers::postgres::{Durability, Options, Postgres};
-use shared::clock::Clock;
-use shared::encryption::{DataKey, MasterKey, about};
-use shared::lifecycle::Shutdown;
+use shared::domain::clock::Clock;
+use shared::log::encryption::{DataKey, MasterKey, about};
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 
 /// Events in one append, which takes 1,000 at most.
@@ -64,7 +64,7 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
     let master = kit::master();
     server.create_database("ours").await?;
     let url = server.url("ours");
-    shared::migrate::migrate(&url, &master).await?;
+    shared::process::migrate::migrate(&url, &master).await?;
     let owner = PgPool::connect(&url).await?;
     let setup = Setup {
         database_url: url,

@@ -12,12 +12,12 @@ mod unit_of_work;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use shared::auth::Verifier;
-use shared::clock::Clock;
-use shared::encryption::Keyring;
-use shared::epoch::EpochId;
-use shared::problem::Problem;
-use shared::server_keys::ServerKeys;
+use shared::domain::clock::Clock;
+use shared::log::encryption::Keyring;
+use shared::log::epoch::EpochId;
+use shared::log::server_keys::ServerKeys;
+use shared::process::auth::Verifier;
+use shared::process::problem::Problem;
 use sqlx::PgPool;
 use tokio::sync::watch;
 

@@ -5,9 +5,9 @@ use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use serde::Serialize;
-use shared::auth::Caller;
-use shared::http::{CORRELATION_ID, EntityTags, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
-use shared::problem::{Problem, ProblemType};
+use shared::process::auth::Caller;
+use shared::process::http::{CORRELATION_ID, EntityTags, IDEMPOTENCY_KEY, LONGEST_NAME, REQUEST_ID, name};
+use shared::process::problem::{Problem, ProblemType};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 

@@ -21,7 +21,7 @@ use app::App;
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
 use axum::routing::get;
-use shared::auth::Verifier;
+use shared::process::auth::Verifier;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Every route of this service, without `/api/v1`, but for those of accounts, which have a state of their own.

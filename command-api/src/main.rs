@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use command_api::accounts::Registration;
-use shared::config::Service;
-use shared::http::Origins;
-use shared::postgres::DatabaseRole;
+use shared::process::config::Service;
+use shared::process::http::Origins;
+use shared::process::postgres::DatabaseRole;
 
 /// Daybook's command API: decides what may happen, and records it.
 #[derive(Parser)]
@@ -26,5 +26,5 @@ async fn main() -> ExitCode {
     let Program { service, registration, origins } = Program::parse();
     let registration = registration.unwrap_or_else(|| Registration::by_default(service.listen));
     let work = async |process| command_api::service::run(process, registration, &origins).await;
-    shared::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Command, work).await
+    shared::process::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Command, work).await
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use async_nats::Client;
-use shared::auth::Verifier;
-use shared::clock::Clock;
-use shared::encryption::{Keyring, MasterKey};
-use shared::epoch::{self, EpochId};
-use shared::http::{Health, Origins};
-use shared::jetstream::Retention;
-use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, complaint, options, pool, refuse_forgetful};
-use shared::server_keys::ServerKeys;
-use shared::service::Process;
+use shared::domain::clock::Clock;
+use shared::log::encryption::{Keyring, MasterKey};
+use shared::log::epoch::{self, EpochId};
+use shared::log::server_keys::ServerKeys;
+use shared::process::auth::Verifier;
+use shared::process::http::{Health, Origins};
+use shared::process::jetstream::Retention;
+use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, complaint, options, pool, refuse_forgetful};
+use shared::process::service::Process;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::domain::Event;
-use shared::event::AggregateEvent;
+use shared::log::event::AggregateEvent;
 
 use crate::app::{At, Decide};
 use crate::blocks::Block;

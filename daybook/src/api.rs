@@ -3,7 +3,7 @@
 use axum::Router;
 use command_api::accounts::Accounts;
 use query_api::service::Running;
-use shared::problem::Problem;
+use shared::process::problem::Problem;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 

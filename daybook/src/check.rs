@@ -1,7 +1,7 @@
 //! `daybook check`: compares the read tables with the log.
 
 use anyhow::bail;
-use shared::config::Stores;
+use shared::process::config::Stores;
 
 use crate::{output, progress, shadow_build};
 

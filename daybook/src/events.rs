@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use shared::config::Stores;
-use shared::encryption::Keyring;
-use shared::postgres::{DatabaseRole, pool};
+use shared::log::encryption::Keyring;
+use shared::process::config::Stores;
+use shared::process::postgres::{DatabaseRole, pool};
 
 use crate::{output, running};
 
@@ -34,7 +34,7 @@ impl Events {
         let mut position = self.after;
         let mut ticks = tokio::time::interval(POLL);
         loop {
-            let stored = shared::event_log::after(&pool, position, PAGE).await?;
+            let stored = shared::log::event_log::after(&pool, position, PAGE).await?;
             if stored.is_empty() {
                 if !self.follow {
                     return Ok(());

@@ -22,7 +22,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shared::telemetry::{Format, Logs};
+use shared::process::telemetry::{Format, Logs};
 
 /// Daybook: a workspace of notebooks, notes and tasks in which every change is an event.
 #[derive(Parser)]
@@ -100,8 +100,8 @@ mod tests {
     use super::*;
     use clap::{Args, CommandFactory};
     use query_api::live::Options;
-    use shared::config::Service;
-    use shared::http::Origins;
+    use shared::process::config::Service;
+    use shared::process::http::Origins;
 
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
 

@@ -1,7 +1,7 @@
 //! `daybook migrate`: migrates a database to this release.
 
 use anyhow::Context;
-use shared::config::Stores;
+use shared::process::config::Stores;
 
 use crate::running;
 
@@ -17,7 +17,7 @@ impl Migrate {
             "Give the address of the database, with its owner's login: DATABASE_URL or --database-url. (`daybook up` migrates its own database by itself.)",
         )?;
         running::folder(&self.stores.data)?;
-        shared::migrate::migrate(&url, &self.stores.master_key()?).await?;
+        shared::process::migrate::migrate(&url, &self.stores.master_key()?).await?;
         tracing::info!("The database is migrated to this release");
         Ok(())
     }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use servers::nats::{self, Nats};
 use servers::postgres::{self, Durability, Postgres};
-use shared::config::Stores;
+use shared::process::config::Stores;
 use tokio::time::Instant;
 
 /// How long an earlier server may take to end; after that, Postgres itself says what is wrong.

@@ -1,6 +1,6 @@
 //! `daybook problems`: prints the explanations of all problems, which are docs/problems.md.
 
-use shared::problem;
+use shared::process::problem;
 
 use crate::output;
 

@@ -4,9 +4,10 @@ use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, ensure};
 use clap::Subcommand;
-use shared::config::Stores;
-use shared::postgres::{DatabaseRole, pool};
-use shared::{event_log, read_schema};
+use shared::log::event_log;
+use shared::process::config::Stores;
+use shared::process::postgres::{DatabaseRole, pool};
+use shared::process::read_schema;
 use sqlx::PgPool;
 
 use crate::{output, running};

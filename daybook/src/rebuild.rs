@@ -1,6 +1,6 @@
 //! `daybook rebuild`: rebuilds the read tables beside the live ones, and swaps them.
 
-use shared::config::Stores;
+use shared::process::config::Stores;
 
 use crate::{output, progress, shadow_build};
 

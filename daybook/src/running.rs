@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use shared::config::Stores;
+use shared::process::config::Stores;
 
 /// How to reach a `daybook up`: kept in the data folder, readable by its owner only.
 #[derive(Serialize, Deserialize)]

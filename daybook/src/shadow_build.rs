@@ -1,10 +1,10 @@
 //! What `daybook rebuild` and `daybook check` work with.
 
 use projector::{ShadowBuild, Status};
-use shared::config::Stores;
-use shared::encryption::Keyring;
-use shared::postgres::{DatabaseRole, options, pool, reach};
-use shared::read_schema;
+use shared::log::encryption::Keyring;
+use shared::process::config::Stores;
+use shared::process::postgres::{DatabaseRole, options, pool, reach};
+use shared::process::read_schema;
 use tokio::sync::watch;
 
 use crate::running;

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use command_api::accounts::{Accounts, Registration};
 use command_api::service::Setup;
 use projector::Status;
-use shared::clock::Clock;
-use shared::config::{self, Stores};
-use shared::encryption::MasterKey;
-use shared::http::{Health, Origins, middleware, serve};
-use shared::lifecycle::{Shutdown, on_signal};
-use shared::postgres::complaint;
+use shared::domain::clock::Clock;
+use shared::log::encryption::MasterKey;
+use shared::process::config::{self, Stores};
+use shared::process::http::{Health, Origins, middleware, serve};
+use shared::process::lifecycle::{Shutdown, on_signal};
+use shared::process::postgres::complaint;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -56,8 +56,8 @@ impl Up {
         shutdown: Shutdown,
     ) -> anyhow::Result<()> {
         let url = &servers.database_url;
-        shared::migrate::migrate(url, &master).await?;
-        let nats = shared::jetstream::connect(&servers.nats_url, "daybook").await?;
+        shared::process::migrate::migrate(url, &master).await?;
+        let nats = shared::process::jetstream::connect(&servers.nats_url, "daybook").await?;
         let setup = Setup {
             database_url: url.clone(),
             nats: Some(nats.clone()),

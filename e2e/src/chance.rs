@@ -3,7 +3,7 @@
 use std::io::{self, Write, stdout};
 
 use anyhow::{Context, Result};
-use shared::clock::random;
+use shared::domain::clock::random;
 
 /// A source of numbers.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
-use shared::server_keys::ServerKeys;
+use shared::log::server_keys::ServerKeys;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};

@@ -4,7 +4,7 @@ use e2e::{Daybook, PASSWORD, Person};
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use shared::http::{CORRELATION_ID, REQUEST_ID};
+use shared::process::http::{CORRELATION_ID, REQUEST_ID};
 
 struct World {
     daybook: Daybook,

@@ -1,7 +1,7 @@
 //! A process whose essential task panics ends as failed and says which, as a service and as `daybook up`.
 //!
 //! Debug builds can be made to panic in a task that is named by `DAYBOOK_TEST_PANIC`, by SIGUSR1: see
-//! shared/src/lifecycle.rs. The lists below are all tasks there are: a new one must be added.
+//! shared/src/process/lifecycle.rs. The lists below are all tasks there are: a new one must be added.
 
 use std::collections::BTreeSet;
 use std::fs::File;

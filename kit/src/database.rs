@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use servers::testing::{self, TestDatabase};
-use shared::postgres::{DatabaseRole, pool};
-use shared::{migrate, read_schema};
+use shared::process::postgres::{DatabaseRole, pool};
+use shared::process::{migrate, read_schema};
 
 use crate::master;
 

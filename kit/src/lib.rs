@@ -6,7 +6,7 @@ mod scribe;
 
 use std::time::Duration;
 
-use shared::encryption::MasterKey;
+use shared::log::encryption::MasterKey;
 
 pub use database::{Level, database};
 pub use http::{Answer, TestRequest, Tokens, id};

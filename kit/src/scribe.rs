@@ -6,9 +6,9 @@ use std::fmt::Display;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::encryption::{DataKey, MasterKey, about};
-use shared::event::Meta;
+use shared::domain::clock::Clock;
+use shared::log::encryption::{DataKey, MasterKey, about};
+use shared::log::event::Meta;
 use sqlx::{Connection, PgConnection};
 
 /// An event before it is stored.

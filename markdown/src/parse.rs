@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use pulldown_cmark::{Options, Parser};
 use shared::domain::blocks::{Content, HeaderLevel};
-use shared::text::line_feeds;
+use shared::domain::text::line_feeds;
 
 use crate::{Document, FRONT_MATTER};
 use flow::Flow;

@@ -3,7 +3,7 @@ create table users (
   id uuid primary key,
   email text not null,
   username text not null,
-  -- As shared::text::fold makes it: what names are found and compared by.
+  -- As shared::domain::text::fold makes it: what names are found and compared by.
   username_folded text collate "C" not null,
   display_name text not null,
   first_name text,

@@ -5,7 +5,7 @@ create table tasks (
   owner_id uuid not null,
   title text not null,
   description text,
-  -- Both as shared::text::fold makes them: what is searched.
+  -- Both as shared::domain::text::fold makes them: what is searched.
   title_folded text not null,
   description_folded text,
   completed_at timestamptz,

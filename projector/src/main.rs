@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use shared::config::Service;
-use shared::postgres::DatabaseRole;
+use shared::process::config::Service;
+use shared::process::postgres::DatabaseRole;
 
 /// Daybook's projector: derives the tables that are read from the log of events.
 #[derive(Parser)]
@@ -17,7 +17,7 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    shared::service::run(
+    shared::process::service::run(
         env!("CARGO_PKG_NAME"),
         &program.service,
         DatabaseRole::Projector,

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use tokio::sync::watch;
 

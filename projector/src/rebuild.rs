@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use shared::read_schema;
+use shared::process::read_schema;
 use sqlx::postgres::types::Oid;
 use sqlx::{Executor, PgConnection, PgPool};
 use tokio::time::{Instant, MissedTickBehavior, interval};

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::Client;
-use shared::encryption::Keyring;
-use shared::epoch;
-use shared::event_log;
-use shared::leadership::{LeaderRole, lead};
-use shared::lifecycle::Shutdown;
-use shared::read_schema;
+use shared::log::encryption::Keyring;
+use shared::log::epoch;
+use shared::log::event_log;
+use shared::process::leadership::{LeaderRole, lead};
+use shared::process::lifecycle::Shutdown;
+use shared::process::read_schema;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Handles {
     /// How to open the session that holds the lead, as the projector's role.
     pub connect: PgConnectOptions,
-    /// The read schema: [`shared::read_schema::name`].
+    /// The read schema: [`shared::process::read_schema::name`].
     pub schema: String,
     /// Connections as the projector's role, with that schema as search path; 5 are enough.
     pub pool: PgPool,

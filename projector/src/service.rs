@@ -2,14 +2,14 @@
 
 use axum::Router;
 use command_api::app::App;
-use shared::clock::Clock;
-use shared::encryption::{Keyring, MasterKey};
-use shared::http::{Health, Origins};
-use shared::jetstream::Client;
-use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, complaint, options, pool};
-use shared::read_schema;
-use shared::service::Process;
+use shared::domain::clock::Clock;
+use shared::log::encryption::{Keyring, MasterKey};
+use shared::process::http::{Health, Origins};
+use shared::process::jetstream::Client;
+use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, complaint, options, pool};
+use shared::process::read_schema;
+use shared::process::service::Process;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

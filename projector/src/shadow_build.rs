@@ -7,9 +7,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use shared::encryption::Keyring;
-use shared::leadership::{LeaderRole, hold};
-use shared::read_schema;
+use shared::log::encryption::Keyring;
+use shared::process::leadership::{LeaderRole, hold};
+use shared::process::read_schema;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;

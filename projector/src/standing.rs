@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::lifecycle::Shutdown;
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};

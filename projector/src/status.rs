@@ -1,6 +1,6 @@
 //! How far the read tables have come, for readiness and for waiting tasks.
 
-use shared::epoch::EpochId;
+use shared::log::epoch::EpochId;
 
 /// What a projector knows of itself; kept in a `tokio::sync::watch`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use projector::ShadowBuildError;
 use projector::check::{Report, What};
 use projector::engine::BATCH;
 use serde_json::json;
-use shared::postgres::{DatabaseRole, pool};
-use shared::read_schema;
+use shared::process::postgres::{DatabaseRole, pool};
+use shared::process::read_schema;
 use sqlx::PgPool;
 use world::{World, a_bit_of_all, id, note_created, note_retitled, until};
 

@@ -5,7 +5,7 @@ mod world;
 use projector::engine::EngineError;
 use projector::engine::sift::Carried;
 use serde_json::json;
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use world::{World, a_bit_of_all, id, note_created, note_retitled, parts, until};
 
 const LIVE: &str = "read_live";

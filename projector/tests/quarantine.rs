@@ -13,7 +13,7 @@ use projector::projections::{
 use projector::quarantine::Quarantine;
 use serde_json::{Value, json};
 use shared::domain::notes::NoteEvent;
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 use world::{World, a_bit_of_all, fact, id, note_created, note_retitled};

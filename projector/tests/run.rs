@@ -12,10 +12,10 @@ use futures::StreamExt;
 use projector::Status;
 use serde_json::json;
 use servers::testing::nats;
-use shared::epoch::{self, EpochId};
-use shared::event::Recorded;
-use shared::jetstream::{self, Notice, Retention};
-use shared::read_schema;
+use shared::log::epoch::{self, EpochId};
+use shared::log::event::Recorded;
+use shared::process::jetstream::{self, Notice, Retention};
+use shared::process::read_schema;
 use tokio::time::timeout;
 use world::{World, a_bit_of_all, fact, id, note_created, note_retitled, until};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
-use shared::problem::{Problem, ProblemType};
+use shared::process::problem::{Problem, ProblemType};
 use tokio::time::Instant;
 use utoipa::IntoParams;
 

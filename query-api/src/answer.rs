@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::http::EntityTags;
-use shared::problem::{Problem, ProblemType};
+use shared::process::http::EntityTags;
+use shared::process::problem::{Problem, ProblemType};
 
 use crate::watermark::Mark;
 

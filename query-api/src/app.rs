@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use shared::auth::Verifier;
-use shared::server_keys::ServerKeys;
+use shared::log::server_keys::ServerKeys;
+use shared::process::auth::Verifier;
 use sqlx::PgPool;
 
 use crate::watermark::Watermark;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::domain::blocks::Content;
-use shared::id::BlockId;
+use shared::domain::id::BlockId;
 use utoipa::ToSchema;
 
 /// A block of a note.

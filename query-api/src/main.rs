@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use query_api::live;
-use shared::config::Service;
-use shared::http::Origins;
-use shared::postgres::DatabaseRole;
+use shared::process::config::Service;
+use shared::process::http::Origins;
+use shared::process::postgres::DatabaseRole;
 
 /// Daybook's query API: answers reads, and pushes what happens over sockets.
 #[derive(Parser)]
@@ -24,5 +24,5 @@ struct Program {
 async fn main() -> ExitCode {
     let Program { service, live, origins } = Program::parse();
     let work = async |process| query_api::service::run(process, &origins, live.settings(&origins)).await;
-    shared::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Query, work).await
+    shared::process::service::run(env!("CARGO_PKG_NAME"), &service, DatabaseRole::Query, work).await
 }

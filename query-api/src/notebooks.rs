@@ -3,11 +3,11 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use shared::access::Role;
-use shared::auth::Caller;
-use shared::http::{Path, Query};
-use shared::id::NotebookId;
-use shared::problem::{Problem, ProblemType};
+use shared::domain::access::Role;
+use shared::domain::id::NotebookId;
+use shared::process::auth::Caller;
+use shared::process::http::{Path, Query};
+use shared::process::problem::{Problem, ProblemType};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

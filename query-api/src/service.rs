@@ -2,16 +2,16 @@
 
 use std::sync::Mutex;
 
-use shared::auth::Verifier;
-use shared::clock::Clock;
-use shared::encryption::{Keyring, MasterKey};
-use shared::http::{Health, Origins};
-use shared::jetstream::Client;
-use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, complaint, pool};
-use shared::read_schema;
-use shared::server_keys::ServerKeys;
-use shared::service::Process;
+use shared::domain::clock::Clock;
+use shared::log::encryption::{Keyring, MasterKey};
+use shared::log::server_keys::ServerKeys;
+use shared::process::auth::Verifier;
+use shared::process::http::{Health, Origins};
+use shared::process::jetstream::Client;
+use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, complaint, pool};
+use shared::process::read_schema;
+use shared::process::service::Process;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::live::{self, Live};

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
-use shared::jetstream::{Notice, WATERMARK};
-use shared::lifecycle::Shutdown;
+use shared::process::jetstream::{Notice, WATERMARK};
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};

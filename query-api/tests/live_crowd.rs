@@ -7,7 +7,7 @@ use live_world::{ADA, BOB, Client, DEADLINE, World, preferences};
 use query_api::live::Settings;
 use serde_json::json;
 use servers::until::until;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use tokio_tungstenite::tungstenite::Error;
 
 fn is_full(refused: &Error) -> bool {

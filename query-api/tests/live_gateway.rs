@@ -9,8 +9,8 @@ use live_world::*;
 use query_api::live::Settings;
 use serde_json::json;
 use servers::testing;
-use shared::clock::Clock;
-use shared::jetstream::{Notice, WATERMARK};
+use shared::domain::clock::Clock;
+use shared::process::jetstream::{Notice, WATERMARK};
 use tokio_tungstenite::tungstenite::Error;
 
 #[tokio::test]
@@ -278,7 +278,8 @@ async fn an_ended_session_reaches_its_open_socket_and_no_other() {
 #[tokio::test]
 async fn a_socket_ends_with_its_token_unless_it_brings_a_newer_one() {
     let world = World::start(Settings::default()).await;
-    let old = Clock::Fixed(Clock::System.now() - shared::auth::ACCESS_LIFETIME + TimeDelta::seconds(3));
+    let old =
+        Clock::Fixed(Clock::System.now() - shared::process::auth::ACCESS_LIFETIME + TimeDelta::seconds(3));
     let mut sockets = Vec::new();
     for _ in 0..2 {
         let mut client = world.dial("").await.expect("a socket");

@@ -6,7 +6,7 @@ mod live_world;
 use live_world::{ADA, BOB, Client, LAB, NOTE, SAFE, World, moved, note, notebook, small};
 use query_api::live::Settings;
 use serde_json::{Value, json};
-use shared::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
+use shared::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use uuid::Uuid;
 
 const DIARY: NoteId = NoteId(Uuid::from_u128(0xd1a7));

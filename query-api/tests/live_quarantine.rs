@@ -8,8 +8,8 @@ use live_world::{
 };
 use query_api::live::Settings;
 use serde_json::{Value, json};
-use shared::id::NoteId;
-use shared::read_schema;
+use shared::domain::id::NoteId;
+use shared::process::read_schema;
 use tokio::time::timeout;
 use uuid::Uuid;
 

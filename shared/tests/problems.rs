@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use shared::http::{Health, Origins, middleware};
-use shared::problem::ProblemType;
+use shared::process::http::{Health, Origins, middleware};
+use shared::process::problem::ProblemType;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 

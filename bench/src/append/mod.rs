@@ -53,7 +53,7 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Compared>> {
     let master = kit::master();
     server.create_database("ours").await?;
     server.create_database("rival").await?;
-    shared::migrate::migrate(&server.url("ours"), &master).await?;
+    shared::process::migrate::migrate(&server.url("ours"), &master).await?;
     let mut ours = Ours::start(&server.url("ours"), master)?;
     let mut rival = Rival::start(server.url("rival"), plan.rival_pings).await?;
     let mut admin = PgConnection::connect(&server.maintenance_url()).await?;

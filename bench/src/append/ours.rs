@@ -5,9 +5,9 @@ use command_api::log::{Append, Claim, Expect, IdempotencyKey, Log, NewEvent, Out
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::clock::Clock;
-use shared::encryption::{DataKey, MasterKey, about};
-use shared::postgres::{DatabaseRole, options, refuse_forgetful};
+use shared::domain::clock::Clock;
+use shared::log::encryption::{DataKey, MasterKey, about};
+use shared::process::postgres::{DatabaseRole, options, refuse_forgetful};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 

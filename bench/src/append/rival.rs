@@ -8,7 +8,7 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use postgres_es::{PostgresCqrs, postgres_cqrs};
 use serde::{Deserialize, Serialize};
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
 

@@ -97,8 +97,8 @@ async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Fig
     let master = kit::master();
     postgres.create_database("large").await?;
     let url = postgres.url("large");
-    shared::migrate::migrate(&url, &master).await?;
-    let nats = shared::jetstream::connect(nats, "bench").await?;
+    shared::process::migrate::migrate(&url, &master).await?;
+    let nats = shared::process::jetstream::connect(nats, "bench").await?;
     let services = Services::start(&url, &master, Some(&nats)).await?;
     let mut owner = PgConnection::connect(&url).await?;
     let figures = compare(plan, &services.api(), &mut owner).await;

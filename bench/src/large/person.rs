@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 
 use crate::services::Api;
 

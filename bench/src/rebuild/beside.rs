@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use projector::ShadowBuild;
-use shared::encryption::MasterKey;
-use shared::read_schema;
+use shared::log::encryption::MasterKey;
+use shared::process::read_schema;
 use sqlx::PgConnection;
 use tokio::time::{Instant, sleep_until};
 

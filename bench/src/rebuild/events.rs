@@ -4,8 +4,8 @@
 use anyhow::Result;
 use kit::{Fact, Scribe};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::encryption::MasterKey;
+use shared::domain::clock::Clock;
+use shared::log::encryption::MasterKey;
 use sqlx::PgConnection;
 
 /// Events that are made, and written, together: a person and what they do.

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use shared::id::UserId;
-use shared::problem::Problem;
-use shared::server_keys::ServerKeys;
-use shared::text::fold_login;
+use shared::domain::id::UserId;
+use shared::domain::text::fold_login;
+use shared::log::server_keys::ServerKeys;
+use shared::process::problem::Problem;
 
 use crate::app::App;
 use crate::users::{EMAIL, USERNAME};

@@ -10,7 +10,7 @@ mod throttle;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use shared::auth::Issuer;
+use shared::process::auth::Issuer;
 
 use crate::app::App;
 

@@ -8,8 +8,8 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use shared::problem::Problem;
-use shared::text::{TextError, fold, opaque};
+use shared::domain::text::{TextError, fold, opaque};
+use shared::process::problem::Problem;
 use tokio::sync::Semaphore;
 
 const MEMORY_KIB: u32 = 19 * 1024;

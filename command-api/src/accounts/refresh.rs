@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
-use shared::id::{SessionId, UserId};
-use shared::problem::Problem;
+use shared::domain::id::{SessionId, UserId};
+use shared::process::problem::Problem;
 use sqlx::postgres::types::PgInterval;
 
 use crate::app::App;
@@ -49,7 +49,7 @@ struct Row {
 impl RefreshToken {
     /// A session's first token.
     pub(super) fn first() -> Self {
-        Self(shared::clock::random::<32>().to_vec())
+        Self(shared::domain::clock::random::<32>().to_vec())
     }
 
     /// Reads a token as a client sends it.

@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use shared::http::{Json, present};
-use shared::id::{SessionId, UserId};
-use shared::problem::{Problem, ProblemType};
-use shared::text::{DisplayName, Email, Username, fold, fold_login, label};
+use shared::domain::id::{SessionId, UserId};
+use shared::domain::text::{DisplayName, Email, Username, fold, fold_login, label};
+use shared::process::http::{Json, present};
+use shared::process::problem::{Problem, ProblemType};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -228,7 +228,7 @@ fn made_from(email: &Email, attempt: usize) -> Result<Username, Problem> {
     let name = if attempt == 0 {
         base
     } else {
-        format!("{base}{}", u16::from_le_bytes(shared::clock::random()) % 10_000)
+        format!("{base}{}", u16::from_le_bytes(shared::domain::clock::random()) % 10_000)
     };
     Username::try_from(name).map_err(|error| {
         Problem::invalid(

@@ -7,7 +7,7 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use shared::problem::{Problem, ProblemType};
+use shared::process::problem::{Problem, ProblemType};
 
 /// Attempts on one account: ten at once, then one every six seconds.
 const PER_ACCOUNT: NonZeroU32 = NonZeroU32::new(10).expect("not zero");

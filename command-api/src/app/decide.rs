@@ -1,7 +1,7 @@
 //! What the command path asks of a module's aggregate: pure decisions, over cqrs-es aggregates.
 
-use shared::event::{AggregateEvent, is_policy};
-use shared::problem::{FieldError, Problem, ProblemType};
+use shared::log::event::{AggregateEvent, is_policy};
+use shared::process::problem::{FieldError, Problem, ProblemType};
 
 use super::{Authorized, UnitOfWork};
 
@@ -84,7 +84,7 @@ pub trait Decide:
 macro_rules! aggregate {
     ($aggregate:ty, $event:ty, $command:ty, $error:ty) => {
         impl cqrs_es::Aggregate for $aggregate {
-            const TYPE: &'static str = <$event as shared::event::AggregateEvent>::AGGREGATE;
+            const TYPE: &'static str = <$event as shared::log::event::AggregateEvent>::AGGREGATE;
             type Command = $command;
             type Event = $event;
             type Error = $error;

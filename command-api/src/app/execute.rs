@@ -4,10 +4,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::auth::Caller;
-use shared::epoch::EpochId;
-use shared::id::UserId;
-use shared::problem::{Problem, ProblemType};
+use shared::domain::id::UserId;
+use shared::log::epoch::EpochId;
+use shared::process::auth::Caller;
+use shared::process::problem::{Problem, ProblemType};
 
 use super::record::Recording;
 use super::unit_of_work::Trust;

@@ -1,6 +1,6 @@
 //! The condition that a client sets for its command: that the thing is still as it was seen.
 
-use shared::http::{EntityTag, EntityTags};
+use shared::process::http::{EntityTag, EntityTags};
 
 /// What `If-Match` asks of the thing that a command changes (RFC 9110, section 13.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]

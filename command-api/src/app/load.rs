@@ -8,9 +8,9 @@ use std::sync::Arc;
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
-use shared::encryption::{Mark, mark};
-use shared::event::{AggregateEvent, AggregateRef, Meta, Recorded};
-use shared::problem::Problem;
+use shared::log::encryption::{Mark, mark};
+use shared::log::event::{AggregateEvent, AggregateRef, Meta, Recorded};
+use shared::process::problem::Problem;
 
 use super::App;
 use super::snapshots::{Stored, Unusable};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use shared::encryption::{DataKey, KeyState, Mark, about, mark};
-use shared::event::AggregateEvent;
-use shared::problem::Problem;
+use shared::log::encryption::{DataKey, KeyState, Mark, about, mark};
+use shared::log::event::AggregateEvent;
+use shared::process::problem::Problem;
 
 use super::execute::Answer;
 use super::unit_of_work::gone;

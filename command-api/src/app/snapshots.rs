@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use shared::encryption::{DataKey, Mark};
-use shared::problem::Problem;
+use shared::log::encryption::{DataKey, Mark};
+use shared::process::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Decide;

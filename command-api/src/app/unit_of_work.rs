@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use shared::auth::Caller;
-use shared::id::UserId;
-use shared::problem::{Problem, ProblemType};
+use shared::domain::id::UserId;
+use shared::process::auth::Caller;
+use shared::process::problem::{Problem, ProblemType};
 
 use super::record::{Home, Written};
 use super::{App, CommandMeta, Decide, IfMatch, Loaded, problem};

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shared::domain::blocks::{BlockEvent, BlockText, BlockType, Content, WholeBlock};
-use shared::id::NoteId;
-use shared::problem::Problem;
-use shared::rank::Rank;
+use shared::domain::id::NoteId;
+use shared::domain::rank::Rank;
+use shared::process::problem::Problem;
 
 use super::commands::{Anchor, Origin, Spot, authorize};
 use super::{BlockCommand, BlockError, LastEdits, TaskFacts};

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use shared::domain::blocks::{BlockType, Content, ContentError};
-use shared::id::{BlockId, NoteId};
-use shared::problem::{FieldError, Problem, ProblemType};
-use shared::rank::Rank;
+use shared::domain::id::{BlockId, NoteId};
+use shared::domain::rank::Rank;
+use shared::process::problem::{FieldError, Problem, ProblemType};
 
 use super::Block;
 use super::places::{self, Place};

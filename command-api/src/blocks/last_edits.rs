@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::domain::blocks::BlockText;
-use shared::id::NoteId;
+use shared::domain::id::NoteId;
 
 use crate::app::At;
 

@@ -1,8 +1,8 @@
 //! Where a block stands among the blocks of its note: ranks are found here, and taken in the append.
 
-use shared::id::{BlockId, NoteId};
-use shared::problem::{Problem, ProblemType};
-use shared::rank::Rank;
+use shared::domain::id::{BlockId, NoteId};
+use shared::domain::rank::Rank;
+use shared::process::problem::{Problem, ProblemType};
 
 use super::commands::{Origin, Spot, container, freed, place};
 use super::{Anchor, Block, BlockCommand, BlockError};

@@ -3,7 +3,7 @@
 //! [`Log::append`] hands a command to the one writer task of this process. The writer collects waiting commands into
 //! a batch (`batch`), gives it to `es.append` in one round trip (`sql`), and answers each command (`writer`).
 
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;

@@ -10,7 +10,7 @@ use super::{Append, LogError, NewEvent, Outcome, SideRow};
 const MOST_EVENTS: usize = 1_000;
 /// The largest event, as it is stored and sent: with its place, its scopes and all else that [`Recorded`] has.
 ///
-/// [`Recorded`]: shared::event::Recorded
+/// [`Recorded`]: shared::log::event::Recorded
 const LARGEST_EVENT: usize = 256 * 1_024;
 const MOST_SCOPES: usize = 64;
 /// What an event takes besides its texts: the names of its members, a position, two ids, a time.
@@ -160,8 +160,8 @@ fn hash(thing: impl Hash) -> u64 {
 mod tests {
     use serde_json::json;
     use serde_json::value::to_raw_value;
-    use shared::clock::Clock;
-    use shared::event::{AggregateRef, Meta, Recorded};
+    use shared::domain::clock::Clock;
+    use shared::log::event::{AggregateRef, Meta, Recorded};
 
     use super::*;
     use crate::log::IdempotencyKey;

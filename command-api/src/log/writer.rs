@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared::access::Role;
+use shared::domain::access::Role;
+use shared::domain::id::UserId;
 use shared::domain::notebooks::NotebookEvent;
-use shared::id::UserId;
-use shared::problem::Problem;
-use shared::text::{Description, Title};
+use shared::domain::text::{Description, Title};
+use shared::process::problem::Problem;
 
 use super::commands::authorize;
 use super::{NotebookCommand, NotebookError};

@@ -1,9 +1,9 @@
 //! The commands of a notebook: who may give them, and each refusal.
 
-use shared::access::{Role, effective};
-use shared::id::{NotebookId, UserId};
-use shared::problem::{Problem, ProblemType};
-use shared::text::{Description, Title};
+use shared::domain::access::{Role, effective};
+use shared::domain::id::{NotebookId, UserId};
+use shared::domain::text::{Description, Title};
+use shared::process::problem::{Problem, ProblemType};
 
 use super::Notebook;
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};

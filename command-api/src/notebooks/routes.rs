@@ -2,10 +2,10 @@
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use shared::http::{Json, Path, present};
-use shared::id::NotebookId;
-use shared::problem::Problem;
-use shared::text::{Description, Title};
+use shared::domain::id::NotebookId;
+use shared::domain::text::{Description, Title};
+use shared::process::http::{Json, Path, present};
+use shared::process::problem::Problem;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -1,10 +1,10 @@
 //! The rules of a note, on one page.
 
 use serde::{Deserialize, Serialize};
+use shared::domain::id::NotebookId;
 use shared::domain::notes::NoteEvent;
-use shared::id::NotebookId;
-use shared::problem::Problem;
-use shared::text::Title;
+use shared::domain::text::Title;
+use shared::process::problem::Problem;
 
 use super::commands::authorize;
 use super::{NoteCommand, NoteError};

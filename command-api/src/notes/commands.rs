@@ -1,9 +1,9 @@
 //! The commands of a note: who may give them, and each refusal.
 
-use shared::access::Role;
-use shared::id::{NoteId, NotebookId, UserId};
-use shared::problem::{Problem, ProblemType};
-use shared::text::Title;
+use shared::domain::access::Role;
+use shared::domain::id::{NoteId, NotebookId, UserId};
+use shared::domain::text::Title;
+use shared::process::problem::{Problem, ProblemType};
 
 use super::Note;
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Stream;
-use shared::epoch::{self, Epoch, EpochId, Origin};
-use shared::{event_log, jetstream};
+use shared::log::epoch::{self, Epoch, EpochId, Origin};
+use shared::log::event_log;
+use shared::process::jetstream;
 
 use super::Relay;
 use super::error::RelayError;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_nats::Client;
-use shared::jetstream::Retention;
-use shared::leadership::{LeaderRole, lead};
-use shared::lifecycle::Shutdown;
+use shared::process::jetstream::Retention;
+use shared::process::leadership::{LeaderRole, lead};
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
@@ -31,7 +31,7 @@ mod wake;
 pub struct Relay {
     /// Sessions that run as the role of the command side; three are enough.
     pub pool: PgPool,
-    /// From [`shared::jetstream::connect`].
+    /// From [`shared::process::jetstream::connect`].
     pub nats: Client,
     /// The last position that this process appended ([`crate::log::Log::appended`]).
     pub appended: watch::Receiver<i64>,

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
-use shared::epoch;
-use shared::jetstream::{APPENDED, Notice};
-use shared::lifecycle::Shutdown;
+use shared::log::epoch;
+use shared::process::jetstream::{APPENDED, Notice};
+use shared::process::lifecycle::Shutdown;
 
 use super::Relay;
 

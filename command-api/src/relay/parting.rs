@@ -1,8 +1,8 @@
 //! When stream and log have different histories: find the last position at which they agree, and begin a new epoch.
 
 use async_nats::jetstream::Context;
-use shared::epoch::{self, Epoch, Origin};
-use shared::jetstream::stream_name;
+use shared::log::epoch::{self, Epoch, Origin};
+use shared::process::jetstream::stream_name;
 use sqlx::PgPool;
 
 use super::error::RelayError;

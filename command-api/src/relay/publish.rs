@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
-use shared::epoch::EpochId;
-use shared::event::Recorded;
-use shared::{event_log, jetstream};
+use shared::log::epoch::EpochId;
+use shared::log::event::Recorded;
+use shared::log::event_log;
+use shared::process::jetstream;
 use sqlx::PgPool;
 
 use super::check::Start;

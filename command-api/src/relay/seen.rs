@@ -6,8 +6,8 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind, Stream};
 use futures::{StreamExt, TryStreamExt, stream};
-use shared::epoch::EpochId;
-use shared::jetstream::{self, EVENT_ID};
+use shared::log::epoch::EpochId;
+use shared::process::jetstream::{self, EVENT_ID};
 use sqlx::PgPool;
 use uuid::Uuid;
 

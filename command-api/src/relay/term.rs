@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::connection::State;
-use shared::lifecycle::Shutdown;
+use shared::process::lifecycle::Shutdown;
 use tokio::time::{interval, timeout};
 
 use super::Relay;

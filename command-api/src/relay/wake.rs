@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Client, Subscriber};
 use futures::StreamExt;
-use shared::jetstream::APPENDED;
+use shared::process::jetstream::APPENDED;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 

@@ -1,9 +1,9 @@
 //! The rules of a session, on one page.
 
 use serde::{Deserialize, Serialize};
+use shared::domain::id::UserId;
 use shared::domain::sessions::SessionEvent;
-use shared::id::UserId;
-use shared::problem::Problem;
+use shared::process::problem::Problem;
 
 use super::commands::authorize;
 use super::{SessionCommand, SessionError};

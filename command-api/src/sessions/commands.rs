@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use shared::auth::session_ended;
-use shared::id::UserId;
-use shared::problem::{Problem, ProblemType};
+use shared::domain::id::UserId;
+use shared::process::auth::session_ended;
+use shared::process::problem::{Problem, ProblemType};
 
 use super::Session;
 use crate::app::{Authorized, Home, UnitOfWork};

@@ -1,7 +1,7 @@
 //! Logging out over HTTP.
 
 use axum::extract::State;
-use shared::problem::Problem;
+use shared::process::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

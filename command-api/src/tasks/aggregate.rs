@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use shared::domain::blocks::BlockText;
+use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, Due, TaskEvent, WholeTask};
-use shared::id::{NoteId, UserId};
-use shared::problem::Problem;
+use shared::process::problem::Problem;
 
 use super::commands::authorize;
 use super::{TaskCommand, TaskError};
@@ -267,7 +267,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
     use cqrs_es::test::TestFramework;
     use shared::domain::tasks::Priority;
-    use shared::text::Description;
+    use shared::domain::text::Description;
     use uuid::Uuid;
 
     const ADA: UserId = UserId(Uuid::from_u128(0xada));

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use shared::domain::blocks::BlockText;
+use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, Due, Priority};
-use shared::id::{NoteId, UserId};
-use shared::problem::{FieldError, Problem, ProblemType};
-use shared::text::Description;
+use shared::domain::text::Description;
+use shared::process::problem::{FieldError, Problem, ProblemType};
 
 use super::Task;
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};

@@ -3,11 +3,11 @@
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::domain::blocks::BlockText;
+use shared::domain::id::{NoteId, TaskId, UserId};
 use shared::domain::tasks::{Details, Due, DueDate, DueTime, Priority};
-use shared::http::{Json, Path, present};
-use shared::id::{NoteId, TaskId, UserId};
-use shared::problem::Problem;
-use shared::text::Description;
+use shared::domain::text::Description;
+use shared::process::http::{Json, Path, present};
+use shared::process::problem::Problem;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

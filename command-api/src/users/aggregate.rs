@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shared::domain::text::{DisplayName, WebAddress};
 use shared::domain::users::UserEvent;
-use shared::problem::Problem;
-use shared::text::{DisplayName, WebAddress};
+use shared::process::problem::Problem;
 
 use super::commands::authorize;
 use super::{UserCommand, UserError};

@@ -1,8 +1,8 @@
 //! The commands of an account: who may give them, and each refusal.
 
 use serde_json::{Map, Value, json};
-use shared::problem::{Problem, ProblemType};
-use shared::text::{DisplayName, Email, Username, WebAddress, fold_login};
+use shared::domain::text::{DisplayName, Email, Username, WebAddress, fold_login};
+use shared::process::problem::{Problem, ProblemType};
 
 use crate::app::{Authorized, Claim, Home, UnitOfWork};
 use crate::app::{Refusal, problem};

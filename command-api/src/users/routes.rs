@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared::http::{Json, present};
-use shared::problem::Problem;
-use shared::text::{DisplayName, WebAddress};
+use shared::domain::text::{DisplayName, WebAddress};
+use shared::process::http::{Json, present};
+use shared::process::problem::Problem;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

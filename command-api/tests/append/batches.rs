@@ -7,8 +7,8 @@ use command_api::log::{
 };
 use futures::{StreamExt, stream};
 use serde_json::json;
-use shared::clock::Clock;
-use shared::postgres::{DatabaseRole, options};
+use shared::domain::clock::Clock;
+use shared::process::postgres::{DatabaseRole, options};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -229,7 +229,7 @@ async fn whoever_follows_the_log_reads_8_mib_at_once() -> anyhow::Result<()> {
     let mut owner = PgConnection::connect(&database.url).await?;
     let (mut position, mut batches) = (0, Vec::new());
     loop {
-        let events = shared::event_log::after(&mut owner, position, 1_000).await?;
+        let events = shared::log::event_log::after(&mut owner, position, 1_000).await?;
         let Some(last) = events.last() else { break };
         assert!(events.iter().zip(position + 1..).all(|(event, expected)| event.position == expected));
         position = last.position;
@@ -238,6 +238,6 @@ async fn whoever_follows_the_log_reads_8_mib_at_once() -> anyhow::Result<()> {
     // The one that goes beyond the limit is the last of its batch.
     assert_eq!((position, batches), (100, vec![41, 41, 18]));
     // However few it is asked for.
-    assert_eq!(shared::event_log::after(&mut owner, 0, 3).await?.len(), 3);
+    assert_eq!(shared::log::event_log::after(&mut owner, 0, 3).await?.len(), 3);
     Ok(())
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use command_api::log::{Log, LogError, Outcome};
 use kit::{Fact, Scribe, master};
 use serde_json::json;
-use shared::clock::Clock;
-use shared::postgres::{DatabaseRole, options};
+use shared::domain::clock::Clock;
+use shared::process::postgres::{DatabaseRole, options};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 

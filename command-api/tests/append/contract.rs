@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use command_api::log::{Append, Log, LogError, Outcome};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use shared::postgres::{DatabaseRole, options};
+use shared::process::postgres::{DatabaseRole, options};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 

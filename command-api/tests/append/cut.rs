@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use command_api::log::{Append, IdempotencyKey, Log, NewEvent, Outcome};
-use shared::postgres::{DatabaseRole, options};
+use shared::process::postgres::{DatabaseRole, options};
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};

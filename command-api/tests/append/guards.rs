@@ -1,6 +1,6 @@
 //! What the database itself refuses: each service's role has its part and no more, and events stay.
 
-use shared::postgres::{DatabaseRole, options};
+use shared::process::postgres::{DatabaseRole, options};
 use sqlx::{ConnectOptions, Executor, PgConnection};
 
 use crate::world::database;

@@ -1,7 +1,7 @@
 //! A statement that takes too long hurts only the command that is slow.
 
 use command_api::log::{Append, Log, LogError, Outcome};
-use shared::postgres::{DatabaseRole, options};
+use shared::process::postgres::{DatabaseRole, options};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 

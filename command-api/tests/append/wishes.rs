@@ -15,7 +15,7 @@ use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
 use serde_json::json;
 use serde_json::value::to_raw_value;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 
 use crate::world::event;
 

@@ -5,7 +5,7 @@ use kit::Level;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use servers::testing::TestDatabase;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::{Connection, Executor, PgConnection};
 
 /// A database with an empty log, and no keys.

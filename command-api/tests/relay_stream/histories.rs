@@ -2,7 +2,7 @@
 //! when the histories have parted.
 
 use crate::world::{World, until};
-use shared::jetstream;
+use shared::process::jetstream;
 
 #[tokio::test]
 async fn events_come_in_order_with_their_positions_as_sequences() {
@@ -17,7 +17,7 @@ async fn events_come_in_order_with_their_positions_as_sequences() {
     world.carried().await;
     assert_eq!(world.epoch().await, before);
     let message = world.stream().await.unwrap().get_raw_message(7).await.unwrap();
-    let event = shared::event_log::at(&world.owner, 7).await.unwrap().unwrap();
+    let event = shared::log::event_log::at(&world.owner, 7).await.unwrap().unwrap();
     assert_eq!(jetstream::recorded(&message.payload).unwrap(), event);
     assert_eq!(message.subject.as_str(), format!("daybook.{}.event.note.NoteRetitled", before.epoch));
     relay.stop().await;
@@ -28,7 +28,7 @@ async fn a_log_without_an_epoch_gets_its_first() {
     let world = World::new().await;
     sqlx::query("delete from es.epoch").execute(&world.owner).await.unwrap();
     let relay = world.relay().await;
-    until("an epoch", async || shared::epoch::current(&world.owner).await.unwrap()).await;
+    until("an epoch", async || shared::log::epoch::current(&world.owner).await.unwrap()).await;
     world.append(10).await;
     world.carried().await;
     relay.stop().await;
@@ -82,7 +82,7 @@ async fn a_stream_that_lost_messages_goes_on_and_a_shorter_one_is_topped_up() {
     world.context().delete_stream(jetstream::stream_name(&before.epoch)).await.unwrap();
     let config = jetstream::stream_config(&before.epoch, 1, &jetstream::Retention::default());
     world.context().create_stream(config).await.unwrap();
-    for event in shared::event_log::after(&world.owner, 0, 7).await.unwrap() {
+    for event in shared::log::event_log::after(&world.owner, 0, 7).await.unwrap() {
         let subject = jetstream::subject(&before.epoch, &event.aggregate.kind, &event.event_type);
         world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await.unwrap();
     }
@@ -113,7 +113,7 @@ async fn a_foreign_message_parts_the_histories() {
     // Left behind by a leader that did not live to see it: it was refused one and got the next ones through.
     world.foreign(&after.epoch).await;
     world.append(40).await;
-    for event in shared::event_log::after(&world.owner, 26, 30).await.unwrap() {
+    for event in shared::log::event_log::after(&world.owner, 26, 30).await.unwrap() {
         let subject = jetstream::subject(&after.epoch, &event.aggregate.kind, &event.event_type);
         world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await.unwrap();
     }

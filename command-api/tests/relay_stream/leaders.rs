@@ -6,8 +6,8 @@ use std::thread;
 
 use crate::world::{World, start, until};
 use async_nats::jetstream::context::PublishErrorKind;
-use shared::jetstream;
-use shared::leadership::LeaderRole;
+use shared::process::jetstream;
+use shared::process::leadership::LeaderRole;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -74,7 +74,7 @@ async fn what_was_published_is_refused_the_second_time() {
     world.carried().await;
     let epoch = world.epoch().await.epoch;
     for position in [1, 5, 10] {
-        let event = shared::event_log::at(&world.owner, position).await.unwrap().unwrap();
+        let event = shared::log::event_log::at(&world.owner, position).await.unwrap().unwrap();
         let subject = jetstream::subject(&epoch, &event.aggregate.kind, &event.event_type);
         let answer = world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await;
         assert_eq!(answer.unwrap_err().kind(), PublishErrorKind::WrongLastSequence);

@@ -12,11 +12,11 @@ use kit::{Fact, Level, Scribe, database, master, rewrite};
 use serde_json::json;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
-use shared::clock::Clock;
-use shared::epoch::{self, Epoch, EpochId};
-use shared::jetstream::{self, EVENT_ID, Retention};
-use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, pool};
+use shared::domain::clock::Clock;
+use shared::log::epoch::{self, Epoch, EpochId};
+use shared::process::jetstream::{self, EVENT_ID, Retention};
+use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, pool};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -130,7 +130,7 @@ impl World {
     /// Returns its first sequence.
     pub(crate) async fn carried(&self) -> i64 {
         let stream = until("the stream ends where the log does", async || {
-            let head = shared::event_log::head(&self.owner).await.unwrap();
+            let head = shared::log::event_log::head(&self.owner).await.unwrap();
             let stream = self.stream().await?;
             (stream.cached_info().state.last_sequence == u64::try_from(head).unwrap()).then_some(stream)
         })

@@ -13,10 +13,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use shared::clock::Clock;
 use shared::domain::blocks::{BlockType, Content};
+use shared::domain::clock::Clock;
+use shared::domain::id::{BlockId, NoteId, UserId};
 use shared::domain::tasks::Details;
-use shared::id::{BlockId, NoteId, UserId};
 
 use crate::world::World;
 

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use kit::master;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use shared::encryption::mark;
+use shared::log::encryption::mark;
 
 use world::{CANARY, World, retitle};
 

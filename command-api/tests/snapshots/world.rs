@@ -8,11 +8,11 @@ use command_api::service::{self, Running, Setup};
 use command_api::sessions::{Session, SessionCommand};
 use kit::{Level, database, master};
 use servers::testing::TestDatabase;
-use shared::auth::{Caller, Issuer};
-use shared::clock::{Clock, random};
-use shared::encryption::Keyring;
-use shared::id::{SessionId, UserId};
-use shared::lifecycle::Shutdown;
+use shared::domain::clock::{Clock, random};
+use shared::domain::id::{SessionId, UserId};
+use shared::log::encryption::Keyring;
+use shared::process::auth::{Caller, Issuer};
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 
 /// What the title of every note begins with.

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use servers::until::until;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 
 use crate::pair::{Answer, Pair, TestRequest, Tokens};
 

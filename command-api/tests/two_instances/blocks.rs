@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use servers::testing::statements;
 use shared::domain::Event;
 use shared::domain::blocks::BlockEvent;
-use shared::event::Opened;
-use shared::rank::Rank;
+use shared::domain::rank::Rank;
+use shared::log::event::Opened;
 
 use crate::pair::{Answer, Pair, TestRequest, Tokens, id, new_id};
 
@@ -230,7 +230,7 @@ impl Orders {
 }
 
 async fn log(pair: &Pair) -> Vec<Opened> {
-    let stored = shared::event_log::after(&pair.owner, 0, i64::MAX).await.expect("the log");
+    let stored = shared::log::event_log::after(&pair.owner, 0, i64::MAX).await.expect("the log");
     pair.app(0).keyring.open(stored).await.expect("it opens")
 }
 

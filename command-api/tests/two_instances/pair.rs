@@ -10,8 +10,8 @@ pub(crate) use kit::{Answer, TestRequest, Tokens, id};
 use kit::{Level, database, master};
 use serde_json::json;
 use servers::testing::{self, TestDatabase};
-use shared::clock::Clock;
-use shared::lifecycle::Shutdown;
+use shared::domain::clock::Clock;
+use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 
 const PASSWORD: &str = "correct horse";

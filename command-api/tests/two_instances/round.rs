@@ -5,9 +5,9 @@ use command_api::app::CommandMeta;
 use command_api::notes::{Note, NoteCommand};
 use command_api::sessions::{Session, SessionCommand};
 use serde_json::json;
-use shared::auth::{Caller, Issuer};
-use shared::clock::{Clock, random};
-use shared::id::SessionId;
+use shared::domain::clock::{Clock, random};
+use shared::domain::id::SessionId;
+use shared::process::auth::{Caller, Issuer};
 
 use crate::pair::{Pair, TestRequest, Tokens};
 

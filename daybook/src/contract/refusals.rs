@@ -1,6 +1,6 @@
 //! Every refusal that more than one route answers with, and which routes these are.
 
-use shared::problem::Problem;
+use shared::process::problem::Problem;
 use utoipa::ToSchema;
 use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 

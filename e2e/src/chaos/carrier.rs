@@ -7,8 +7,8 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::stream::Stream;
 use futures::StreamExt;
 use servers::until::until;
-use shared::epoch::EpochId;
-use shared::jetstream::{self, EVENT_ID, POSITION};
+use shared::log::epoch::EpochId;
+use shared::process::jetstream::{self, EVENT_ID, POSITION};
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The history in force.
 pub(super) async fn epoch(owner: &mut PgConnection) -> Result<EpochId> {
-    let epoch = shared::epoch::current(owner).await?.context("there is no epoch")?;
+    let epoch = shared::log::epoch::current(owner).await?.context("there is no epoch")?;
     ensure!(epoch.seq == 1, "the histories have parted: {}", epoch.reason);
     Ok(epoch.epoch)
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::lifecycle::Shutdown;
+use shared::domain::clock::Clock;
+use shared::process::lifecycle::Shutdown;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::LIMIT;

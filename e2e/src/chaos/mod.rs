@@ -17,7 +17,7 @@ mod world;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shared::lifecycle::Shutdown;
+use shared::process::lifecycle::Shutdown;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::{Clock, random};
+use shared::domain::clock::{Clock, random};
 use sqlx::{Connection, PgConnection};
 
 use super::folder;

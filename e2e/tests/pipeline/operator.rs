@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kit::Fact;
 use serde_json::json;
-use shared::read_schema;
+use shared::process::read_schema;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::program::{Program, program, scribe, until};

@@ -8,7 +8,7 @@ use kit::Scribe;
 use reqwest::Method;
 use serde_json::{Value, json};
 use servers::leash::send;
-use shared::encryption::MasterKey;
+use shared::log::encryption::MasterKey;
 
 /// How long something that must come may take on a busy machine; only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_mins(5);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::process::Command;

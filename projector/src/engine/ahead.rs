@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use shared::encryption::Keyring;
-use shared::event::Recorded;
-use shared::event_log;
-use shared::lifecycle::Part;
+use shared::log::encryption::Keyring;
+use shared::log::event::Recorded;
+use shared::log::event_log;
+use shared::process::lifecycle::Part;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 

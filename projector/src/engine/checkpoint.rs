@@ -1,7 +1,7 @@
 //! The one row that says how far the read tables have come. Every write moves it, or does not happen.
 
-use shared::epoch::EpochId;
-use shared::read_schema::VERSIONS;
+use shared::log::epoch::EpochId;
+use shared::process::read_schema::VERSIONS;
 use sqlx::{Executor, PgConnection, PgExecutor};
 
 /// A place in a history.

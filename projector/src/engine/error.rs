@@ -1,6 +1,6 @@
 //! Why the engine stops, and whether trying again helps.
 
-use shared::encryption::EncryptionError;
+use shared::log::encryption::EncryptionError;
 
 use crate::status::Fault;
 

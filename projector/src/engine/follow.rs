@@ -9,9 +9,9 @@ use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::{Context, Message};
 use futures::StreamExt;
-use shared::epoch::EpochId;
-use shared::jetstream;
-use shared::lifecycle::Part;
+use shared::log::epoch::EpochId;
+use shared::process::jetstream;
+use shared::process::lifecycle::Part;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 

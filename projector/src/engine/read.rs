@@ -1,8 +1,8 @@
 //! From stored events to the entries of a batch: decrypted, or set apart because they are unreadable or of a newer
 //! release.
 
-use shared::encryption::{EncryptionError, Keyring, Unopened};
-use shared::event::Recorded;
+use shared::log::encryption::{EncryptionError, Keyring, Unopened};
+use shared::log::event::Recorded;
 
 use crate::projections::Entry;
 use crate::status::Fault;

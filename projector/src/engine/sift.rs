@@ -1,7 +1,7 @@
 //! Which messages of the stream can be folded now. The stream only makes things fast: if events are missing, doubled,
 //! out of order or doubtful, the engine does not wait for them but reads the log.
 
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 
 /// A message of the stream.
 #[derive(Clone, Debug)]

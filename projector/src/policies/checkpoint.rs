@@ -1,8 +1,8 @@
 //! How far a policy has come, and which of its commands were refused: both are written in one statement.
 
-use shared::epoch::{self, EpochId};
-use shared::event::Recorded;
-use shared::problem::Problem;
+use shared::log::epoch::{self, EpochId};
+use shared::log::event::Recorded;
+use shared::process::problem::Problem;
 use sqlx::PgPool;
 
 use super::run::Stopped;

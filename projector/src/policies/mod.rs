@@ -13,7 +13,7 @@ mod policy;
 mod queue;
 mod run;
 
-use shared::lifecycle::Shutdown;
+use shared::process::lifecycle::Shutdown;
 
 pub use block_task_sync::BlockTaskSync;
 pub use policy::{Policy, Reaction};

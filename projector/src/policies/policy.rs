@@ -4,9 +4,9 @@ use std::future::Future;
 
 use command_api::app::{Accepted, App, CommandMeta, Decision};
 use serde::Serialize;
-use shared::event::{POLICY, Recorded};
-use shared::id::UserId;
-use shared::problem::Problem;
+use shared::domain::id::UserId;
+use shared::log::event::{POLICY, Recorded};
+use shared::process::problem::Problem;
 
 /// "Whenever that happens, do this."
 ///

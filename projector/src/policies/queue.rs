@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 
 /// How many events may wait before no more are read.
 const CAPACITY: usize = 1_000;
@@ -188,7 +188,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use serde_json::Value;
-    use shared::event::{AggregateRef, Meta};
+    use shared::log::event::{AggregateRef, Meta};
     use uuid::Uuid;
 
     use super::*;

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use shared::domain::blocks::{BlockEvent as E, Content, WholeBlock};
-use shared::event::Recorded;
-use shared::id::NoteId;
-use shared::rank::Rank;
+use shared::domain::id::NoteId;
+use shared::domain::rank::Rank;
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;

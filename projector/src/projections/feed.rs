@@ -1,6 +1,6 @@
 //! Which events concern which scope. Rows are only ever added, so there is nothing to load and nothing to fold.
 
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 
 use super::Entry;
@@ -10,7 +10,7 @@ use super::Entry;
 pub struct Feed;
 
 impl Feed {
-    /// The table, and the projection's name in [`shared::read_schema::VERSIONS`].
+    /// The table, and the projection's name in [`shared::process::read_schema::VERSIONS`].
     pub const NAME: &'static str = "feed";
     /// The version of what is fed.
     pub const VERSION: u32 = 1;

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use shared::event::{AggregateEvent, Opened, Recorded};
+use shared::log::event::{AggregateEvent, Opened, Recorded};
 
 use super::{Entry, Projection, RowKey};
 use crate::quarantine::Quarantine;

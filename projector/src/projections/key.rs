@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use uuid::Uuid;
 
 /// What tells the rows of a table apart.

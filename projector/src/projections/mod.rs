@@ -1,6 +1,6 @@
 //! Every projection, and what a projection is: a pure fold from events to the rows of one table.
 //!
-//! To add one: its table in `migrations/read`, its name in [`shared::read_schema::VERSIONS`], its file here, its line
+//! To add one: its table in `migrations/read`, its name in [`shared::process::read_schema::VERSIONS`], its file here, its line
 //! in [`project_all`]. To change what it does with events, raise its `VERSION` (and the one in that list).
 //!
 //! **Erased events fold to nothing.** When the key of a key owner is destroyed, none of its encrypted events reaches
@@ -41,7 +41,7 @@ mod users;
 
 use std::fmt::Debug;
 
-use shared::event::{AggregateEvent, Opened, Recorded};
+use shared::log::event::{AggregateEvent, Opened, Recorded};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ pub enum Entry {
 
 /// A table whose rows are each a function of the events of their key.
 pub trait Projection {
-    /// The table, and the projection's name in [`shared::read_schema::VERSIONS`].
+    /// The table, and the projection's name in [`shared::process::read_schema::VERSIONS`].
     const NAME: &'static str;
     /// The version of the fold.
     const VERSION: u32;

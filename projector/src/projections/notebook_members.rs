@@ -1,9 +1,9 @@
 //! Who has which role in which notebook.
 
 use chrono::{DateTime, Utc};
-use shared::access::Role;
+use shared::domain::access::Role;
 use shared::domain::notebooks::NotebookEvent as E;
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use shared::domain::sessions::SessionEvent as E;
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

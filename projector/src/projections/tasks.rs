@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use shared::domain::tasks::{Details, Due, TaskEvent as E};
-use shared::event::Recorded;
-use shared::text::{Description, fold};
+use shared::domain::text::{Description, fold};
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

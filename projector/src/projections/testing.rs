@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::domain::Event;
-use shared::event::{AggregateRef, Meta, Opened, Recorded};
+use shared::log::event::{AggregateRef, Meta, Opened, Recorded};
 use uuid::Uuid;
 
 /// An id that is easily told from others.

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::json;
-use shared::access::Role;
 use shared::domain::Event;
+use shared::domain::access::Role;
+use shared::domain::id::{NotebookId, UserId};
 use shared::domain::notebooks::NotebookEvent;
 use shared::domain::notes::NoteEvent;
 use shared::domain::sessions::SessionEvent;
+use shared::domain::text::{Description, Title};
 use shared::domain::users::UserEvent;
-use shared::event::{Opened, Recorded};
-use shared::id::{NotebookId, UserId};
-use shared::read_schema::VERSIONS;
-use shared::text::{Description, Title};
+use shared::log::event::{Opened, Recorded};
+use shared::process::read_schema::VERSIONS;
 
 use super::testing::{at, id, opened};
 use super::{

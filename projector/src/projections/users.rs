@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use shared::domain::text::{DisplayName, fold};
 use shared::domain::users::UserEvent as E;
-use shared::event::Recorded;
-use shared::text::{DisplayName, fold};
+use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

@@ -12,12 +12,12 @@ use projector::engine::{Engine, Tools};
 use projector::{Handles, ShadowBuild, Status, run};
 use serde_json::{Value, json};
 use servers::testing::TestDatabase;
-use shared::encryption::Keyring;
-use shared::event::Recorded;
-use shared::event_log;
-use shared::lifecycle::Shutdown;
-use shared::postgres::{DatabaseRole, options, pool};
-use shared::read_schema::{self, VERSIONS};
+use shared::log::encryption::Keyring;
+use shared::log::event::Recorded;
+use shared::log::event_log;
+use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, options, pool};
+use shared::process::read_schema::{self, VERSIONS};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -173,7 +173,7 @@ impl World {
     }
 
     pub(crate) async fn begin_epoch(&self, agreed: i64) {
-        let epoch = shared::epoch::EpochId::fresh();
+        let epoch = shared::log::epoch::EpochId::fresh();
         sqlx::query("insert into es.epoch (epoch, agreed_position, reason) values ($1, $2, 'a test')")
             .bind(epoch)
             .bind(agreed)

@@ -6,15 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use shared::access::Role;
 use shared::domain::Event;
+use shared::domain::access::Role;
 use shared::domain::blocks::BlockEvent;
+use shared::domain::id::{NoteId, NotebookId, UserId};
 use shared::domain::notebooks::NotebookEvent;
 use shared::domain::notes::NoteEvent;
 use shared::domain::tasks::TaskEvent;
-use shared::event::Opened;
-use shared::id::{NoteId, NotebookId, UserId};
-use shared::visibility::{Access, Item, Placed, Resource, Scope, Subject};
+use shared::log::event::Opened;
+use shared::log::visibility::{Access, Item, Placed, Resource, Scope, Subject};
 use uuid::Uuid;
 
 /// What an event does to access.
@@ -319,7 +319,7 @@ impl Access for Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::visibility::sees;
+    use shared::log::visibility::sees;
 
     const ADA: UserId = UserId(Uuid::from_u128(1));
     const BOB: UserId = UserId(Uuid::from_u128(2));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
-use shared::auth::Caller;
-use shared::problem::ProblemType;
+use shared::process::auth::Caller;
+use shared::process::problem::ProblemType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 

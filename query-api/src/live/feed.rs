@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use shared::encryption::{EncryptionError, Keyring};
-use shared::event::{Opened, Recorded};
+use shared::log::encryption::{EncryptionError, Keyring};
+use shared::log::event::{Opened, Recorded};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ring::Pushed;
@@ -66,7 +66,7 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
     while position < mark.position {
         let limit = BATCH.min(mark.position - position);
         // Positions have no gap, so the limit alone keeps the batch within the watermark.
-        let stored = shared::event_log::after(&live.pool, position, limit).await?;
+        let stored = shared::log::event_log::after(&live.pool, position, limit).await?;
         let Some(last) = stored.last().map(|event| event.position) else { return Ok(()) };
         let mut events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
         Pushed::quarantined(&mut events, load::quarantined(&live.pool, position, last).await?);

@@ -2,7 +2,7 @@
 
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
-use shared::event::Recorded;
+use shared::log::event::Recorded;
 
 /// The only version there is.
 pub(super) const PROTOCOL: &str = "daybook.v1";

@@ -5,10 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use shared::access::Role;
-use shared::auth::Caller;
-use shared::id::{NotebookId, UserId};
-use shared::visibility::{Placed, Scope, sees};
+use shared::domain::access::Role;
+use shared::domain::id::{NotebookId, UserId};
+use shared::log::visibility::{Placed, Scope, sees};
+use shared::process::auth::Caller;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::access::Role;
-use shared::event::Recorded;
-use shared::event_log::{self, BATCH_BYTES};
-use shared::id::{NotebookId, UserId};
-use shared::visibility::{Item, Placed, Scope};
+use shared::domain::access::Role;
+use shared::domain::id::{NotebookId, UserId};
+use shared::log::event::Recorded;
+use shared::log::event_log::{self, BATCH_BYTES};
+use shared::log::visibility::{Item, Placed, Scope};
 use sqlx::PgPool;
 use uuid::Uuid;
 

@@ -27,15 +27,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use shared::auth::Verifier;
-use shared::clock::Clock;
+use shared::domain::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
-use shared::encryption::{EncryptionError, Keyring};
-use shared::event::AggregateEvent;
-use shared::http::Origins;
-use shared::lifecycle::Shutdown;
-use shared::open_files;
-use shared::visibility::Placed;
+use shared::log::encryption::{EncryptionError, Keyring};
+use shared::log::event::AggregateEvent;
+use shared::log::visibility::Placed;
+use shared::process::auth::Verifier;
+use shared::process::http::Origins;
+use shared::process::lifecycle::Shutdown;
+use shared::process::open_files;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -207,7 +207,7 @@ impl Live {
         let (mut changes, mut at) = (Vec::new(), reached);
         while at < position {
             let limit = feed::BATCH.min(position - at);
-            let mut stored = shared::event_log::after(&self.pool, at, limit).await?;
+            let mut stored = shared::log::event_log::after(&self.pool, at, limit).await?;
             let Some(last) = stored.last().map(|event| event.position) else { break };
             at = last;
             stored.retain(|event| event.aggregate.kind == NotebookEvent::AGGREGATE);

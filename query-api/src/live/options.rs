@@ -1,6 +1,6 @@
 //! The gateway's settings for operators.
 
-use shared::http::Origins;
+use shared::process::http::Origins;
 
 use super::Settings;
 

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use shared::event::Opened;
-use shared::visibility::{Resource, Subject};
+use shared::log::event::Opened;
+use shared::log::visibility::{Resource, Subject};
 
 use super::access::Change;
 use super::frames::ServerFrame;

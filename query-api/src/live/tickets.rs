@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::auth::Caller;
-use shared::clock::random;
-use shared::id::{SessionId, UserId};
-use shared::problem::{Problem, ProblemType};
+use shared::domain::clock::random;
+use shared::domain::id::{SessionId, UserId};
+use shared::process::auth::Caller;
+use shared::process::problem::{Problem, ProblemType};
 
 use super::Live;
 

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::id::UserId;
-use shared::visibility::{Access, Placed, Scope, is_candidate, sees, sees_scope};
+use shared::domain::id::UserId;
+use shared::log::visibility::{Access, Placed, Scope, is_candidate, sees, sees_scope};
 
 use super::frames::TOPICS;
 use super::ring::Pushed;

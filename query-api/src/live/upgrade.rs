@@ -7,8 +7,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use shared::http::Origins;
-use shared::problem::{Problem, ProblemType};
+use shared::process::http::Origins;
+use shared::process::problem::{Problem, ProblemType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::frames::{FRAME_BYTES, PROTOCOL};

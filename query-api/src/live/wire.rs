@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures::SinkExt;
-use shared::clock::random;
-use shared::lifecycle::Shutdown;
-use shared::problem::ProblemType;
+use shared::domain::clock::random;
+use shared::process::lifecycle::Shutdown;
+use shared::process::problem::ProblemType;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 

@@ -3,7 +3,7 @@
 use crate::lists::walk;
 use crate::world::{ADA, BOB, World, world};
 use serde_json::{Value, json};
-use shared::id::UserId;
+use shared::domain::id::UserId;
 use uuid::Uuid;
 
 fn key(id: u128) -> String {

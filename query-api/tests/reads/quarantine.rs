@@ -2,7 +2,7 @@
 
 use crate::world::{ADA, BOB, World, world};
 use serde_json::json;
-use shared::id::UserId;
+use shared::domain::id::UserId;
 use uuid::Uuid;
 
 fn address(module: &str, id: u128) -> String {

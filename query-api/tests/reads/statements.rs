@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use servers::testing::statements;
-use shared::id::UserId;
+use shared::domain::id::UserId;
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 

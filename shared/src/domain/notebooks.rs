@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::UserId;
-use crate::text::{Description, Title};
+use crate::domain::id::UserId;
+use crate::domain::text::{Description, Title};
 
 /// A fact about one notebook. Stored for ever: add variants and optional fields, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]

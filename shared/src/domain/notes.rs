@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::NotebookId;
-use crate::text::Title;
+use crate::domain::id::NotebookId;
+use crate::domain::text::Title;
 
 /// A fact about one note. Stored for ever: add variants and optional fields, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]

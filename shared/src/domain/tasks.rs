@@ -4,8 +4,8 @@ use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::BlockText;
-use crate::id::{NoteId, UserId};
-use crate::text::Description;
+use crate::domain::id::{NoteId, UserId};
+use crate::domain::text::Description;
 
 /// A fact about one task. Stored for ever: add variants and optional fields, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
@@ -413,7 +413,7 @@ crate::aggregate_event!(TaskEvent, variant: Task, aggregate: "task", tells_all: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::AggregateEvent;
+    use crate::log::event::AggregateEvent;
     use serde_json::json;
 
     #[test]

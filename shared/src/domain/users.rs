@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::text::{DisplayName, Email, Username, WebAddress};
+use crate::domain::text::{DisplayName, Email, Username, WebAddress};
 
 /// A fact about one person. Stored for ever: add variants and optional fields, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]

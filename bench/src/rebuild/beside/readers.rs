@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::id::UserId;
+use shared::domain::id::UserId;
 use sqlx::PgConnection;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;

@@ -11,10 +11,10 @@ use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
 use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
 use command_api::tasks::{Task, TaskCommand};
 use shared::domain::blocks::{BlockEvent, BlockText, Content, Depth, RichText};
+use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, TaskEvent};
-use shared::event::{AggregateEvent, Recorded};
-use shared::id::{NoteId, UserId};
-use shared::problem::Problem;
+use shared::log::event::{AggregateEvent, Recorded};
+use shared::process::problem::Problem;
 
 use super::policy::{Policy, Reaction};
 

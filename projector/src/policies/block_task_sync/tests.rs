@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, json};
 use shared::domain::blocks::BlockType;
-use shared::rank::Rank;
+use shared::domain::rank::Rank;
 use uuid::Uuid;
 
 use super::*;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use super::fields::{ContentError, Fields};
-use crate::text::{TextError, misleads};
+use crate::domain::text::{TextError, misleads};
 
 const LONGEST: usize = 2_000;
 

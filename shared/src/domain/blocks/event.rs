@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Content;
-use crate::id::NoteId;
-use crate::rank::Rank;
+use crate::domain::id::NoteId;
+use crate::domain::rank::Rank;
 
 /// A fact about one block. Stored for ever: add variants and optional fields, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::problem::FieldError;
+use crate::process::problem::FieldError;
 
 /// Why a content was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

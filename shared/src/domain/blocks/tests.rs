@@ -17,7 +17,7 @@ pub(super) fn text(text: &str) -> BlockText {
     text.to_owned().try_into().expect("a text")
 }
 
-pub(super) fn address(address: &str) -> Result<Address, crate::text::TextError> {
+pub(super) fn address(address: &str) -> Result<Address, crate::domain::text::TextError> {
     Address::try_from(address.to_owned())
 }
 

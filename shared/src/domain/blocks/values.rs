@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LARGEST_CONTENT, LONGEST_TEXT};
-use crate::text::{TextError, breaks_a_line, line_feeds};
+use crate::domain::text::{TextError, breaks_a_line, line_feeds};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {

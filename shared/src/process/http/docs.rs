@@ -49,7 +49,7 @@ pub(super) fn routes(openapi: OpenApi) -> Router {
             get(|| async {
                 asset(
                     "text/javascript; charset=utf-8",
-                    include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js").as_slice(),
+                    include_bytes!("../../../assets/swagger-ui/swagger-ui-bundle.js").as_slice(),
                 )
             }),
         )
@@ -58,14 +58,14 @@ pub(super) fn routes(openapi: OpenApi) -> Router {
             get(|| async {
                 asset(
                     "text/css; charset=utf-8",
-                    include_bytes!("../../assets/swagger-ui/swagger-ui.css").as_slice(),
+                    include_bytes!("../../../assets/swagger-ui/swagger-ui.css").as_slice(),
                 )
             }),
         )
         .route(
             "/docs/favicon.png",
             get(|| async {
-                asset("image/png", include_bytes!("../../assets/swagger-ui/favicon-32x32.png").as_slice())
+                asset("image/png", include_bytes!("../../../assets/swagger-ui/favicon-32x32.png").as_slice())
             }),
         )
         .route("/api/openapi.json", get(|| async { Json(openapi) }))
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_files_of_swagger_ui_are_those_that_were_released() {
-        let released = include_str!("../../assets/swagger-ui/README.md");
+        let released = include_str!("../../../assets/swagger-ui/README.md");
         for path in ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon.png"] {
             let hash = hex::encode(Sha256::digest(get(path).await.1));
             assert!(released.contains(&hash), "{path} has the hash {hash}");

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::json::{self, JsonError};
 use super::media::{self, Unsupported};
 use super::numbers;
-use crate::problem::{FieldError, Problem, ProblemType};
+use crate::process::problem::{FieldError, Problem, ProblemType};
 
 /// The largest body that is read, in bytes.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
@@ -185,7 +185,7 @@ mod tests {
     struct Body {
         #[expect(dead_code, reason = "only its being read matters")]
         #[serde(default, deserialize_with = "present")]
-        title: Option<crate::text::Title>,
+        title: Option<crate::domain::text::Title>,
     }
 
     fn refusal(json: &[u8]) -> (u16, String) {

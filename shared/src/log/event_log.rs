@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::event::{AggregateRef, Meta, Recorded};
+use crate::log::event::{AggregateRef, Meta, Recorded};
 
 /// A row of `es.event`, for `query_as!`.
 #[derive(Debug)]

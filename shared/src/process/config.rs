@@ -11,10 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
-use crate::clock::random;
-use crate::encryption::MasterKey;
-use crate::http::Tls;
-use crate::telemetry::Logs;
+use crate::domain::clock::random;
+use crate::log::encryption::MasterKey;
+use crate::process::http::Tls;
+use crate::process::telemetry::Logs;
 
 /// Where events and messages are kept.
 #[derive(Clone, Debug, clap::Args)]

@@ -7,9 +7,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
-use crate::encryption::MasterKey;
-use crate::postgres::place;
-use crate::server_keys::ServerKeys;
+use crate::log::encryption::MasterKey;
+use crate::log::server_keys::ServerKeys;
+use crate::process::postgres::place;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
 

@@ -20,8 +20,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::tls::Tls;
-use crate::lifecycle::Shutdown;
-use crate::open_files;
+use crate::process::lifecycle::Shutdown;
+use crate::process::open_files;
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -22,7 +22,7 @@ use super::extract::BODY_LIMIT;
 use super::origins::Origins;
 use super::request_id::{REQUEST_ID, without_unusable_ids};
 use super::{docs, home, trace};
-use crate::problem::{self, Problem, ProblemType};
+use crate::process::problem::{self, Problem, ProblemType};
 
 /// How long a health question may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -105,7 +105,7 @@ mod tests {
     use tower::ServiceExt;
     use utoipa::openapi::OpenApiBuilder;
 
-    use crate::http::{CORRELATION_ID, Json};
+    use crate::process::http::{CORRELATION_ID, Json};
 
     struct Well;
 

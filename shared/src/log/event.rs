@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::encryption::Keyring`] decrypts it.
+/// A stored event. In the log and in the stream its `data` is encrypted; [`crate::log::encryption::Keyring`] decrypts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Recorded {
     /// Place in the log: 1..N without gaps.
@@ -133,7 +133,7 @@ macro_rules! aggregate_event {
             }
         }
 
-        impl $crate::event::AggregateEvent for $event {
+        impl $crate::log::event::AggregateEvent for $event {
             const AGGREGATE: &'static str = $aggregate;
 
             fn is_encrypted(&self) -> bool {

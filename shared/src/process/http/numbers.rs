@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::problem::Problem;
+use crate::process::problem::Problem;
 
 /// Digits that a double keeps: every double is told from all others by 17.
 const DIGITS: usize = 17;

@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-use crate::clock::Clock;
-use crate::id::{SessionId, UserId};
-use crate::lifecycle::Shutdown;
-use crate::problem::{Problem, ProblemType};
-use crate::server_keys::ServerKeys;
-use crate::signature;
+use crate::domain::clock::Clock;
+use crate::domain::id::{SessionId, UserId};
+use crate::log::server_keys::ServerKeys;
+use crate::process::lifecycle::Shutdown;
+use crate::process::problem::{Problem, ProblemType};
+use crate::process::signature;
 
 /// How long an access token is good for.
 pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::minutes(15);

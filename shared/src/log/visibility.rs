@@ -8,14 +8,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::access::{Role, effective};
 use crate::domain::Event;
+use crate::domain::access::{Role, effective};
 use crate::domain::blocks::BlockEvent;
+use crate::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use crate::domain::notebooks::NotebookEvent;
 use crate::domain::notes::NoteEvent;
 use crate::domain::tasks::TaskEvent;
-use crate::event::{AggregateEvent, Opened, Recorded};
-use crate::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
+use crate::log::event::{AggregateEvent, Opened, Recorded};
 
 /// Current roles and places, from wherever they are kept: in memory for sockets, in joined rows for history.
 pub trait Access {
@@ -222,7 +222,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::{AggregateRef, Meta};
+    use crate::log::event::{AggregateRef, Meta};
 
     const ADA: UserId = UserId(Uuid::from_u128(0xada));
     const BOB: UserId = UserId(Uuid::from_u128(0xb0b));

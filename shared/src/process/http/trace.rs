@@ -10,7 +10,7 @@ use tracing::{Span, debug_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::request_id::{REQUEST_ID, name};
-use crate::telemetry::REQUESTS;
+use crate::process::telemetry::REQUESTS;
 
 /// Names the route, never the whole address: that may carry a ticket.
 pub(super) fn span<B>(request: &Request<B>) -> Span {

@@ -13,8 +13,8 @@ use async_nats::jetstream::{Context, stream};
 use async_nats::{ConnectError, ConnectOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::epoch::EpochId;
-use crate::event::Recorded;
+use crate::log::epoch::EpochId;
+use crate::log::event::Recorded;
 
 /// Core subject: a process appended up to a position. It wakes the relay, which may live in another process.
 pub const APPENDED: &str = "daybook.appended";

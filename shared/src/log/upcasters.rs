@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use crate::domain::Event;
     use crate::domain::notebooks::NotebookEvent;
-    use crate::text::Description;
+    use crate::domain::text::Description;
     use serde_json::json;
 
     /// What 1.0 has stored becomes, and what 2.0 has stored stays.

@@ -4,9 +4,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sqlx::{PgConnection, PgExecutor};
 
-use crate::clock::random;
-use crate::encryption::{DataKey, EncryptionError, MasterKey};
-use crate::text::fold;
+use crate::domain::clock::random;
+use crate::domain::text::fold;
+use crate::log::encryption::{DataKey, EncryptionError, MasterKey};
 
 /// Every key of the server by the name of its key owner.
 const NAMES: [&str; 4] = ["server:tokens", "server:claims", "server:refresh", "server:cursors"];

@@ -9,23 +9,23 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 use sqlx::{Executor, PgConnection, PgPool};
 
-use crate::postgres::DatabaseRole;
+use crate::process::postgres::DatabaseRole;
 
 /// The files that make the schema, in their order. They name no schema: they apply to any new, empty one.
 pub const FILES: &[(&str, &str)] = &[
-    ("0001_checkpoint", include_str!("../../migrations/read/0001_checkpoint.sql")),
-    ("0002_users", include_str!("../../migrations/read/0002_users.sql")),
-    ("0003_notebooks", include_str!("../../migrations/read/0003_notebooks.sql")),
-    ("0004_notes", include_str!("../../migrations/read/0004_notes.sql")),
-    ("0005_feed", include_str!("../../migrations/read/0005_feed.sql")),
-    ("0006_quarantine", include_str!("../../migrations/read/0006_quarantine.sql")),
-    ("0007_blocks", include_str!("../../migrations/read/0007_blocks.sql")),
-    ("0008_tasks", include_str!("../../migrations/read/0008_tasks.sql")),
+    ("0001_checkpoint", include_str!("../../../migrations/read/0001_checkpoint.sql")),
+    ("0002_users", include_str!("../../../migrations/read/0002_users.sql")),
+    ("0003_notebooks", include_str!("../../../migrations/read/0003_notebooks.sql")),
+    ("0004_notes", include_str!("../../../migrations/read/0004_notes.sql")),
+    ("0005_feed", include_str!("../../../migrations/read/0005_feed.sql")),
+    ("0006_quarantine", include_str!("../../../migrations/read/0006_quarantine.sql")),
+    ("0007_blocks", include_str!("../../../migrations/read/0007_blocks.sql")),
+    ("0008_tasks", include_str!("../../../migrations/read/0008_tasks.sql")),
     INDEXES,
 ];
 
 /// The last of them: what only readers need, so that tables may be filled before they get it.
-const INDEXES: (&str, &str) = ("9999_indexes", include_str!("../../migrations/read/9999_indexes.sql"));
+const INDEXES: (&str, &str) = ("9999_indexes", include_str!("../../../migrations/read/9999_indexes.sql"));
 
 /// The name of every projection (and of its table), and the version of its fold.
 pub const VERSIONS: &[(&str, u32)] = &[

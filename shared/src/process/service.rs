@@ -7,14 +7,14 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 
-use crate::config::{self, Service};
-use crate::encryption::MasterKey;
-use crate::http::{Health, Origins, Tls, middleware, serve};
-use crate::jetstream::{self, Client};
-use crate::lifecycle::{Shutdown, on_signal};
-use crate::migrate::ensure_current;
-use crate::postgres::{DatabaseRole, pool, reach, refuse_forgetful};
-use crate::telemetry::Format;
+use crate::log::encryption::MasterKey;
+use crate::process::config::{self, Service};
+use crate::process::http::{Health, Origins, Tls, middleware, serve};
+use crate::process::jetstream::{self, Client};
+use crate::process::lifecycle::{Shutdown, on_signal};
+use crate::process::migrate::ensure_current;
+use crate::process::postgres::{DatabaseRole, pool, reach, refuse_forgetful};
+use crate::process::telemetry::Format;
 
 /// What a service works with that has a process to itself.
 pub struct Process {
@@ -98,7 +98,7 @@ async fn check(url: &str, role: DatabaseRole, throwaway: bool) -> anyhow::Result
 
 /// The routes of all services together: a client need not know which one is behind an address.
 fn whole_api() -> OpenApi {
-    serde_json::from_str(include_str!("../../docs/openapi.json"))
+    serde_json::from_str(include_str!("../../../docs/openapi.json"))
         .expect("a test holds this file to what the services' routes say")
 }
 

@@ -5,7 +5,7 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::{IntoResponse, Response};
 
-use crate::problem::{Problem, ProblemType};
+use crate::process::problem::{Problem, ProblemType};
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const JSON: &str = "application/json";

@@ -121,13 +121,13 @@ pub fn is_passing(code: &str) -> bool {
     ["08", "53", "57"].iter().any(|class| code.starts_with(class))
 }
 
-impl From<crate::encryption::EncryptionError> for Problem {
-    fn from(error: crate::encryption::EncryptionError) -> Self {
+impl From<crate::log::encryption::EncryptionError> for Problem {
+    fn from(error: crate::log::encryption::EncryptionError) -> Self {
         match error {
-            crate::encryption::EncryptionError::Database(error) => error.into(),
-            error @ (crate::encryption::EncryptionError::Wrapped(_)
-            | crate::encryption::EncryptionError::Forged(_)
-            | crate::encryption::EncryptionError::Unreadable { .. }) => Self::internal(error),
+            crate::log::encryption::EncryptionError::Database(error) => error.into(),
+            error @ (crate::log::encryption::EncryptionError::Wrapped(_)
+            | crate::log::encryption::EncryptionError::Forged(_)
+            | crate::log::encryption::EncryptionError::Unreadable { .. }) => Self::internal(error),
         }
     }
 }

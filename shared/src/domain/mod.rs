@@ -1,5 +1,11 @@
 //! The language of every module, and the one list of all events.
 
+pub mod access;
+pub mod clock;
+pub mod id;
+pub mod rank;
+pub mod text;
+
 pub mod blocks;
 pub mod notebooks;
 pub mod notes;
@@ -9,7 +15,7 @@ pub mod users;
 
 use serde_json::Value;
 
-use crate::event::AggregateEvent;
+use crate::log::event::AggregateEvent;
 use blocks::BlockEvent;
 use notebooks::NotebookEvent;
 use notes::NoteEvent;
@@ -171,7 +177,7 @@ mod tests {
                 Event::Task(event) => event.data(),
             };
             assert_eq!(&again, data, "{event_type}");
-            assert_eq!(version, crate::upcasters::newest(event_type), "{event_type}");
+            assert_eq!(version, crate::log::upcasters::newest(event_type), "{event_type}");
             assert!(Event::knows(event_type), "{event_type}");
         }
         let known = UserEvent::VARIANTS.len()

@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::lifecycle::{Part, Shutdown};
+use crate::process::lifecycle::{Part, Shutdown};
 
 /// How often a standby tries and a leader shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);

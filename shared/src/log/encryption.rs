@@ -21,10 +21,10 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgPool;
 
-use crate::clock::random;
+use crate::domain::clock::random;
 use crate::domain::{Event, ParseError};
-use crate::event::{Opened, Recorded};
-use crate::upcasters::{newest, upcast};
+use crate::log::event::{Opened, Recorded};
+use crate::log::upcasters::{newest, upcast};
 
 /// Length of a nonce in bytes.
 const NONCE: usize = 24;

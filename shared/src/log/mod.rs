@@ -1,0 +1,9 @@
+//! The log of events: their one shape, their encryption, who may see them, and how the log is read.
+
+pub mod encryption;
+pub mod epoch;
+pub mod event;
+pub mod event_log;
+pub mod server_keys;
+pub mod upcasters;
+pub mod visibility;
