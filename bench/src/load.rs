@@ -8,11 +8,13 @@ use command_api::app::App;
 use command_api::log::{Append, IdempotencyKey, NewEvent, Outcome, SideRow};
 use command_api::notes::Note;
 use command_api::service::{self, Setup};
-use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use servers::postgres::{Durability, Options, Postgres};
 use shared::domain::clock::Clock;
 use shared::log::encryption::{DataKey, MasterKey, about};
+use shared::log::event::Meta;
+use shared::log::server_keys;
+use shared::log::stored_event::Mac;
 use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 
@@ -45,6 +47,7 @@ struct Subject {
     id: String,
     key_owner: String,
     key: DataKey,
+    macs: DataKey,
     wrapped: Option<Vec<u8>>,
     sequence: i64,
 }
@@ -75,7 +78,8 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
     };
     let shutdown = Shutdown::new();
     let running = service::start(setup, &shutdown).await?;
-    let mut subject = Subject::new(running.app.clone(), &master);
+    let macs = server_keys::macs(&owner, &master).await?;
+    let mut subject = Subject::new(running.app.clone(), &master, macs);
     subject.grow(plan.events).await?;
     sqlx::query("vacuum analyze es.event").execute(&owner).await?;
     let ways = subject.ways(plan, &owner).await;
@@ -87,11 +91,11 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
 }
 
 impl Subject {
-    fn new(app: App, master: &MasterKey) -> Self {
+    fn new(app: App, master: &MasterKey, macs: DataKey) -> Self {
         let id = Clock::System.new_id().to_string();
         let key_owner = format!("note:{id}");
         let (key, wrapped) = master.make(&key_owner);
-        Self { app, id, key_owner, key, wrapped: Some(wrapped), sequence: 0 }
+        Self { app, id, key_owner, key, macs, wrapped: Some(wrapped), sequence: 0 }
     }
 
     async fn ways(&mut self, plan: &Plan, owner: &PgPool) -> Result<Vec<Way>> {
@@ -150,7 +154,8 @@ impl Subject {
         } else {
             ("NoteRetitled", json!({ "title": title }))
         };
-        let meta = json!({"actor": self.id, "correlation": self.id, "causation": self.id});
+        let id = || self.id.clone();
+        let meta = Meta { actor: id(), correlation: id(), causation: id() };
         NewEvent {
             event_id: Clock::System.new_id(),
             aggregate_type: "note",
@@ -158,10 +163,13 @@ impl Subject {
             sequence,
             event_type: event_type.into(),
             event_version: "1.0".into(),
-            payload: self.key.encrypt(&self.key_owner, &about(event_type, &self.id, sequence), &data),
-            metadata: to_raw_value(&meta).expect("a JSON value always serializes"),
+            payload: self.key.encrypt(&about(event_type, &self.id, sequence), &data),
+            meta,
+            key: None,
+            mac: Mac::default(),
             scopes: vec![format!("note:{}", self.id), format!("notebook:{}", self.id)],
         }
+        .with_mac(&self.macs)
     }
 }
 

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use shared::domain::clock::Clock;
-use shared::log::encryption::Keyring;
 use shared::log::epoch::EpochId;
+use shared::log::keyring::Keyring;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::Verifier;
 use shared::process::problem::Problem;
@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::log::Log;
 
 pub use cache::Cache;
-pub use decide::{At, Decide, Refusal, problem};
+pub use decide::{At, Context, Decide, Refusal, problem};
 pub(crate) use execute::id_taken;
 pub use execute::{Accepted, Answer, CommandMeta, Decision};
 pub use if_match::IfMatch;

@@ -11,8 +11,7 @@ use shared::process::problem::{Problem, ProblemType};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::app::Decide;
-use crate::app::{Accepted, App, CommandMeta, IfMatch};
+use crate::app::{Accepted, App, CommandMeta, Decide, Decision, IfMatch};
 
 /// A request by a signed-in person. Extracting it answers 401 to others.
 pub struct CommandContext {
@@ -45,6 +44,15 @@ impl CommandContext {
         body: &(impl Serialize + Sync),
     ) -> Result<Accepted, Problem> {
         self.app.execute::<A>(&self.meta, &id.to_string(), commands, body).await
+    }
+
+    /// The same for what several aggregates take part in.
+    pub async fn carry_out(
+        &self,
+        decision: &impl Decision,
+        body: &(impl Serialize + Sync),
+    ) -> Result<Accepted, Problem> {
+        self.app.carry_out(&self.meta, decision, body).await
     }
 }
 

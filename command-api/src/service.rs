@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_nats::Client;
 use shared::domain::clock::Clock;
-use shared::log::encryption::{Keyring, MasterKey};
+use shared::log::encryption::MasterKey;
 use shared::log::epoch::{self, EpochId};
+use shared::log::keyring::Keyring;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::Verifier;
 use shared::process::http::{Health, Origins};

@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::domain::Event;
-use shared::log::event::AggregateEvent;
+use shared::domain::{Event, Listed};
 
 use crate::app::{At, Decide};
 use crate::blocks::Block;

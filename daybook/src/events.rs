@@ -1,9 +1,9 @@
-//! `daybook events`: prints the log, decrypted, one event a line. An unreadable event is printed as it is stored, with a
-//! complaint.
+//! `daybook events`: prints the log, decrypted, one event a line. Of one that cannot be read, or is not as it
+//! was recorded, only that is said.
 
 use std::time::Duration;
 
-use shared::log::encryption::Keyring;
+use shared::log::keyring::Keyring;
 use shared::process::config::Stores;
 use shared::process::postgres::{DatabaseRole, pool};
 
@@ -42,15 +42,16 @@ impl Events {
                 ticks.tick().await;
             }
             for event in keyring.open_each(stored).await? {
-                let recorded = match event {
-                    Ok(opened) => opened.recorded,
-                    Err(unopened) => {
-                        output::complaint(&unopened.why.to_string());
-                        unopened.recorded
+                match event {
+                    Ok(opened) => {
+                        position = opened.recorded.position;
+                        output::line(&serde_json::to_string(&opened.recorded)?);
                     }
-                };
-                position = recorded.position;
-                output::line(&serde_json::to_string(&recorded)?);
+                    Err(unopened) => {
+                        position = unopened.recorded.position;
+                        output::complaint(&unopened.why.to_string());
+                    }
+                }
             }
         }
     }

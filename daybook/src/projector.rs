@@ -115,7 +115,7 @@ async fn skip(pool: &PgPool, position: i64, why: &str, by: &str) -> anyhow::Resu
             .await?;
         anyhow::bail!("It is already skipped, by {} at {}: {}", before.by, before.at, before.why);
     }
-    let done = format!("{} at position {position} is skipped from now on.", event.event_type);
+    let done = format!("{} at position {position} is skipped from now on.", event.recorded.event_type);
     let next = match passed(pool, position).await? {
         Some(true) => {
             "The read tables have already folded it. To apply the skip to them, run daybook rebuild."
@@ -188,7 +188,9 @@ fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
 mod tests {
     use kit::{Fact, Level, Scribe, database, master};
     use serde_json::json;
-    use servers::testing::TestDatabase;
+    use servers::testing::{TestDatabase, database};
+    use shared::log::encryption::MasterKey;
+    use shared::process::migrate;
     use sqlx::Executor;
 
     use super::*;

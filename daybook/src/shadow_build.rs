@@ -1,7 +1,7 @@
 //! What `daybook rebuild` and `daybook check` work with.
 
 use projector::{ShadowBuild, Status};
-use shared::log::encryption::Keyring;
+use shared::log::keyring::Keyring;
 use shared::process::config::Stores;
 use shared::process::postgres::{DatabaseRole, options, pool, reach};
 use shared::process::read_schema;

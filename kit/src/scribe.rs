@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::domain::clock::Clock;
 use shared::log::encryption::{DataKey, MasterKey, about};
-use shared::log::event::Meta;
+use shared::log::event::{AggregateRef, Meta, Recorded};
+use shared::log::server_keys::{self, ServerKeys};
+use shared::log::stored_event::{Payload, StoredEvent};
 use sqlx::{Connection, PgConnection};
 
 /// An event before it is stored.
@@ -55,7 +57,7 @@ impl Fact {
     }
 
     fn key_owner(&self) -> String {
-        format!("{}:{}", self.aggregate, self.id)
+        self.scopes.first().cloned().unwrap_or_default()
     }
 }
 
@@ -81,22 +83,32 @@ impl Scribe {
         let mut head: i64 = sqlx::query_scalar("select coalesce(max(position), 0) from es.event")
             .fetch_one(&mut *transaction)
             .await?;
-        let mut rows = Vec::with_capacity(facts.len());
+        ServerKeys::make(&mut transaction, &self.master).await?;
+        let macs = server_keys::macs(&mut *transaction, &self.master).await?;
+        let (mut rows, mut payloads, mut tags) = (Vec::new(), Vec::new(), Vec::new());
         for fact in facts {
             head += 1;
-            rows.push(row(fact, head, &keys)?);
+            let at = fact.at;
+            let StoredEvent { recorded, payload, mac, .. } = event(fact, head, &keys, &macs)?;
+            rows.push(json!({"event": recorded, "at": at}));
+            payloads.push(payload.as_bytes().to_vec());
+            tags.push(mac.to_vec());
         }
         sqlx::query(
             "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                   event_version, payload, metadata, scopes, recorded_at)
-             select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                    metadata, scopes, coalesce(recorded_at, greatest(clock_timestamp(), last.at))
+                                   event_version, payload, metadata, scopes, mac, recorded_at)
+             select e.position, e.id, e.aggregate->>'type', e.aggregate->>'id', (e.aggregate->>'version')::bigint,
+                    e.type, e.event_version, r.payload, e.meta, e.scopes, r.mac,
+                    coalesce((r.row->>'at')::timestamptz, greatest(clock_timestamp(), last.at))
                from (select max(recorded_at) as at from es.event) last,
-                    jsonb_to_recordset($1) r (position bigint, event_id uuid, aggregate_type text, aggregate_id text,
-                                              sequence bigint, event_type text, event_version text, payload jsonb,
-                                              metadata jsonb, scopes text[], recorded_at timestamptz)",
+                    unnest($1::jsonb[], $2::bytea[], $3::bytea[]) r (row, payload, mac)
+              cross join lateral jsonb_to_record(r.row->'event')
+                             e (position bigint, id uuid, aggregate jsonb, type text, event_version text,
+                                scopes text[], meta jsonb)",
         )
-        .bind(Value::Array(rows))
+        .bind(rows)
+        .bind(payloads)
+        .bind(tags)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -139,22 +151,26 @@ impl Scribe {
     }
 }
 
-fn row(fact: Fact, position: i64, keys: &HashMap<String, DataKey>) -> Result<Value> {
+fn event(fact: Fact, position: i64, keys: &HashMap<String, DataKey>, macs: &DataKey) -> Result<StoredEvent> {
     let sequence = fact.sequence.unwrap_or(position);
     let payload = if fact.in_clear {
-        fact.data
+        Payload::clear(&fact.data)
     } else {
-        let key_owner = fact.key_owner();
-        let key = keys.get(&key_owner).context("every key was read or made")?;
-        let about = about(&fact.event_type, &fact.id, sequence);
-        serde_json::from_str(key.encrypt(&key_owner, &about, &fact.data).get())?
+        let key = keys.get(&fact.key_owner()).context("every key was read or made")?;
+        key.encrypt(&about(&fact.event_type, &fact.id, sequence), &fact.data)
     };
-    Ok(json!({
-        "position": position, "event_id": Clock::System.new_id(), "aggregate_type": fact.aggregate,
-        "aggregate_id": fact.id, "sequence": sequence, "event_type": fact.event_type,
-        "event_version": fact.event_version, "payload": payload, "metadata": fact.meta, "scopes": fact.scopes,
-        "recorded_at": fact.at,
-    }))
+    let recorded = Recorded {
+        position,
+        id: Clock::System.new_id(),
+        at: Clock::System.now(),
+        aggregate: AggregateRef { kind: fact.aggregate, id: fact.id, version: sequence },
+        event_type: fact.event_type,
+        event_version: fact.event_version,
+        data: Value::Null,
+        scopes: fact.scopes,
+        meta: fact.meta,
+    };
+    Ok(StoredEvent::new(recorded, payload, macs))
 }
 
 /// Runs a statement that changes or deletes events, as somebody with the rights of the database's owner might.

@@ -8,7 +8,11 @@ create table es.head (
 );
 insert into es.head default values;
 
--- The truth: positions 1..N in the order of commit, without a gap. The names are those postgres-es reads.
+-- The truth: positions 1..N in the order of commit, without a gap.
+-- `payload`: the data of the event. Encrypted: a byte 1, then nonce (24 bytes) and ciphertext of XChaCha20-Poly1305, under
+-- the key of the first scope. In clear: canonical JSON (RFC 8785).
+-- `owner`, `effects`: whose it is, if that is not the first scope, and what it does to containers and grants; nothing yet.
+-- `mac`: under the server's key `server:events`, over all that is decided before the append: all but position and time.
 create table es.event (
   position bigint primary key,
   event_id uuid not null,
@@ -17,9 +21,12 @@ create table es.event (
   sequence bigint not null,
   event_type text not null,
   event_version text not null,
-  payload jsonb not null,
+  payload bytea not null,
   metadata jsonb not null,
   scopes text[] not null,
+  owner text collate "C",
+  effects jsonb,
+  mac bytea not null constraint mac_has_16_bytes check (octet_length(mac) = 16),
   recorded_at timestamptz not null,
   constraint event_stream unique (aggregate_id, aggregate_type, sequence)
 );
@@ -31,26 +38,27 @@ alter table es.event alter column payload set storage external;
 create function es.readable() returns bigint stable parallel safe
   return coalesce((select e.position from es.event e order by e.position desc limit 1), 0);
 
--- The events as postgres-es reads them. It takes no column that it does not know, so the position comes with the metadata.
+-- The events as postgres-es reads them: a payload that is JSON, here a string of hexadecimal digits, and no column that
+-- it does not know, so what else there is comes with the metadata.
 create view es.stream as
-select aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-       metadata || jsonb_build_object('position', position::text) as metadata
+select aggregate_type, aggregate_id, sequence, event_type, event_version, to_jsonb(encode(payload, 'hex')) as payload,
+       metadata || jsonb_build_object('position', position::text, 'id', event_id, 'scopes', scopes, 'owner', owner,
+                                      'effects', effects, 'mac', encode(mac, 'hex')) as metadata
   from es.event;
 
--- The answer to every command of the last 30 days, so that one sent again takes effect once.
--- By week, because dropping a table costs nothing and deleting its rows does; not by day, because a key is looked
--- for in each of them.
+-- The answer to every command of the last 30 days whose client gave it a key, so that one sent again takes effect once.
+-- `hash`: of actor and key. (Of a command with a key of our own there is only a row if it recorded no event: else the
+-- writer finds its first event when it sends it again.)
 create table es.command (
-  actor text collate "C" not null,
-  key text collate "C" not null,
+  hash uuid primary key,
   fingerprint bytea not null,
   id text not null,
   version bigint not null,
   position bigint not null,
-  created_at timestamptz not null,
-  constraint command_once unique (key, actor, created_at)
-) partition by range (created_at);
-create table es.command_rest partition of es.command default;
+  created_at timestamptz not null
+);
+-- To find the old ones: rows lie in the order in which they came, so a summary of each part of the table is enough.
+create index command_age on es.command using brin (created_at);
 
 -- What may exist once only (an address, a handle), known by a keyed hash of the folded value.
 create table es.claim (

@@ -18,11 +18,12 @@ create type es.answer as (
 -- Every array set is one relation; *_cmd is the command's index from 1, never falling.
 -- Each statement here costs about 20 us a batch, so what few commands bring is looked at only if it is there.
 create function es.append(
-  c_actor text[], c_key text[], c_ours boolean[], c_fingerprint bytea[], c_id text[], c_version bigint[],
+  -- Commands; kept: it has a row of its own, as `es.command` says.
+  c_hash uuid[], c_kept boolean[], c_fingerprint bytea[], c_id text[], c_version bigint[],
   c_events int[], -- how many events it has
   -- Events. e_scopes: joined by U+001F, as SQL has no ragged arrays.
   e_cmd int[], e_id uuid[], e_type text[], e_aggregate text[], e_sequence bigint[], e_event text[],
-  e_version text[], e_payload jsonb[], e_metadata jsonb[], e_scopes text[],
+  e_version text[], e_payload bytea[], e_metadata jsonb[], e_scopes text[], e_mac bytea[],
   -- Aggregates that are written (before the first event) or only read, with the last sequence each must
   -- have; 0: must not exist.
   x_cmd int[], x_type text[], x_aggregate text[], x_sequence bigint[],
@@ -53,8 +54,6 @@ declare
   latest timestamptz;
   now_at timestamptz;
   ahead interval;             -- of the log, against the clock
-  since timestamptz;
-  until timestamptz;
   out_ int[] := '{}';         -- commands refused so far
   answers es.answer[] := '{}';
   found_ es.answer[];
@@ -73,29 +72,13 @@ begin
   ahead := greatest(latest - now_at, '0');
   now_at := now_at + ahead;
 
-  -- Seen. A client's key may be 30 days old; ours is only ever sent again within seconds.
-  -- Nothing is from beyond tomorrow, which spares looking into the week that was made ahead.
-  since := now_at - interval '1 day';
-  until := now_at + interval '1 day';
-  if true = any (c_ours) then
+  -- Seen.
+  if true = any (c_kept) then
     select array_agg(row(u.i, 'seen', s.position, null, s.id, s.version, s.fingerprint, s.created_at)::es.answer)
       into found_
-      from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
-      cross join lateral (
-        select * from es.command c
-         where c.actor = u.actor and c.key = u.key and c.created_at between since and now_at limit 1
-      ) s
-     where u.ours;
-    answers := answers || found_;
-  end if;
-  if false = any (c_ours) then
-    select array_agg(row(u.i, 'seen', s.position, null, s.id, s.version, s.fingerprint, s.created_at)::es.answer)
-      into found_
-      from unnest(c_actor, c_key, c_ours) with ordinality u(actor, key, ours, i)
-      cross join lateral (
-        select * from es.command c where c.actor = u.actor and c.key = u.key and c.created_at < until limit 1
-      ) s
-     where not u.ours;
+      from unnest(c_hash, c_kept) with ordinality u(hash, kept, i)
+      cross join lateral (select * from es.command c where c.hash = u.hash limit 1) s
+     where u.kept;
     answers := answers || found_;
   end if;
   if answers <> '{}' then
@@ -199,16 +182,20 @@ begin
   -- What is left stands.
   insert into es.event
     select base + row_number() over (order by u.nth), u.id, u.type, u.aggregate, u.sequence, u.event, u.version,
-           u.payload, u.metadata, string_to_array(u.scopes, chr(31)), now_at
+           u.payload, u.metadata, string_to_array(u.scopes, chr(31)), null, null, u.mac, now_at
       from unnest(e_cmd, e_id, e_type, e_aggregate, e_sequence, e_event, e_version, e_payload, e_metadata,
-                  e_scopes) with ordinality
-             u(cmd, id, type, aggregate, sequence, event, version, payload, metadata, scopes, nth)
+                  e_scopes, e_mac) with ordinality
+             u(cmd, id, type, aggregate, sequence, event, version, payload, metadata, scopes, mac, nth)
      where u.cmd <> all (out_);
-  insert into es.command (actor, key, fingerprint, id, version, position, created_at)
-    select u.actor, u.key, u.fingerprint, u.id, u.version, base + sum(u.events) over (order by u.cmd), now_at
-      from unnest(c_actor, c_key, c_fingerprint, c_id, c_version, c_events) with ordinality
-             u(actor, key, fingerprint, id, version, events, cmd)
-     where u.cmd <> all (out_);
+  if true = any (c_kept) then
+    insert into es.command (hash, fingerprint, id, version, position, created_at)
+      select w.hash, w.fingerprint, w.id, w.version, w.position, now_at
+        from (select u.*, base + sum(u.events) over (order by u.cmd) as position
+                from unnest(c_hash, c_kept, c_fingerprint, c_id, c_version, c_events) with ordinality
+                       u(hash, kept, fingerprint, id, version, events, cmd)
+               where u.cmd <> all (out_)) w
+       where w.kept;
+  end if;
   if cardinality(r_cmd) > 0 then
     delete from es.claim k using unnest(r_cmd, r_kind, r_value, r_owner) r(cmd, kind, value, owner)
      where k.kind = r.kind and k.value = r.value and k.owner = r.owner and r.cmd <> all (out_);

@@ -6,6 +6,7 @@ pub mod policies;
 pub mod projections;
 pub mod quarantine;
 mod rebuild;
+pub mod row_key;
 mod run;
 pub mod service;
 mod shadow_build;

@@ -11,7 +11,7 @@ use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use tokio::sync::watch;
 
-use crate::projections::RowKey;
+use crate::row_key::RowKey;
 use crate::status::Status;
 
 /// The quarantined rows before and after a batch.

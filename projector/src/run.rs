@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::Client;
-use shared::log::encryption::Keyring;
 use shared::log::epoch;
 use shared::log::event_log;
+use shared::log::keyring::Keyring;
 use shared::process::leadership::{LeaderRole, lead};
 use shared::process::lifecycle::Shutdown;
 use shared::process::read_schema;

@@ -3,7 +3,8 @@
 use axum::Router;
 use command_api::app::App;
 use shared::domain::clock::Clock;
-use shared::log::encryption::{Keyring, MasterKey};
+use shared::log::encryption::MasterKey;
+use shared::log::keyring::Keyring;
 use shared::process::http::{Health, Origins};
 use shared::process::jetstream::Client;
 use shared::process::lifecycle::Shutdown;

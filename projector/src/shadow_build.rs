@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use shared::log::encryption::Keyring;
+use shared::log::keyring::Keyring;
 use shared::process::leadership::{LeaderRole, hold};
 use shared::process::read_schema;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

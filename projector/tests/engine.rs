@@ -5,12 +5,12 @@ mod world;
 use projector::engine::EngineError;
 use projector::engine::sift::Carried;
 use serde_json::json;
-use shared::log::event::Recorded;
+use shared::log::stored_event::StoredEvent;
 use world::{World, a_bit_of_all, id, note_created, note_retitled, parts, until};
 
 const LIVE: &str = "read_live";
 
-fn carried(events: &[&Recorded]) -> Vec<Carried> {
+fn carried(events: &[&StoredEvent]) -> Vec<Carried> {
     events.iter().map(|event| Carried::Event(Box::new((*event).clone()))).collect()
 }
 
@@ -22,8 +22,8 @@ async fn messages_missing_doubled_and_out_of_order_make_the_same_tables() {
     let mut engine = world.engine(LIVE).await;
     for chunk in log.chunks(7) {
         // Backwards, the first one doubled, and one of them lost on the way.
-        let mut messages: Vec<&Recorded> = chunk.iter().rev().chain(chunk.first()).collect();
-        messages.retain(|event| event.position % 5 != 0);
+        let mut messages: Vec<&StoredEvent> = chunk.iter().rev().chain(chunk.first()).collect();
+        messages.retain(|event| event.recorded.position % 5 != 0);
         engine.take(carried(&messages)).await.unwrap();
     }
     engine.take(carried(&log.iter().collect::<Vec<_>>())).await.unwrap();

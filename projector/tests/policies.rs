@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use command_api::app::{Answer, CommandMeta, Decide, Decision, UnitOfWork};
-use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
+use command_api::blocks::{Anchor, Block, BlockCommand};
 use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
@@ -89,7 +89,7 @@ impl House {
         let create = NotebookCommand::Create { owner: OWNER, name: "Lab".to_owned().try_into().unwrap() };
         house.execute::<Notebook>(OWNER, NOTEBOOK, create).await;
         let title = "Plans".to_owned().try_into().unwrap();
-        let create = NoteCommand::Create { notebook_id: NOTEBOOK, title, blocks: Vec::new() };
+        let create = NoteCommand::Create { notebook_id: NOTEBOOK, title };
         house.execute::<Note>(OWNER, NOTE, create).await;
         house
     }
@@ -119,7 +119,7 @@ impl House {
         let block_added = BlockCommand::Add {
             note_id: NOTE,
             block: Content::Task { checked: false, depth: Depth::LEAST, rich },
-            spot: Spot::Wanted(Anchor::End),
+            anchor: Anchor::End,
         };
         self.execute::<Block>(actor, block, block_added).await
     }
@@ -404,8 +404,8 @@ impl Decision for CrossOne<'_> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let block = work.load_to_change::<Block>(self.id).await?;
         let text = block.state.part().and_then(|part| part.block.text()).unwrap_or_default();
-        let mut commands = vec![edit(&format!("{text}x"))];
-        let authorized = block.state.authorize(work, self.id, &mut commands).await?;
+        let commands = vec![edit(&format!("{text}x"))];
+        let authorized = block.state.authorize(work, self.id, &commands).await?;
         let version = work.change(self.id, &block, commands, authorized)?;
         Ok(Answer { id: self.id.to_owned(), version })
     }
@@ -500,6 +500,7 @@ impl House {
         let app = &self.command_path.app;
         let position = self.execute::<Block>(OWNER, block, edit(text)).await;
         let event = event_log::headers_after(&self.world.owner, position - 1, 1).await.unwrap().remove(0);
+        let event = app.keyring.check(event).await.unwrap();
         // As in another process, which remembers nothing of it.
         for kind in ["block", "task"] {
             app.cache.drop(kind, &block.to_string());

@@ -201,8 +201,8 @@ async fn a_broken_copy_in_the_stream_quarantines_nothing() {
     let mut world = World::new().await;
     poisoned(&mut world).await;
     let mut log = world.log().await;
-    log[1].data = log[0].data.clone();
-    log[3].event_type = "NoteSung".to_owned();
+    log[1].payload = log[0].payload.clone();
+    log[3].recorded.event_type = "NoteSung".to_owned();
     let mut engine = world.engine(LIVE).await;
     for copies in log.chunks(2) {
         let copies = copies.iter().map(|event| Carried::Event(Box::new(event.clone()))).collect();

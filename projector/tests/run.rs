@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::message::PublishMessage;
 use futures::StreamExt;
 use projector::Status;
 use serde_json::json;
 use servers::testing::nats;
 use shared::log::epoch::{self, EpochId};
 use shared::log::event::Recorded;
+use shared::log::stored_event::{Payload, StoredEvent};
 use shared::process::jetstream::{self, Notice, Retention};
 use shared::process::read_schema;
 use tokio::time::timeout;
@@ -28,8 +30,9 @@ async fn stream(world: &World, client: &Client) -> (Context, EpochId) {
     (context, epoch)
 }
 
-async fn publish(context: &Context, epoch: &EpochId, event: &Recorded) {
-    let subject = jetstream::subject(epoch, &event.aggregate.kind, &event.event_type);
+async fn publish(context: &Context, epoch: &EpochId, event: &StoredEvent) {
+    let Recorded { aggregate, event_type, .. } = &event.recorded;
+    let subject = jetstream::subject(epoch, &aggregate.kind, event_type);
     context.send_publish(subject, jetstream::message(event)).await.unwrap().await.unwrap();
 }
 
@@ -109,9 +112,11 @@ async fn a_stream_whose_sequences_are_not_positions_is_not_believed() {
     world.append(vec![note_created(1, 10, "Dreams"), note_retitled(1, "Plans")]).await;
     let log = world.log().await;
     // The second event's content at the first event's place, under its own position and under the first one's.
-    let payload = serde_json::to_vec(&log[1]).unwrap();
+    let mac = hex::encode(log[1].mac);
+    let moved =
+        PublishMessage::build().payload(jetstream::payload(&log[1]).into()).header(jetstream::MAC, mac);
     let subject = jetstream::subject(&epoch, "notes", "NoteRetitled");
-    context.publish(subject.clone(), payload.into()).await.unwrap().await.unwrap();
+    context.send_publish(subject.clone(), moved).await.unwrap().await.unwrap();
     context.publish(subject, "no event".into()).await.unwrap().await.unwrap();
     running.wait(|status| status.position == 2).await;
     assert_eq!(world.tables(read_schema::name()).await, world.expected().await);
@@ -151,7 +156,8 @@ async fn an_event_of_a_newer_release_is_left_to_it() {
     // The lead is free, and a newer release folds what it knows.
     until(async || world.lead_is_free().await).await;
     let mut newer = world.engine(read_schema::name()).await;
-    let known: Vec<Recorded> = world.log().await.into_iter().map(as_known).skip(2).collect();
+    let mut known = world.log().await.split_off(2);
+    known[0] = as_known(&world, known[0].recorded.clone()).await;
     newer.apply(known).await.unwrap();
     let passed = old.wait(|status| status.position == 4).await;
     assert!(passed.fault.is_none() && passed.is_ready());
@@ -160,13 +166,10 @@ async fn an_event_of_a_newer_release_is_left_to_it() {
 }
 
 /// As a release sees it that knows what a song is.
-fn as_known(event: Recorded) -> Recorded {
-    match event.event_type.as_str() {
-        "NoteSung" => {
-            Recorded { event_type: "NoteRetitled".to_owned(), data: json!({"title": "Sung"}), ..event }
-        }
-        _ => event,
-    }
+async fn as_known(world: &World, song: Recorded) -> StoredEvent {
+    assert_eq!(song.event_type, "NoteSung");
+    let known = Recorded { event_type: "NoteRetitled".to_owned(), ..song };
+    world.genuine(known, Payload::clear(&json!({"title": "Sung"}))).await
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use shared::domain::clock::Clock;
-use shared::log::encryption::{Keyring, MasterKey};
+use shared::log::encryption::MasterKey;
+use shared::log::keyring::Keyring;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::Verifier;
 use shared::process::http::{Health, Origins};

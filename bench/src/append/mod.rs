@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use servers::postgres::{Durability, Options, Postgres};
+use shared::log::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Stretch, Writer, work};
@@ -54,7 +55,7 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Compared>> {
     server.create_database("ours").await?;
     server.create_database("rival").await?;
     shared::process::migrate::migrate(&server.url("ours"), &master).await?;
-    let mut ours = Ours::start(&server.url("ours"), master)?;
+    let mut ours = Ours::start(&server.url("ours"), master).await?;
     let mut rival = Rival::start(server.url("rival"), plan.rival_pings).await?;
     let mut admin = PgConnection::connect(&server.maintenance_url()).await?;
     let mut compared = Vec::new();

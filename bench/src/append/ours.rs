@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use command_api::log::{Append, Claim, Expect, IdempotencyKey, Log, NewEvent, Outcome, SideRow};
-use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::domain::clock::Clock;
 use shared::log::encryption::{DataKey, MasterKey, about};
+use shared::log::event::Meta;
+use shared::log::server_keys;
+use shared::log::stored_event::{Mac, Payload};
 use shared::process::postgres::{DatabaseRole, options, refuse_forgetful};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -22,22 +24,24 @@ const EVENT: &str = "NoteRetitled";
 pub(super) struct Ours {
     log: Log,
     master: MasterKey,
+    macs: DataKey,
     /// How many events were acknowledged.
     pub(super) acknowledged: u64,
 }
 
 impl Ours {
     /// Starts the writer on a migrated database.
-    pub(super) fn start(url: &str, master: MasterKey) -> Result<Self> {
+    pub(super) async fn start(url: &str, master: MasterKey) -> Result<Self> {
+        let macs = server_keys::macs(&PgPool::connect(url).await?, &master).await?;
         let (log, _) = Log::start(&options(url, DatabaseRole::Command, None)?, CancellationToken::new());
-        Ok(Self { log, master, acknowledged: 0 })
+        Ok(Self { log, master, macs, acknowledged: 0 })
     }
 
     /// Makes writers, each with a notebook that its commands read.
     pub(super) async fn writers(&mut self, count: usize) -> Result<Vec<OurWriter>> {
         let mut writers = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut writer = OurWriter::new(self.log.clone(), self.master.clone());
+            let mut writer = OurWriter::new(self.log.clone(), self.master.clone(), self.macs.clone());
             writer.make_notebook().await?;
             self.acknowledged += 1;
             writers.push(writer);
@@ -66,6 +70,7 @@ impl Ours {
 pub(super) struct OurWriter {
     log: Log,
     master: MasterKey,
+    macs: DataKey,
     actor: String,
     notebook: String,
     note: String,
@@ -78,19 +83,33 @@ pub(super) struct OurWriter {
 }
 
 impl OurWriter {
-    fn new(log: Log, master: MasterKey) -> Self {
+    fn new(log: Log, master: MasterKey, macs: DataKey) -> Self {
         let note = id();
         let key_owner = format!("note:{note}");
         let (key, wrapped) = master.make(&key_owner);
-        // Encryption adds a nonce, a tag, the key owner's name, and a third for base64.
-        let data = json!({ "type": EVENT, "title": "x".repeat(PAYLOAD * 3 / 4 - 125) });
+        // Encryption adds a byte, a nonce and a tag.
+        let names = json!({ "type": EVENT, "title": "" }).to_string().len();
+        let data = json!({ "type": EVENT, "title": "x".repeat(PAYLOAD - names - 41) });
         let (actor, notebook) = (id(), id());
-        Self { log, master, actor, notebook, note, key_owner, key, wrapped, sequence: 0, commands: 0, data }
+        Self {
+            log,
+            master,
+            macs,
+            actor,
+            notebook,
+            note,
+            key_owner,
+            key,
+            wrapped,
+            sequence: 0,
+            commands: 0,
+            data,
+        }
     }
 
     async fn make_notebook(&mut self) -> Result<()> {
         let mut append = Append::new(self.idempotency_key(&[]), &self.notebook, 1);
-        append.events.push(self.event("notebook", self.notebook.clone(), 1, raw(&json!({}))));
+        append.events.push(self.event("notebook", self.notebook.clone(), 1, Payload::clear(&json!({}))));
         self.record(append).await
     }
 
@@ -102,8 +121,8 @@ impl OurWriter {
     }
 
     fn command(&self) -> Append {
-        let payload = self.key.encrypt(&self.key_owner, &about(EVENT, &self.note, self.sequence), &self.data);
-        debug_assert!(payload.get().len().abs_diff(PAYLOAD) < 20, "{}", payload.get().len());
+        let payload = self.key.encrypt(&about(EVENT, &self.note, self.sequence), &self.data);
+        debug_assert_eq!(payload.as_bytes().len(), PAYLOAD);
         let request = serde_json::to_vec(&self.data).expect("a JSON value always serializes");
         let mut append = Append::new(self.idempotency_key(&request), &self.note, self.sequence);
         append.events.push(self.event("note", self.note.clone(), self.sequence, payload));
@@ -128,13 +147,7 @@ impl OurWriter {
         IdempotencyKey { actor: self.actor.clone(), key: id(), ours: false, fingerprint }
     }
 
-    fn event(
-        &self,
-        aggregate_type: &'static str,
-        id: String,
-        sequence: i64,
-        payload: Box<RawValue>,
-    ) -> NewEvent {
+    fn event(&self, aggregate_type: &'static str, id: String, sequence: i64, payload: Payload) -> NewEvent {
         NewEvent {
             event_id: Clock::System.new_id(),
             aggregate_type,
@@ -144,10 +157,11 @@ impl OurWriter {
             event_type: EVENT.into(),
             event_version: "1.0".into(),
             payload,
-            metadata: raw(
-                &json!({ "actor": self.actor, "correlation": self::id(), "causation": self::id() }),
-            ),
+            meta: Meta { actor: self.actor.clone(), correlation: self::id(), causation: self::id() },
+            key: None,
+            mac: Mac::default(),
         }
+        .with_mac(&self.macs)
     }
 
     async fn record(&self, append: Append) -> Result<()> {
@@ -167,10 +181,6 @@ impl Writer for OurWriter {
         self.commands += 1;
         self.record(append).await
     }
-}
-
-fn raw(value: &Value) -> Box<RawValue> {
-    to_raw_value(value).expect("a JSON value always serializes")
 }
 
 fn id() -> String {

@@ -1,6 +1,7 @@
 //! What the command path asks of a module's aggregate: pure decisions, over cqrs-es aggregates.
 
-use shared::log::event::{AggregateEvent, is_policy};
+use shared::domain::Listed;
+use shared::log::event::is_policy;
 use shared::process::problem::{FieldError, Problem, ProblemType};
 
 use super::{Authorized, UnitOfWork};
@@ -43,10 +44,18 @@ impl At {
     }
 }
 
+/// What authorization finds out for the decision, such as the rank of a place; `()` for most aggregates. It is what cqrs-es
+/// calls services.
+pub type Context<A> = <A as cqrs_es::Aggregate>::Services;
+
 /// An aggregate that the command path can execute commands on.
 pub trait Decide:
-    cqrs_es::Aggregate<Services = (), Event: AggregateEvent, Error: Refusal, Command: Clone + Send + Sync>
-    + Clone
+    cqrs_es::Aggregate<
+        Services: Clone + Default + Send + Sync,
+        Event: Listed,
+        Error: Refusal,
+        Command: Clone + Send + Sync,
+    > + Clone
     + Sync
     + 'static
 {
@@ -61,7 +70,11 @@ pub trait Decide:
     fn creates(commands: &[Self::Command]) -> bool;
 
     /// What the command makes happen; nothing when its effect already holds. Pure: no clock, no database.
-    fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+    fn decide(
+        &self,
+        command: Self::Command,
+        context: &Context<Self>,
+    ) -> Result<Vec<Self::Event>, Self::Error>;
 
     /// Takes in an event that is recorded. For those that remember when something happened or who did it, which cqrs-es
     /// does not tell.
@@ -69,34 +82,34 @@ pub trait Decide:
         self.apply(event);
     }
 
-    /// Whether the caller may do this, and what is recorded besides the events. It also fills in what a command leaves
-    /// to the command path, such as the rank of a place.
+    /// Whether the caller may do this, what is recorded besides the events, and what the decision has to know.
     fn authorize(
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [Self::Command],
-    ) -> impl Future<Output = Result<Authorized, Problem>> + Send;
+        commands: &[Self::Command],
+    ) -> impl Future<Output = Result<Authorized<Context<Self>>, Problem>> + Send;
 }
 
-/// Implements cqrs-es' trait over [`Decide`] and an inherent `fn evolve(&mut self, event)`.
+/// Implements cqrs-es' trait over [`Decide`] and an inherent `fn evolve(&mut self, event)`. The last one is the
+/// [`Context`].
 #[macro_export]
 macro_rules! aggregate {
-    ($aggregate:ty, $event:ty, $command:ty, $error:ty) => {
+    ($aggregate:ty, $event:ty, $command:ty, $error:ty, $context:ty) => {
         impl cqrs_es::Aggregate for $aggregate {
-            const TYPE: &'static str = <$event as shared::log::event::AggregateEvent>::AGGREGATE;
+            const TYPE: &'static str = <$event as shared::domain::AggregateEvent>::AGGREGATE;
             type Command = $command;
             type Event = $event;
             type Error = $error;
-            type Services = ();
+            type Services = $context;
 
             async fn handle(
                 &mut self,
                 command: Self::Command,
-                (): &(),
+                context: &$context,
                 sink: &cqrs_es::event_sink::EventSink<Self>,
             ) -> Result<(), Self::Error> {
-                for event in $crate::app::Decide::decide(self, command)? {
+                for event in $crate::app::Decide::decide(self, command, context)? {
                     sink.write(event, self).await;
                 }
                 Ok(())

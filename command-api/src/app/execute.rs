@@ -13,7 +13,7 @@ use super::record::Recording;
 use super::unit_of_work::Trust;
 use super::{App, IfMatch, UnitOfWork};
 use super::{At, Decide, problem};
-use crate::log::{Expect, IdempotencyKey, LogError, Outcome};
+use crate::log::{self, Expect, IdempotencyKey, LogError, Outcome};
 
 /// How often a command is decided because what it was based on has changed.
 const ATTEMPTS: usize = 16;
@@ -128,14 +128,13 @@ struct OnOne<'a, A: Decide> {
 impl<A: Decide> Decision for OnOne<'_, A> {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
         let loaded = work.load_for::<A>(self.id, &self.commands).await?;
-        let mut commands = self.commands.clone();
-        let authorized = loaded.state.authorize(work, self.id, &mut commands).await?;
+        let authorized = loaded.state.authorize(work, self.id, &self.commands).await?;
         // Before the client's condition is looked at: else that would tell what is missing from what may not be seen.
-        if loaded.sequence == 0 && !A::creates(&commands) {
+        if loaded.sequence == 0 && !A::creates(&self.commands) {
             return Err(problem(&A::MISSING));
         }
         work.if_match(loaded.sequence)?;
-        let version = work.change(self.id, &loaded, commands, authorized)?;
+        let version = work.change(self.id, &loaded, self.commands.clone(), authorized)?;
         work.last_first();
         Ok(Answer { id: self.id.to_owned(), version })
     }
@@ -268,9 +267,8 @@ impl App {
     ) -> Result<Accepted, Problem> {
         let Some(key) = &meta.key else { return Err(problem) };
         let row = sqlx::query!(
-            "select fingerprint, id, version, position from es.command where actor = $1 and key = $2",
-            meta.remembered,
-            key
+            "select fingerprint, id, version, position from es.command where hash = $1",
+            log::hash(&meta.remembered, key)
         )
         .fetch_optional(&self.pool)
         .await?;

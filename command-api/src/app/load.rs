@@ -1,6 +1,6 @@
-//! Loading aggregates from the log: whole streams through cqrs-es and postgres-es, and the events after a snapshot by
-//! our own statement (theirs puts the number into the SQL's text, and their snapshot store applies every new event
-//! twice).
+//! Loading aggregates from the log: by one statement of our own, with the snapshot and the keys (theirs puts the number
+//! of a snapshot's event into the SQL's text, and their snapshot store applies every new event twice); and whole streams
+//! through cqrs-es and postgres-es.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,12 +8,15 @@ use std::sync::Arc;
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
-use shared::log::encryption::{Mark, mark};
-use shared::log::event::{AggregateEvent, AggregateRef, Meta, Recorded};
+use shared::domain::{AggregateEvent, Listed};
+use shared::log::event::{AggregateRef, Meta, Opened, Recorded};
+use shared::log::event_log::{self, Snapshot};
+use shared::log::stored_event::Mark;
+use shared::log::stored_event::{Mac, Payload, StoredEvent};
 use shared::process::problem::Problem;
 
 use super::App;
-use super::snapshots::{Stored, Unusable};
+use super::snapshots::{self, Unusable};
 use super::{At, Decide};
 
 /// An aggregate as its stream says.
@@ -33,21 +36,25 @@ pub struct Loaded<A> {
 type Read<A> = (Loaded<A>, Option<Mark>);
 
 impl App {
-    /// The aggregate as the log has it now.
+    /// The aggregate as the log has it now: its snapshot, the events after it and their keys with one statement.
     pub async fn load<A: Decide>(&self, id: &str) -> Result<Loaded<A>, Problem> {
-        let Some(stored) = Stored::find::<A>(self, id).await? else {
-            let (mut loaded, last) = self.whole::<A>(id).await?;
+        let stream = event_log::stream(&self.pool, A::TYPE, id, A::SNAPSHOT_VERSION).await?;
+        for (key_owner, wrapped) in &stream.keys {
+            self.keyring.learn(key_owner, wrapped.as_deref()).await?;
+        }
+        let Some(snapshot) = stream.snapshot else {
+            let (mut loaded, last) = self.fold(Loaded::default(), stream.events).await?;
             self.offer_snapshot(id, &mut loaded, last);
             return Ok(loaded);
         };
-        match self.after::<A>(id, &stored).await? {
+        match self.after::<A>(id, &snapshot, stream.events).await? {
             Ok((mut loaded, last)) => {
                 self.offer_snapshot(id, &mut loaded, last);
                 Ok(loaded)
             }
             Err(why) => {
                 let (mut loaded, last) = self.whole::<A>(id).await?;
-                self.replace_snapshot(id, &mut loaded, last, (stored, why));
+                self.replace_snapshot(id, &mut loaded, last, (snapshot, why));
                 Ok(loaded)
             }
         }
@@ -71,29 +78,13 @@ impl App {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = sqlx::query!(
-            "select aggregate_id, sequence, event_type, event_version, payload, position,
-                    metadata->>'actor' as actor
-               from es.event
-              where aggregate_type = $1 and aggregate_id = any($2) order by aggregate_id, sequence",
-            A::TYPE,
-            ids
-        );
-        let mut streams: HashMap<String, Vec<Recorded>> = HashMap::new();
-        for row in rows.fetch_all(&self.pool).await? {
-            let aggregate = AggregateRef {
-                kind: A::TYPE.to_owned(),
-                id: row.aggregate_id.clone(),
-                version: row.sequence,
-            };
-            let at = (row.position, row.actor.unwrap_or_default());
-            let event = bare(aggregate, row.event_type, row.event_version, row.payload, at);
-            streams.entry(row.aggregate_id).or_default().push(event);
+        let mut streams: HashMap<String, Vec<StoredEvent>> = HashMap::new();
+        for event in event_log::streams(&self.pool, A::TYPE, ids).await? {
+            streams.entry(event.recorded.aggregate.id.clone()).or_default().push(event);
         }
         let mut all = HashMap::with_capacity(streams.len());
         for (id, stream) in streams {
-            let begun = Loaded { state: A::default(), sequence: 0, erased: false, snapshot: 0 };
-            all.insert(id, self.fold(begun, stream).await?.0);
+            all.insert(id, self.fold(Loaded::default(), stream).await?.0);
         }
         Ok(all)
     }
@@ -101,58 +92,45 @@ impl App {
     async fn whole<A: Decide>(&self, id: &str) -> Result<Read<A>, Problem> {
         let repository =
             PostgresEventRepository::new(self.pool.clone()).with_tables("es.stream", "es.snapshot");
-        let stored = repository.get_events::<A>(id).await.map_err(unreadable)?;
-        let begun = Loaded { state: A::default(), sequence: 0, erased: false, snapshot: 0 };
-        self.fold(begun, stored.into_iter().map(recorded).collect()).await
+        let events = repository.get_events::<A>(id).await.map_err(unreadable)?;
+        self.fold(Loaded::default(), events.into_iter().map(stored).collect()).await
     }
 
-    /// The aggregate from a snapshot on; or why that is of no use.
+    /// The aggregate from a snapshot on, with the event it was taken after and the later ones; or why that is of no use.
     async fn after<A: Decide>(
         &self,
         id: &str,
-        stored: &Stored,
+        snapshot: &Snapshot,
+        events: Vec<StoredEvent>,
     ) -> Result<Result<Read<A>, Unusable>, Problem> {
-        if stored.snapshot_version != A::SNAPSHOT_VERSION {
+        if snapshot.snapshot_version != A::SNAPSHOT_VERSION {
             return Ok(Err(Unusable::Version));
         }
-        let mut events = self.tail::<A>(id, stored.sequence).await?;
-        if events.first().is_none_or(|last| last.aggregate.version != stored.sequence) {
-            return Ok(Err(Unusable::Beyond));
-        }
-        let Some(last) = mark(&events.remove(0).data) else { return Ok(Err(Unusable::Forged)) };
-        let Some(key) = self.keyring.key(&last.key_owner).await? else { return Ok(Err(Unusable::Erased)) };
-        let state = match stored.open::<A>(id, &last, &key) {
+        let first = events.first().filter(|first| first.recorded.aggregate.version == snapshot.sequence);
+        let Some(first) = first else { return Ok(Err(Unusable::Beyond)) };
+        let Some(mark) = first.mark() else { return Ok(Err(Unusable::Forged)) };
+        let Some(key) = self.keyring.key(&mark.key_owner).await? else { return Ok(Err(Unusable::Erased)) };
+        let state = match snapshots::open::<A>(snapshot, id, &mark, &key) {
             Ok(state) => state,
             Err(why) => return Ok(Err(why)),
         };
-        let begun = Loaded { state, sequence: stored.sequence, erased: false, snapshot: stored.sequence };
-        self.fold(begun, events).await.map(Ok)
+        let begun = Loaded { state, sequence: snapshot.sequence, erased: false, snapshot: snapshot.sequence };
+        let last = events.last().and_then(StoredEvent::mark);
+        let opened = self.keyring.open(events).await?;
+        Ok(Ok((begun.after(opened.into_iter().skip(1)), last)))
     }
 
-    /// The event of that sequence, and all after it, still encrypted.
-    async fn tail<A: Decide>(&self, id: &str, sequence: i64) -> Result<Vec<Recorded>, Problem> {
-        let rows = sqlx::query!(
-            "select sequence, event_type, event_version, payload, position, metadata->>'actor' as actor
-               from es.event
-              where aggregate_type = $1 and aggregate_id = $2 and sequence >= $3 order by sequence",
-            A::TYPE,
-            id,
-            sequence
-        );
-        let rows = rows.fetch_all(&self.pool).await?;
-        let aggregate =
-            |sequence| AggregateRef { kind: A::TYPE.to_owned(), id: id.to_owned(), version: sequence };
-        let events = rows.into_iter().map(|row| {
-            let at = (row.position, row.actor.unwrap_or_default());
-            bare(aggregate(row.sequence), row.event_type, row.event_version, row.payload, at)
-        });
-        Ok(events.collect())
-    }
-
-    async fn fold<A: Decide>(&self, begun: Loaded<A>, stored: Vec<Recorded>) -> Result<Read<A>, Problem> {
-        let last = stored.last().and_then(|event| mark(&event.data));
+    async fn fold<A: Decide>(&self, begun: Loaded<A>, stored: Vec<StoredEvent>) -> Result<Read<A>, Problem> {
+        let last = stored.last().and_then(StoredEvent::mark);
         let opened = self.keyring.open(stored).await?;
-        let loaded = opened.into_iter().fold(begun, |mut loaded, opened| {
+        Ok((begun.after(opened), last))
+    }
+}
+
+impl<A: Decide> Loaded<A> {
+    /// As it is after these events.
+    fn after(self, opened: impl IntoIterator<Item = Opened>) -> Self {
+        opened.into_iter().fold(self, |mut loaded, opened| {
             loaded.sequence = opened.recorded.aggregate.version;
             let at = At::new(opened.recorded.position, &opened.recorded.meta.actor);
             match opened.event.and_then(A::Event::pick) {
@@ -163,37 +141,42 @@ impl App {
                 None => loaded.erased = true,
             }
             loaded
-        });
-        Ok((loaded, last))
+        })
     }
 }
 
-fn recorded(event: SerializedEvent) -> Recorded {
+/// An event as postgres-es reads it through `es.stream`: its payload is a string of hexadecimal digits, and its other
+/// columns are in the metadata. What is missing makes an event that is not genuine.
+fn stored(mut event: SerializedEvent) -> StoredEvent {
     let version = i64::try_from(event.sequence).unwrap_or(i64::MAX);
     let aggregate = AggregateRef { kind: event.aggregate_type, id: event.aggregate_id, version };
     let text = |name| event.metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let position = text("position").parse().unwrap_or_default();
-    bare(aggregate, event.event_type, event.event_version, event.payload, (position, text("actor")))
-}
-
-/// The form that the keyring opens, with the position and the actor. What else there is no aggregate reads.
-fn bare(
-    aggregate: AggregateRef,
-    event_type: String,
-    event_version: String,
-    data: Value,
-    (position, actor): (i64, String),
-) -> Recorded {
-    Recorded {
-        position,
-        id: uuid::Uuid::nil(),
-        at: chrono::DateTime::UNIX_EPOCH,
-        aggregate,
-        event_type,
-        event_version,
-        data,
-        scopes: Vec::new(),
-        meta: Meta { actor, correlation: String::new(), causation: String::new() },
+    let scopes = event.metadata.get("scopes").and_then(Value::as_array).into_iter().flatten();
+    let mut mac = Mac::default();
+    let whole = hex::decode_to_slice(text("mac"), &mut mac);
+    let payload =
+        event.payload.as_str().and_then(|digits| hex::decode(digits).ok()).filter(|_| whole.is_ok());
+    StoredEvent {
+        recorded: Recorded {
+            position: text("position").parse().unwrap_or_default(),
+            id: text("id").parse().unwrap_or_default(),
+            // No aggregate reads it, and no MAC is over it.
+            at: chrono::DateTime::UNIX_EPOCH,
+            aggregate,
+            event_type: event.event_type,
+            event_version: event.event_version,
+            data: Value::Null,
+            scopes: scopes.filter_map(Value::as_str).map(str::to_owned).collect(),
+            meta: Meta {
+                actor: text("actor"),
+                correlation: text("correlation"),
+                causation: text("causation"),
+            },
+        },
+        owner: event.metadata.get("owner").and_then(Value::as_str).map(str::to_owned),
+        effects: event.metadata.get_mut("effects").map(Value::take).filter(|effects| !effects.is_null()),
+        payload: Payload::from_bytes(payload.unwrap_or_default()),
+        mac,
     }
 }
 

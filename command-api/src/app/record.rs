@@ -3,10 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
-use shared::log::encryption::{DataKey, KeyState, Mark, about, mark};
-use shared::log::event::AggregateEvent;
+use serde_json::Value;
+use shared::domain::AggregateEvent;
+use shared::log::encryption::{DataKey, about};
+use shared::log::event::Meta;
+use shared::log::keyring::KeyState;
+use shared::log::stored_event::Mark;
+use shared::log::stored_event::{Mac, Payload};
 use shared::process::problem::Problem;
 
 use super::execute::Answer;
@@ -18,17 +21,20 @@ use crate::log::{Append, Expect, IdempotencyKey, NewEvent, SideRow};
 /// Where events belong: under whose key they are encrypted, and whom they concern.
 #[derive(Clone, Debug, Default)]
 pub struct Home {
-    /// Such as `note:<id>`.
-    pub key_owner: String,
-    /// The containers the events belong to, and the persons whom they concern.
+    /// The key owner, such as `note:<id>`; then the other containers the events belong to, and the persons whom they
+    /// concern.
     pub scopes: Vec<String>,
 }
 
 impl Home {
     /// The home of a thing that is its own key owner and in no container: `user:<id>`.
     pub fn of(kind: &str, id: &str) -> Self {
-        let key_owner = format!("{kind}:{id}");
-        Self { scopes: vec![key_owner.clone()], key_owner }
+        Self { scopes: vec![format!("{kind}:{id}")] }
+    }
+
+    /// Under whose key the events are encrypted: the first scope.
+    pub fn key_owner(&self) -> &str {
+        self.scopes.first().map_or("", String::as_str)
     }
 }
 
@@ -125,8 +131,7 @@ impl Written {
     pub(super) fn ending(&self, append: &Append) -> Option<Mark> {
         let last =
             append.events.iter().rev().find(|event| self.is(event.aggregate_type, &event.aggregate_id));
-        let payload = last.filter(|_| self.due)?.payload.get();
-        mark(&serde_json::from_str(payload).ok()?)
+        Mark::of(self.home.key_owner(), &last.filter(|_| self.due)?.payload)
     }
 
     /// Remembers it as it is now; its first event stands at `first`. Gives where the next one's first event stands.
@@ -165,13 +170,13 @@ impl App {
         answer: &Answer,
     ) -> Result<Recording, Problem> {
         let no_key_yet = |one: &Written| {
-            one.before == 0 && work.has_no_key_yet(&one.home.key_owner, one.aggregate_type, &one.id)
+            one.before == 0 && work.has_no_key_yet(one.home.key_owner(), one.aggregate_type, &one.id)
         };
         let keyless: HashSet<String> = work
             .written()
             .iter()
             .filter(|one| no_key_yet(one))
-            .map(|one| one.home.key_owner.clone())
+            .map(|one| one.home.key_owner().to_owned())
             .collect();
         let (mut append, written, taken) = work.into_append(Append::new(key, &answer.id, answer.version));
         let (changed, unchanged): (Vec<_>, Vec<_>) = written.iter().partition(|one| !one.facts.is_empty());
@@ -184,21 +189,22 @@ impl App {
                 append.expects.push(one.expect());
             }
         }
+        let macs = self.keyring.macs().await?;
         let mut keys = HashMap::new();
         let mut made = Vec::new();
         for one in changed {
-            let key_owner = &one.home.key_owner;
+            let key_owner = one.home.key_owner();
             if !keys.contains_key(key_owner) {
                 let is_new = keyless.contains(key_owner);
                 let (key, is_new) = self.encryption_key(key_owner, is_new, &mut append.side).await?;
                 if is_new {
-                    made.push((key_owner.clone(), key.clone()));
+                    made.push((key_owner.to_owned(), key.clone()));
                 }
-                keys.insert(key_owner.clone(), key);
+                keys.insert(key_owner.to_owned(), key);
             }
             let events = (one.before + 1..).zip(&one.facts);
             append.events.extend(
-                events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys[key_owner])),
+                events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys[key_owner], macs)),
             );
         }
         Ok(Recording { append, written, taken, keys: made })
@@ -211,13 +217,14 @@ impl App {
         sequence: i64,
         fact: &Fact,
         key: &DataKey,
+        macs: &DataKey,
     ) -> NewEvent {
         let payload = if fact.encrypted {
-            key.encrypt(&one.home.key_owner, &about(&fact.event_type, &one.id, sequence), &fact.data)
+            key.encrypt(&about(&fact.event_type, &one.id, sequence), &fact.data)
         } else {
-            raw(&fact.data)
+            Payload::clear(&fact.data)
         };
-        NewEvent {
+        let event = NewEvent {
             event_id: self.clock.new_id(),
             aggregate_type: one.aggregate_type,
             aggregate_id: one.id.clone(),
@@ -225,9 +232,16 @@ impl App {
             event_version: fact.version.clone(),
             event_type: fact.event_type.clone(),
             payload,
-            metadata: raw(&metadata(meta)),
+            meta: Meta {
+                actor: meta.actor.clone(),
+                correlation: meta.correlation.clone(),
+                causation: meta.causation.clone(),
+            },
+            key: meta.key.clone(),
             scopes: one.home.scopes.clone(),
-        }
+            mac: Mac::default(),
+        };
+        event.with_mac(macs)
     }
 
     /// The key owner's key; made, with its row, for a key owner that has none yet. One that is new is not looked up.
@@ -249,17 +263,4 @@ impl App {
         side.push(SideRow::KeyMade { key_owner: key_owner.to_owned(), wrapped });
         Ok((key, true))
     }
-}
-
-fn raw(value: &Value) -> Box<RawValue> {
-    to_raw_value(value).expect("a JSON value always serializes")
-}
-
-fn metadata(meta: &CommandMeta) -> Value {
-    let mut metadata =
-        json!({"actor": meta.actor, "correlation": meta.correlation, "causation": meta.causation});
-    if let Some(key) = &meta.key {
-        metadata["key"] = Value::String(key.clone());
-    }
-    metadata
 }

@@ -9,7 +9,9 @@
 
 use std::sync::Arc;
 
-use shared::log::encryption::{DataKey, Mark};
+use shared::log::encryption::DataKey;
+use shared::log::event_log::Snapshot;
+use shared::log::stored_event::Mark;
 use shared::process::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,13 +29,6 @@ const AT_ONCE: u32 = 2;
 pub struct Snapshots {
     every: i64,
     writing: Arc<Semaphore>,
-}
-
-/// A row of `es.snapshot`.
-pub(super) struct Stored {
-    pub(super) sequence: i64,
-    pub(super) snapshot_version: i32,
-    pub(super) encrypted: Vec<u8>,
 }
 
 /// Why a snapshot is of no use.
@@ -59,7 +54,7 @@ struct New {
     snapshot_version: i32,
     /// The state, and its last event's mark; `None` when there is nothing to keep.
     content: Option<(Vec<u8>, Mark)>,
-    instead_of: Option<(Stored, Unusable)>,
+    instead_of: Option<(Snapshot, Unusable)>,
 }
 
 impl Default for Snapshots {
@@ -89,23 +84,16 @@ impl Snapshots {
     }
 }
 
-impl Stored {
-    pub(super) async fn find<A: Decide>(app: &App, id: &str) -> Result<Option<Self>, Problem> {
-        let row = sqlx::query_as!(
-            Stored,
-            "select sequence, snapshot_version, encrypted from es.snapshot where aggregate_type = $1 and aggregate_id = $2",
-            A::TYPE,
-            id
-        );
-        Ok(row.fetch_optional(&app.pool).await?)
-    }
-
-    /// The state, if this was taken after the event of that mark.
-    pub(super) fn open<A: Decide>(&self, id: &str, mark: &Mark, key: &DataKey) -> Result<A, Unusable> {
-        let about = about(A::TYPE, id, self.sequence, self.snapshot_version, mark);
-        let plain = key.open_bytes(&about, &self.encrypted).ok_or(Unusable::Forged)?;
-        serde_json::from_slice(&plain).map_err(|_| Unusable::Form)
-    }
+/// The state, if it was taken after the event of that mark.
+pub(super) fn open<A: Decide>(
+    snapshot: &Snapshot,
+    id: &str,
+    mark: &Mark,
+    key: &DataKey,
+) -> Result<A, Unusable> {
+    let about = about(A::TYPE, id, snapshot.sequence, snapshot.snapshot_version, mark);
+    let plain = key.open_bytes(&about, &snapshot.encrypted).ok_or(Unusable::Forged)?;
+    serde_json::from_slice(&plain).map_err(|_| Unusable::Form)
 }
 
 impl App {
@@ -122,7 +110,7 @@ impl App {
         id: &str,
         loaded: &mut Loaded<A>,
         last: Option<Mark>,
-        stored: (Stored, Unusable),
+        stored: (Snapshot, Unusable),
     ) {
         self.write_snapshot(id, loaded, last.filter(|_| !loaded.erased), Some(stored));
     }
@@ -132,7 +120,7 @@ impl App {
         id: &str,
         loaded: &mut Loaded<A>,
         last: Option<Mark>,
-        instead_of: Option<(Stored, Unusable)>,
+        instead_of: Option<(Snapshot, Unusable)>,
     ) {
         let Some(permit) = self.snapshots.permit() else { return };
         // If it fails, the next one is tried after as many events again, or when this is loaded again.
@@ -213,5 +201,5 @@ fn encrypt(new: &New, json: &[u8], mark: &Mark, key: &DataKey) -> Vec<u8> {
 
 /// What a snapshot is tied to. Ids and types have no slash, and no event's data is about a `snapshot`.
 fn about(aggregate_type: &str, id: &str, sequence: i64, snapshot_version: i32, last: &Mark) -> String {
-    format!("snapshot/{aggregate_type}/{id}/{sequence}/{snapshot_version}/{}", last.nonce)
+    format!("snapshot/{aggregate_type}/{id}/{sequence}/{snapshot_version}/{}", hex::encode(last.nonce))
 }

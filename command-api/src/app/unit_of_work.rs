@@ -9,7 +9,7 @@ use shared::process::auth::Caller;
 use shared::process::problem::{Problem, ProblemType};
 
 use super::record::{Home, Written};
-use super::{App, CommandMeta, Decide, IfMatch, Loaded, problem};
+use super::{App, CommandMeta, Context, Decide, IfMatch, Loaded, problem};
 use crate::log::{self, Append, Expect, Freed, RankSlot, SideRow};
 
 /// One attempt at deciding a command.
@@ -80,11 +80,13 @@ pub struct Claim {
 
 /// What a command that may be asked brings besides its events.
 #[derive(Clone, Debug, Default)]
-pub struct Authorized {
+pub struct Authorized<C = ()> {
     /// Where the events belong.
     pub home: Home,
     /// What is recorded with them, if there are any.
     pub rows: Rows,
+    /// What the decision has to know.
+    pub context: C,
 }
 
 impl<'a> UnitOfWork<'a> {
@@ -131,7 +133,7 @@ impl<'a> UnitOfWork<'a> {
     }
 
     /// What is to be carried out on: if the commands create it, it is taken for new at the first attempt.
-    pub(super) async fn load_for<A: Decide>(
+    pub async fn load_for<A: Decide>(
         &mut self,
         id: &str,
         commands: &[A::Command],
@@ -171,10 +173,10 @@ impl<'a> UnitOfWork<'a> {
         id: &str,
         loaded: &Loaded<A>,
         commands: Vec<A::Command>,
-        authorized: Authorized,
+        authorized: Authorized<Context<A>>,
     ) -> Result<i64, Problem> {
-        let Authorized { home, rows } = authorized;
-        let written = self.decided(id, loaded, commands, home)?;
+        let Authorized { home, rows, context } = authorized;
+        let written = self.decided(id, loaded, commands, (home, &context))?;
         let version = written.version();
         if version > loaded.sequence {
             self.rows.extend(rows);
@@ -189,7 +191,7 @@ impl<'a> UnitOfWork<'a> {
         &mut self,
         id: &str,
         commands: Vec<A::Command>,
-        authorized: Authorized,
+        authorized: Authorized<Context<A>>,
         clash: Problem,
     ) -> Result<i64, Problem> {
         let version = self.change(id, &Loaded::<A>::default(), commands, authorized)?;
@@ -210,12 +212,12 @@ impl<'a> UnitOfWork<'a> {
         id: &str,
         loaded: &Loaded<A>,
         commands: Vec<A::Command>,
-        home: Home,
+        (home, context): (Home, &Context<A>),
     ) -> Result<Written, Problem> {
         let mut state = loaded.state.clone();
         let mut events = Vec::new();
         for command in commands {
-            for event in state.decide(command).map_err(|refusal| problem(&refusal))? {
+            for event in state.decide(command, context).map_err(|refusal| problem(&refusal))? {
                 state.apply(event.clone());
                 events.push(event);
             }
@@ -223,7 +225,7 @@ impl<'a> UnitOfWork<'a> {
         Ok(Written::new(self.app, id, loaded, events, home))
     }
 
-    /// Puts what was written last before all else: a note comes before its blocks.
+    /// Puts what was written last before all else: a block comes before those that make room for it.
     pub(super) fn last_first(&mut self) {
         self.written.rotate_right(1);
     }

@@ -7,8 +7,8 @@ use shared::domain::id::NoteId;
 use shared::domain::rank::Rank;
 use shared::process::problem::Problem;
 
-use super::commands::{Anchor, Origin, Spot, authorize};
-use super::{BlockCommand, BlockError, LastEdits, TaskFacts};
+use super::commands::{Origin, authorize};
+use super::{BlockCommand, BlockContext, BlockError, LastEdits, TaskFacts};
 use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
 
@@ -119,10 +119,10 @@ impl Decide for Block {
         matches!(commands.first(), Some(C::Add { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, BlockError> {
+    fn decide(&self, command: C, context: &BlockContext) -> Result<Vec<E>, BlockError> {
         match (self, command) {
-            (Self::Missing, C::Add { note_id, block, spot }) => {
-                Ok(vec![E::BlockAdded { note_id, block, rank: found(spot)? }])
+            (Self::Missing, C::Add { note_id, block, .. }) => {
+                Ok(vec![E::BlockAdded { note_id, block, rank: context.rank()? }])
             }
             (Self::Live(_) | Self::Removed(_), C::Add { .. }) => Err(BlockError::AlreadyExists),
             (
@@ -138,21 +138,20 @@ impl Decide for Block {
                 Ok(part.becomes(block))
             }
             (Self::Live(part), C::Become { block }) => Ok(part.becomes(block)),
-            (Self::Live(part), C::Move { note_id, spot, origin }) => {
-                let rank = found(spot)?;
+            (Self::Live(part), C::Move { note_id, .. }) => {
+                let rank = context.rank()?;
                 let (from, to) = (part.note_id, note_id);
                 if from == to && rank == part.rank {
                     return Ok(vec![]);
                 }
-                let whole =
-                    if from == to { None } else { Some(part.whole(origin.ok_or(BlockError::Unplaced)?)) };
+                let whole = if from == to { None } else { Some(part.whole(context.origin()?)) };
                 Ok(vec![E::BlockMoved { from, to, rank, whole }])
             }
 
             (Self::Live(part), C::Remove) => Ok(vec![E::BlockRemoved { note_id: part.note_id }]),
             (Self::Removed(_), C::Remove) | (Self::Live(_), C::Restore { .. }) => Ok(vec![]),
-            (Self::Removed(part), C::Restore { spot }) => {
-                Ok(vec![E::BlockRestored { note_id: part.note_id, rank: found(spot)? }])
+            (Self::Removed(part), C::Restore { .. }) => {
+                Ok(vec![E::BlockRestored { note_id: part.note_id, rank: context.rank()? }])
             }
         }
     }
@@ -170,8 +169,8 @@ impl Decide for Block {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
-    ) -> Result<Authorized, Problem> {
+        commands: &[C],
+    ) -> Result<Authorized<BlockContext>, Problem> {
         authorize(self, work, id, commands).await
     }
 }
@@ -239,28 +238,36 @@ fn taken_over(old: &Map<String, Value>, block_type: BlockType) -> Map<String, Va
     usual.into_iter().chain(kept).collect()
 }
 
-/// The rank that the command path has found.
-fn found(spot: Spot) -> Result<Rank, BlockError> {
-    match spot {
-        Spot::Found(rank) => Ok(rank),
-        Spot::Wanted(Anchor::End | Anchor::Before(_) | Anchor::After(_) | Anchor::Former) => {
-            Err(BlockError::Unplaced)
-        }
+impl BlockContext {
+    fn rank(&self) -> Result<Rank, BlockError> {
+        self.rank.clone().ok_or(BlockError::Unplaced)
+    }
+
+    fn origin(&self) -> Result<Origin, BlockError> {
+        self.origin.clone().ok_or(BlockError::Unplaced)
     }
 }
 
-crate::aggregate!(Block, BlockEvent, BlockCommand, BlockError);
+crate::aggregate!(Block, BlockEvent, BlockCommand, BlockError, BlockContext);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::app::Refusal;
+    use crate::blocks::Anchor;
     use chrono::DateTime;
     use cqrs_es::test::TestFramework;
     use uuid::Uuid;
 
+    const END: Anchor = Anchor::End;
+
+    /// With the rank of the place that was asked for.
+    fn at(text: &str) -> TestFramework<Block> {
+        TestFramework::with(BlockContext { rank: Some(rank(text)), origin: None })
+    }
+
     fn block() -> TestFramework<Block> {
-        TestFramework::with(())
+        at("a0")
     }
 
     fn note(n: u128) -> NoteId {
@@ -269,10 +276,6 @@ mod tests {
 
     fn rank(text: &str) -> Rank {
         Rank::try_from(text.to_owned()).expect("a rank")
-    }
-
-    fn at(text: &str) -> Spot {
-        Spot::Found(rank(text))
     }
 
     fn content(block_type: BlockType, content: Value) -> Content {
@@ -321,7 +324,7 @@ mod tests {
     fn refused(old: Content, block_type: Option<BlockType>, new: Value) -> String {
         let mut state = Block::default();
         state.evolve(added(old));
-        match state.decide(edit(block_type, new)) {
+        match state.decide(edit(block_type, new), &BlockContext::default()) {
             Err(error @ BlockError::Content(_)) => error.fields().remove(0).pointer,
             other => panic!("{other:?}"),
         }
@@ -329,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_block_is_added_once() {
-        let add = || C::Add { note_id: note(1), block: text("Plans"), spot: at("a0") };
+        let add = || C::Add { note_id: note(1), block: text("Plans"), anchor: END };
         block().given_no_previous_events().when(add()).then_expect_events(vec![added(text("Plans"))]);
         for events in [vec![added(text("x"))], vec![added(text("x")), removed()]] {
             block().given(events).when(add()).then_expect_error(BlockError::AlreadyExists);
@@ -341,9 +344,9 @@ mod tests {
         for command in [
             edit(None, json!({})),
             C::Become { block: text("x") },
-            C::Move { note_id: note(1), spot: at("a1"), origin: None },
+            C::Move { note_id: note(1), anchor: END },
             C::Remove,
-            C::Restore { spot: at("a1") },
+            C::Restore { anchor: END },
         ] {
             block().given_no_previous_events().when(command).then_expect_error(BlockError::Missing);
         }
@@ -352,21 +355,20 @@ mod tests {
     #[test]
     fn a_removed_block_can_only_be_restored() {
         let given = || block().given(vec![added(task(true)), removed()]);
-        for command in [
-            edit(None, json!({})),
-            C::Become { block: text("x") },
-            C::Move { note_id: note(1), spot: at("a1"), origin: None },
-        ] {
+        for command in
+            [edit(None, json!({})), C::Become { block: text("x") }, C::Move { note_id: note(1), anchor: END }]
+        {
             given().when(command).then_expect_error(BlockError::Removed);
         }
         given().when(C::Remove).then_expect_events(vec![]);
         let restored = E::BlockRestored { note_id: note(1), rank: rank("a5") };
-        given().when(C::Restore { spot: at("a5") }).then_expect_events(vec![restored.clone()]);
+        let there = || at("a5").given(vec![added(task(true)), removed()]);
+        there().when(C::Restore { anchor: END }).then_expect_events(vec![restored.clone()]);
         // It is what it was, where it is put back.
-        let again = || block().given(vec![added(task(true)), removed(), restored.clone()]);
+        let again = || at("a5").given(vec![added(task(true)), removed(), restored.clone()]);
         again().when(C::Become { block: task(true) }).then_expect_events(vec![]);
-        again().when(C::Move { note_id: note(1), spot: at("a5"), origin: None }).then_expect_events(vec![]);
-        again().when(C::Restore { spot: at("a9") }).then_expect_events(vec![]);
+        again().when(C::Move { note_id: note(1), anchor: END }).then_expect_events(vec![]);
+        again().when(C::Restore { anchor: END }).then_expect_events(vec![]);
         again().when(C::Remove).then_expect_events(vec![removed()]);
     }
 
@@ -382,7 +384,7 @@ mod tests {
             edit(None, json!({"spans": [bold(0, 2), bold(2, 4)]})),
             edit(Some(BlockType::Task), whole),
             C::Become { block: task(true) },
-            C::Move { note_id: note(1), spot: at("a0"), origin: None },
+            C::Move { note_id: note(1), anchor: END },
         ] {
             block().given(vec![added(task(true))]).when(command).then_expect_events(vec![]);
         }
@@ -460,13 +462,13 @@ mod tests {
     #[test]
     fn a_move_within_the_note_says_only_the_rank() {
         let moved = |rank| E::BlockMoved { from: note(1), to: note(1), rank, whole: None };
-        block()
+        at("a4")
             .given(vec![added(text("x"))])
-            .when(C::Move { note_id: note(1), spot: at("a4"), origin: None })
+            .when(C::Move { note_id: note(1), anchor: END })
             .then_expect_events(vec![moved(rank("a4"))]);
-        block()
+        at("a4")
             .given(vec![added(text("x")), moved(rank("a4"))])
-            .when(C::Move { note_id: note(1), spot: at("a4"), origin: None })
+            .when(C::Move { note_id: note(1), anchor: END })
             .then_expect_events(vec![]);
     }
 
@@ -476,11 +478,14 @@ mod tests {
         let whole =
             WholeBlock { block: task(true), added_by: "ada".to_owned(), added_at: DateTime::UNIX_EPOCH };
         let moved = E::BlockMoved { from: note(1), to: note(2), rank: rank("a0"), whole: Some(whole) };
-        let there = |origin| C::Move { note_id: note(2), spot: at("a0"), origin };
-        let given = || block().given(vec![added(task(true))]);
-        given().when(there(Some(origin))).then_expect_events(vec![moved.clone()]);
+        let there = || C::Move { note_id: note(2), anchor: END };
+        let given = |origin| {
+            let context = BlockContext { rank: Some(rank("a0")), origin };
+            TestFramework::<Block>::with(context).given(vec![added(task(true))])
+        };
+        given(Some(origin)).when(there()).then_expect_events(vec![moved.clone()]);
         // Without its past it would be lost with the key of the note before.
-        given().when(there(None)).then_expect_error(BlockError::Unplaced);
+        given(None).when(there()).then_expect_error(BlockError::Unplaced);
         // Also when nothing else is left of it.
         for before in [vec![], vec![added(text("x"))]] {
             let events = [before, vec![moved.clone()]].concat();
@@ -492,16 +497,16 @@ mod tests {
 
     #[test]
     fn a_place_that_nobody_has_looked_for_is_none() {
-        let spot = || Spot::Wanted(Anchor::End);
-        let add = C::Add { note_id: note(1), block: text("x"), spot: spot() };
+        let block = || TestFramework::<Block>::with(BlockContext::default());
+        let add = C::Add { note_id: note(1), block: text("x"), anchor: END };
         block().given_no_previous_events().when(add).then_expect_error(BlockError::Unplaced);
         block()
             .given(vec![added(text("x"))])
-            .when(C::Move { note_id: note(1), spot: spot(), origin: None })
+            .when(C::Move { note_id: note(1), anchor: END })
             .then_expect_error(BlockError::Unplaced);
         block()
             .given(vec![added(text("x")), removed()])
-            .when(C::Restore { spot: spot() })
+            .when(C::Restore { anchor: END })
             .then_expect_error(BlockError::Unplaced);
     }
 }

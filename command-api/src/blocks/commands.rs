@@ -27,7 +27,7 @@ pub enum BlockCommand {
         /// Its type and content.
         block: Content,
         /// Where in the note.
-        spot: Spot,
+        anchor: Anchor,
     },
     /// Change some of it.
     Edit {
@@ -46,26 +46,24 @@ pub enum BlockCommand {
         /// In which note.
         note_id: NoteId,
         /// Where there.
-        spot: Spot,
-        /// Who added it, and when; the command path fills it in if the note is another one.
-        origin: Option<Origin>,
+        anchor: Anchor,
     },
     /// Take it out of its note.
     Remove,
     /// Put it back.
     Restore {
         /// Where.
-        spot: Spot,
+        anchor: Anchor,
     },
 }
 
-/// A place in a note.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Spot {
-    /// As it was asked for.
-    Wanted(Anchor),
-    /// As the command path has found it.
-    Found(Rank),
+/// What authorization finds out for a block's command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockContext {
+    /// The rank of the place that was asked for.
+    pub rank: Option<Rank>,
+    /// Who added it, and when, if it goes to another note.
+    pub origin: Option<Origin>,
 }
 
 /// How a place is named.
@@ -139,7 +137,7 @@ pub struct NewBlock {
 }
 
 /// Adds blocks to a note that is just being made.
-pub(crate) fn add_all(
+pub(super) fn add_all(
     work: &mut UnitOfWork<'_>,
     note: NoteId,
     home: &Home,
@@ -151,11 +149,12 @@ pub(crate) fn add_all(
         let slot = Place { rank: rank.clone(), beside: None, guards: None };
         let rows = Rows {
             places: vec![place(note, *id, slot)],
-            claims: vec![claim(work, &id.to_string(), &home.key_owner)],
+            claims: vec![claim(work, &id.to_string(), home.key_owner())],
             ..Rows::default()
         };
-        let add = BlockCommand::Add { note_id: note, block: block.clone(), spot: Spot::Found(rank) };
-        let authorized = Authorized { home: home.clone(), rows };
+        let add = BlockCommand::Add { note_id: note, block: block.clone(), anchor: Anchor::End };
+        let context = BlockContext { rank: Some(rank), origin: None };
+        let authorized = Authorized { home: home.clone(), rows, context };
         work.create::<Block>(&id.to_string(), vec![add], authorized, problem(&BlockError::AlreadyExists))?;
     }
     Ok(())
@@ -166,10 +165,10 @@ pub(super) async fn authorize(
     block: &Block,
     work: &mut UnitOfWork<'_>,
     id: &str,
-    commands: &mut [BlockCommand],
-) -> Result<Authorized, Problem> {
+    commands: &[BlockCommand],
+) -> Result<Authorized<BlockContext>, Problem> {
     let itself: BlockId = id.parse().map_err(|_| problem(&BlockError::Missing))?;
-    let mut authorized = Authorized::default();
+    let mut authorized = Authorized::<BlockContext>::default();
     if let Some(part) = block.part() {
         if commands.iter().any(|command| matches!(command, BlockCommand::Add { .. })) {
             let user = work.user()?;
@@ -180,25 +179,25 @@ pub(super) async fn authorize(
     }
     for command in commands {
         match command {
-            BlockCommand::Add { note_id, spot, .. } => {
+            BlockCommand::Add { note_id, anchor, .. } => {
                 let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                 authorized.home = notes::may_edit(work, *note_id, nowhere).await?;
-                authorized.rows.claims.push(claim(work, id, &authorized.home.key_owner));
-                take_place(work, &mut authorized, block, itself, *note_id, spot).await?;
+                authorized.rows.claims.push(claim(work, id, authorized.home.key_owner()));
+                take_place(work, &mut authorized, block, itself, *note_id, *anchor).await?;
             }
-            BlockCommand::Move { note_id, spot, origin } => {
+            BlockCommand::Move { note_id, anchor } => {
                 let Some(part) = block.live() else { continue };
                 let mut left = Vec::new();
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                     let there = notes::may_edit(work, *note_id, nowhere).await?;
-                    authorized.rows.released.push(belonging(work, id, &authorized.home.key_owner));
-                    authorized.rows.claims.push(claim(work, id, &there.key_owner));
+                    authorized.rows.released.push(belonging(work, id, authorized.home.key_owner()));
+                    authorized.rows.claims.push(claim(work, id, there.key_owner()));
                     left = std::mem::replace(&mut authorized.home, there).scopes;
-                    *origin = Some(places::origin(work, "block", id).await?);
+                    authorized.context.origin = Some(places::origin(work, "block", id).await?);
                 }
                 authorized.rows.freed.push(freed(part.note_id, itself, &part.rank));
-                take_place(work, &mut authorized, block, itself, *note_id, spot).await?;
+                take_place(work, &mut authorized, block, itself, *note_id, *anchor).await?;
                 // Those who move up there were never where this one comes from.
                 authorized.home.scopes.extend(left);
             }
@@ -208,9 +207,9 @@ pub(super) async fn authorize(
                     .freed
                     .extend(block.live().map(|part| freed(part.note_id, itself, &part.rank)));
             }
-            BlockCommand::Restore { spot } => {
+            BlockCommand::Restore { anchor } => {
                 if let Block::Removed(part) = block {
-                    take_place(work, &mut authorized, block, itself, part.note_id, spot).await?;
+                    take_place(work, &mut authorized, block, itself, part.note_id, *anchor).await?;
                 }
             }
             BlockCommand::Edit { .. } | BlockCommand::Become { .. } => (),
@@ -219,18 +218,17 @@ pub(super) async fn authorize(
     Ok(authorized)
 }
 
-/// Finds the rank that was wanted, and has it taken with the events.
+/// Finds a place, and has it taken with the events.
 async fn take_place(
     work: &mut UnitOfWork<'_>,
-    authorized: &mut Authorized,
+    authorized: &mut Authorized<BlockContext>,
     block: &Block,
     itself: BlockId,
     note: NoteId,
-    spot: &mut Spot,
+    anchor: Anchor,
 ) -> Result<(), Problem> {
-    let Spot::Wanted(anchor) = *spot else { return Ok(()) };
     let found = places::find(work, &authorized.home, note, itself, block, anchor).await?;
-    *spot = Spot::Found(found.rank.clone());
+    authorized.context.rank = Some(found.rank.clone());
     authorized.rows.places.push(place(note, itself, found));
     Ok(())
 }

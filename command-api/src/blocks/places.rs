@@ -2,10 +2,11 @@
 
 use shared::domain::id::{BlockId, NoteId};
 use shared::domain::rank::Rank;
+use shared::log::event_log;
 use shared::process::problem::{Problem, ProblemType};
 
-use super::commands::{Origin, Spot, container, freed, place};
-use super::{Anchor, Block, BlockCommand, BlockError};
+use super::commands::{Origin, container, freed, place};
+use super::{Anchor, Block, BlockCommand, BlockContext, BlockError};
 use crate::app::problem;
 use crate::app::{Authorized, Home, Rows, UnitOfWork};
 use crate::log::{Beside, Gap};
@@ -136,8 +137,9 @@ async fn make_room(
             places: vec![place(neighbours.note, standing.item, slot)],
             ..Rows::default()
         };
-        let moved = BlockCommand::Move { note_id: neighbours.note, spot: Spot::Found(rank), origin: None };
-        work.change(&id, &loaded, vec![moved], Authorized { home: home.clone(), rows })?;
+        let moved = BlockCommand::Move { note_id: neighbours.note, anchor: Anchor::Former };
+        let context = BlockContext { rank: Some(rank), origin: None };
+        work.change(&id, &loaded, vec![moved], Authorized { home: home.clone(), rows, context })?;
     }
     Ok((rank, gap))
 }
@@ -249,15 +251,9 @@ fn first(standing: Vec<Standing>) -> Option<Rank> {
 
 /// Who added something, and when: its first event says so in clear, also when its content is erased.
 pub(crate) async fn origin(work: &UnitOfWork<'_>, aggregate_type: &str, id: &str) -> Result<Origin, Problem> {
-    let row = sqlx::query!(
-        r#"select metadata ->> 'actor' as "by!", recorded_at as at from es.event
-            where aggregate_type = $1 and aggregate_id = $2 and sequence = 1"#,
-        aggregate_type,
-        id
-    )
-    .fetch_one(&work.app.pool)
-    .await?;
-    Ok(Origin { by: row.by, at: row.at })
+    let first = event_log::first_of(&work.app.pool, aggregate_type, id).await?;
+    let first = work.app.keyring.check(first.ok_or(sqlx::Error::RowNotFound)?).await?;
+    Ok(Origin { by: first.meta.actor, at: first.at })
 }
 
 impl TryFrom<Row> for Standing {

@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Anchor, Block, BlockCommand, NewBlock, Spot};
+use super::begin;
+use super::{Anchor, Block, BlockCommand, NewBlock};
 use crate::app::{Accepted, App};
 use crate::context::CommandContext;
 
@@ -22,7 +23,7 @@ const MOST: usize = 999;
 
 /// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    begin::routes()
         .routes(routes!(add))
         .routes(routes!(change, remove))
         .routes(routes!(put))
@@ -33,7 +34,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = blocks::New)]
-pub(crate) struct NewContent {
+pub(super) struct NewContent {
     /// Its id, if the client wants to choose it; a UUID.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -111,8 +112,8 @@ struct Move {
 async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| BlockId(context.new_id()));
     let block = content(body.r#type, &body.content, "/content")?;
-    let spot = Spot::Wanted(anchor(body.after, body.before)?);
-    let command = BlockCommand::Add { note_id: body.note_id, block, spot };
+    let anchor = anchor(body.after, body.before)?;
+    let command = BlockCommand::Add { note_id: body.note_id, block, anchor };
     Ok(context.execute::<Block>(id, vec![command], &body).await?.created().into_response())
 }
 
@@ -140,8 +141,8 @@ async fn put(
     Path(id): Path<BlockId>,
     Json(body): Json<Move>,
 ) -> Result<Accepted, Problem> {
-    let spot = Spot::Wanted(anchor(body.after, body.before)?);
-    let command = BlockCommand::Move { note_id: body.note_id, spot, origin: None };
+    let anchor = anchor(body.after, body.before)?;
+    let command = BlockCommand::Move { note_id: body.note_id, anchor };
     context.execute::<Block>(id, vec![command], &body).await
 }
 
@@ -160,12 +161,12 @@ async fn remove(context: CommandContext, Path(id): Path<BlockId>) -> Result<Acce
 #[utoipa::path(post, path = "/blocks/{id}/restore", operation_id = "blocks_restore", tag = "blocks",
     params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn restore(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
-    let command = BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) };
+    let command = BlockCommand::Restore { anchor: Anchor::Former };
     context.execute::<Block>(id, vec![command], &()).await
 }
 
 /// The blocks that a note begins with.
-pub(crate) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
+pub(super) fn new_blocks(context: &CommandContext, blocks: &[NewContent]) -> Result<Vec<NewBlock>, Problem> {
     if blocks.len() > MOST {
         return Err(Problem::invalid(
             "/blocks",

@@ -4,7 +4,10 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use shared::log::encryption::DataKey;
+use shared::log::event::Meta;
+use shared::log::stored_event::{Mac, MacInput, Payload};
 use uuid::Uuid;
 
 /// Everything one command wants recorded. All of it is, or nothing.
@@ -50,6 +53,13 @@ impl Append {
     }
 }
 
+impl Append {
+    /// Whether `es.command` has a row of it: a client may send it again, or nothing else tells that it was recorded.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.key.ours || self.events.is_empty()
+    }
+}
+
 /// One event, as it will be stored.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
@@ -65,12 +75,36 @@ pub struct NewEvent {
     pub event_type: String,
     /// The version of its shape, such as `1.0`.
     pub event_version: String,
-    /// What it says as JSON, already encrypted.
-    pub payload: Box<RawValue>,
-    /// A flat map of strings as JSON.
-    pub metadata: Box<RawValue>,
+    /// What it says, encrypted or in clear.
+    pub payload: Payload,
+    /// The actor and the causes.
+    pub meta: Meta,
+    /// The idempotency key of a client, for whoever reads the log; no MAC is over it.
+    pub key: Option<String>,
     /// The containers and persons it concerns.
     pub scopes: Vec<String>,
+    /// Over all of that; see [`NewEvent::with_mac`].
+    pub mac: Mac,
+}
+
+impl NewEvent {
+    /// The same with the MAC of what it says.
+    #[must_use]
+    pub fn with_mac(mut self, key: &DataKey) -> Self {
+        let input = MacInput {
+            id: &self.event_id,
+            aggregate: (self.aggregate_type, &self.aggregate_id),
+            sequence: self.sequence,
+            event: (&self.event_type, &self.event_version),
+            meta: [&self.meta.actor, &self.meta.correlation, &self.meta.causation],
+            owner: None,
+            scopes: &self.scopes,
+            effects: None,
+            digest: self.payload.digest(),
+        };
+        self.mac = input.mac(key);
+        self
+    }
 }
 
 /// The sequence an aggregate had when it was read; 0: it must not exist.
@@ -189,10 +223,29 @@ pub struct IdempotencyKey {
     pub actor: String,
     /// The key. Every command has one.
     pub key: String,
-    /// Made by us, because the client sent none: then only the last day is searched for it.
+    /// Made by us, because the client sent none: nobody but the writer will ever send it again.
     pub ours: bool,
     /// A hash of the request, to notice a key used for something else.
     pub fingerprint: [u8; 32],
+}
+
+impl IdempotencyKey {
+    /// What it is known by in `es.command`.
+    pub fn hash(&self) -> Uuid {
+        hash(&self.actor, &self.key)
+    }
+}
+
+/// What a key of an actor is known by: 16 bytes of a hash. If the key is a UUID of version 7, they begin as that does, so
+/// that keys of one time stay together in the index.
+pub fn hash(actor: &str, key: &str) -> Uuid {
+    let digest = Sha256::new().chain_update(actor).chain_update([0]).chain_update(key).finalize();
+    let (mut bytes, _) =
+        digest.split_first_chunk::<16>().map(|(first, rest)| (*first, rest)).expect("SHA-256 has 32 bytes");
+    if let Some(id) = Uuid::parse_str(key).ok().filter(|id| id.get_version_num() == 7) {
+        bytes[..6].copy_from_slice(&id.as_bytes()[..6]);
+    }
+    Uuid::from_bytes(bytes)
 }
 
 /// What became of a command.

@@ -18,6 +18,7 @@ mod prepared;
 mod sql;
 mod writer;
 
+pub use append::hash;
 pub use append::{
     Append, Beside, Claim, Expect, Freed, Gap, IdempotencyKey, ModuleRow, NewEvent, Outcome, RankSlot,
     SideRow,

@@ -100,7 +100,9 @@ fn joined_scopes(event: &NewEvent) -> Result<String, LogError> {
 fn event_size(event: &NewEvent) -> usize {
     let names = event.aggregate_id.len() + event.event_type.len() + event.event_version.len();
     let scopes: usize = event.scopes.iter().map(|scope| scope.len() + 3).sum();
-    event.payload.get().len() + event.metadata.get().len() + names + scopes + FRAME
+    let data = event.payload.json_len(event.scopes.first().map_or("", String::as_str));
+    let meta = event.meta.actor.len() + event.meta.correlation.len() + event.meta.causation.len();
+    data + meta + names + scopes + FRAME
 }
 
 /// About what it takes on the wire.
@@ -116,7 +118,7 @@ fn size(append: &Append) -> usize {
 }
 
 fn touches(append: &Append) -> Vec<Touch> {
-    let mut touches = vec![write_of(("command", &append.key.actor, &append.key.key))];
+    let mut touches = vec![write_of(("command", append.key.hash()))];
     touches.extend(append.events.iter().map(|e| write_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches.extend(append.expects.iter().map(|e| read_of(("aggregate", e.aggregate_type, &e.aggregate_id))));
     touches
@@ -159,9 +161,9 @@ fn hash(thing: impl Hash) -> u64 {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use serde_json::value::to_raw_value;
     use shared::domain::clock::Clock;
     use shared::log::event::{AggregateRef, Meta, Recorded};
+    use shared::log::stored_event::{Mac, Payload};
 
     use super::*;
     use crate::log::IdempotencyKey;
@@ -176,9 +178,11 @@ mod tests {
             sequence: i64::MAX,
             event_type: "NoteRetitled".to_owned(),
             event_version: "1.0".to_owned(),
-            payload: to_raw_value(&"x".repeat(data)).expect("JSON"),
-            metadata: to_raw_value(&json!({"actor": ID, "correlation": ID, "causation": ID})).expect("JSON"),
+            payload: Payload::clear(&json!("x".repeat(data))),
+            meta: Meta { actor: ID.to_owned(), correlation: ID.to_owned(), causation: ID.to_owned() },
+            key: None,
             scopes: vec![format!("notebook:{ID}"); scopes],
+            mac: Mac::default(),
         }
     }
 
@@ -194,9 +198,9 @@ mod tests {
             },
             event_type: event.event_type.clone(),
             event_version: event.event_version.clone(),
-            data: serde_json::from_str(event.payload.get()).expect("JSON"),
+            data: event.payload.to_json(&event.scopes[0]),
             scopes: event.scopes.clone(),
-            meta: Meta { actor: ID.to_owned(), correlation: ID.to_owned(), causation: ID.to_owned() },
+            meta: event.meta.clone(),
         }
     }
 

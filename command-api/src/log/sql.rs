@@ -1,17 +1,35 @@
 //! The one statement that appends: a batch as arrays in, an answer per command out.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use serde_json::{Value, json};
+use shared::log::event::Meta;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::prepared::Prepared;
-use super::{Append, Outcome, SideRow};
+use super::{Append, NewEvent, Outcome, SideRow};
 
 /// The end of a gap into which no rank fits.
 const EMPTY: Option<&str> = Some("");
+
+/// What is in the column `metadata`: a flat map of texts, as postgres-es wants it.
+#[derive(Serialize)]
+struct Metadata<'e> {
+    #[serde(flatten)]
+    meta: &'e Meta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'e str>,
+}
+
+impl<'e> Metadata<'e> {
+    fn of(event: &'e NewEvent) -> Json<Self> {
+        Json(Self { meta: &event.meta, key: event.key.as_deref() })
+    }
+}
 
 /// One row of `es.answer`.
 #[derive(Debug, Default)]
@@ -61,9 +79,8 @@ pub(super) async fn append(
              from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
                             $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48)"#,
-        &column(&commands, |a| a.key.actor.as_str()) as &[&str],
-        &column(&commands, |a| a.key.key.as_str()) as &[&str],
-        &column(&commands, |a| a.key.ours)[..],
+        &column(&commands, |a| a.key.hash())[..],
+        &column(&commands, Append::is_kept)[..],
         &column(&commands, |a| a.key.fingerprint.as_slice()) as &[&[u8]],
         &column(&commands, |a| a.answer_id.as_str()) as &[&str],
         &column(&commands, |a| a.answer_version)[..],
@@ -75,9 +92,10 @@ pub(super) async fn append(
         &column(&events, |e| e.sequence)[..],
         &column(&events, |e| e.event_type.as_str()) as &[&str],
         &column(&events, |e| e.event_version.as_str()) as &[&str],
-        &column(&events, |e| Json(&*e.payload)) as &[Json<&RawValue>],
-        &column(&events, |e| Json(&*e.metadata)) as &[Json<&RawValue>],
+        &column(&events, |e| e.payload.as_bytes()) as &[&[u8]],
+        &column(&events, Metadata::of) as &[Json<Metadata<'_>>],
         &column(&scopes, String::as_str) as &[&str],
+        &column(&events, |e| e.mac.as_slice()) as &[&[u8]],
         &cmds(&expected)[..],
         &column(&expected, |x| x.0) as &[&str],
         &column(&expected, |x| x.1) as &[&str],
@@ -115,14 +133,23 @@ pub(super) async fn append(
     answers(answered, batch).ok_or_else(|| sqlx::Error::Protocol("es.append gave another answer".into()))
 }
 
-/// The events at these positions: position and id.
-pub(super) async fn events_at(
+/// The events that are in the places where the first events of these commands belong.
+pub(super) async fn firsts(
     connection: &mut PgConnection,
-    positions: &[i64],
-) -> sqlx::Result<Vec<(i64, Uuid)>> {
-    let events = sqlx::query!("select position, event_id from es.event where position = any($1)", positions);
-    let events = events.fetch_all(connection).await?;
-    Ok(events.into_iter().map(|event| (event.position, event.event_id)).collect())
+    commands: &[&Prepared],
+) -> sqlx::Result<HashMap<Uuid, (i64, DateTime<Utc>)>> {
+    let firsts: Vec<&NewEvent> =
+        commands.iter().filter_map(|command| command.append.events.first()).collect();
+    let rows = sqlx::query!(
+        r#"select e.event_id, e.position, e.recorded_at
+             from unnest($1::text[], $2::text[], $3::bigint[]) u(type, id, sequence)
+             join es.event e on e.aggregate_type = u.type and e.aggregate_id = u.id and e.sequence = u.sequence"#,
+        &firsts.iter().map(|event| event.aggregate_type).collect::<Vec<_>>() as &[&str],
+        &firsts.iter().map(|event| event.aggregate_id.as_str()).collect::<Vec<_>>() as &[&str],
+        &firsts.iter().map(|event| event.sequence).collect::<Vec<_>>()[..],
+    );
+    let rows = rows.fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|row| (row.event_id, (row.position, row.recorded_at))).collect())
 }
 
 /// Counts the positions of recorded commands from the head before them, which is in the row of command 0.
@@ -169,18 +196,16 @@ impl Row {
 }
 
 impl Answer {
-    /// If this says that the very same command was recorded before: as what.
-    ///
-    /// Without events it may have been another's of the same key; the effect and the answer are the same.
+    /// If this says that the very same command, which has no events, was recorded before: as what. It may have been
+    /// another's of the same key; the effect and the answer are the same.
     pub(super) fn seen_as(&self, command: &Prepared) -> Option<Outcome> {
         let Outcome::Seen { fingerprint, id, version, position } = &self.outcome else { return None };
         let append = &command.append;
         let same = fingerprint == &append.key.fingerprint
             && id == &append.answer_id
             && *version == append.answer_version;
-        let events = i64::try_from(append.events.len()).ok()?;
-        let (last, recorded_at) = (*position, self.recorded_at?);
-        same.then_some(Outcome::Appended { first: last - events + 1, last, recorded_at })
+        let recorded_at = self.recorded_at?;
+        same.then_some(Outcome::Appended { first: *position + 1, last: *position, recorded_at })
     }
 }
 

@@ -255,25 +255,17 @@ async fn own(
     batch: &[&Prepared],
     answers: &[Answer],
 ) -> sqlx::Result<Vec<Option<Outcome>>> {
-    let mut own: Vec<Option<Outcome>> =
-        batch.iter().zip(answers).map(|(command, answer)| answer.seen_as(command)).collect();
-    let firsts: Vec<i64> = own.iter().flatten().filter_map(first).collect();
-    if firsts.is_empty() {
-        return Ok(own);
-    }
-    let stored = sql::events_at(connection, &firsts).await?;
-    for (outcome, command) in own.iter_mut().zip(batch) {
-        // The same key may have come through another process: then the events are not ours.
-        let Some(event) = command.append.events.first() else { continue };
-        if outcome.as_ref().and_then(first).is_some_and(|at| !stored.contains(&(at, event.event_id))) {
-            *outcome = None;
+    // The first event of a command tells: its id is its own, and it is where it belongs, or it was never recorded.
+    let stored = sql::firsts(connection, batch).await?;
+    let recorded = |command: &Prepared, answer: &Answer| match command.append.events.first() {
+        None => answer.seen_as(command),
+        Some(event) => {
+            let (first, recorded_at) = *stored.get(&event.event_id)?;
+            let last = first + i64::try_from(command.append.events.len()).ok()? - 1;
+            Some(Outcome::Appended { first, last, recorded_at })
         }
-    }
-    Ok(own)
-}
-
-fn first(outcome: &Outcome) -> Option<i64> {
-    if let Outcome::Appended { first, .. } = outcome { Some(*first) } else { None }
+    };
+    Ok(batch.iter().zip(answers).map(|(command, answer)| recorded(command, answer)).collect())
 }
 
 /// What an error says about the batch.

@@ -66,7 +66,7 @@ impl Decide for Notebook {
         matches!(commands.first(), Some(C::Create { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, NotebookError> {
+    fn decide(&self, command: C, (): &()) -> Result<Vec<E>, NotebookError> {
         match (self, command) {
             (Self::Missing, C::Create { owner, name }) => Ok(vec![E::NotebookCreated { owner, name }]),
             (Self::Missing, C::Rename { .. } | C::Describe { .. }) => Err(NotebookError::Missing),
@@ -86,13 +86,13 @@ impl Decide for Notebook {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
+        commands: &[C],
     ) -> Result<Authorized, Problem> {
         authorize(self, work, id, commands)
     }
 }
 
-crate::aggregate!(Notebook, NotebookEvent, NotebookCommand, NotebookError);
+crate::aggregate!(Notebook, NotebookEvent, NotebookCommand, NotebookError, ());
 
 #[cfg(test)]
 mod tests {

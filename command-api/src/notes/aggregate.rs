@@ -56,9 +56,9 @@ impl Decide for Note {
         matches!(commands.first(), Some(C::Create { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, NoteError> {
+    fn decide(&self, command: C, (): &()) -> Result<Vec<E>, NoteError> {
         match (self, command) {
-            (Self::Missing, C::Create { notebook_id, title, blocks: _ }) => {
+            (Self::Missing, C::Create { notebook_id, title }) => {
                 Ok(vec![E::NoteCreated { notebook_id, title }])
             }
             (Self::Missing, C::Retitle { .. } | C::Move { .. }) => Err(NoteError::Missing),
@@ -78,13 +78,13 @@ impl Decide for Note {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
+        commands: &[C],
     ) -> Result<Authorized, Problem> {
         authorize(self, work, id, commands).await
     }
 }
 
-crate::aggregate!(Note, NoteEvent, NoteCommand, NoteError);
+crate::aggregate!(Note, NoteEvent, NoteCommand, NoteError, ());
 
 #[cfg(test)]
 mod tests {
@@ -112,11 +112,11 @@ mod tests {
     fn a_note_is_created_once() {
         note()
             .given_no_previous_events()
-            .when(C::Create { notebook_id: notebook(1), title: title("Plans"), blocks: vec![] })
+            .when(C::Create { notebook_id: notebook(1), title: title("Plans") })
             .then_expect_events(vec![created()]);
         note()
             .given(vec![created()])
-            .when(C::Create { notebook_id: notebook(1), title: title("Plans"), blocks: vec![] })
+            .when(C::Create { notebook_id: notebook(1), title: title("Plans") })
             .then_expect_error(NoteError::AlreadyExists);
     }
 

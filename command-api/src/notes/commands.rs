@@ -8,7 +8,6 @@ use shared::process::problem::{Problem, ProblemType};
 use super::Note;
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};
 use crate::app::{Refusal, problem};
-use crate::blocks::{NewBlock, add_all};
 use crate::notebooks::{self, role_in};
 
 /// What may be asked of a note.
@@ -20,8 +19,6 @@ pub enum NoteCommand {
         notebook_id: NotebookId,
         /// What it is called.
         title: Title,
-        /// What it begins with, in order.
-        blocks: Vec<NewBlock>,
     },
     /// Give it another title.
     Retitle {
@@ -85,13 +82,7 @@ pub(super) async fn authorize(
     }
     let mut scopes = vec![format!("note:{id}")];
     scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
-    let home = Home { key_owner: format!("note:{id}"), scopes };
-    for command in commands {
-        if let NoteCommand::Create { blocks, .. } = command {
-            let id = id.parse().map_err(|_| problem(&NoteError::Missing))?;
-            add_all(work, id, &home, blocks)?;
-        }
-    }
+    let home = Home { scopes };
     Ok(Authorized { home, ..Authorized::default() })
 }
 
@@ -117,8 +108,7 @@ pub(crate) async fn may_edit(
     let read = work.read::<Note>(&note.to_string()).await?;
     let notebook = read.state.notebook().ok_or_else(&missing)?;
     may_edit_in(work, notebook, missing).await?;
-    let key_owner = format!("note:{note}");
-    Ok(Home { scopes: vec![key_owner.clone(), format!("notebook:{notebook}")], key_owner })
+    Ok(Home { scopes: vec![format!("note:{note}"), format!("notebook:{notebook}")] })
 }
 
 async fn may_edit_in(

@@ -1,6 +1,5 @@
-//! Commands on notes over HTTP.
+//! Commands on notes over HTTP. A note is created in `blocks`, as it may begin with some.
 
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::domain::id::{NoteId, NotebookId};
 use shared::domain::text::Title;
@@ -12,31 +11,11 @@ use utoipa_axum::routes;
 
 use super::{Note, NoteCommand};
 use crate::app::{Accepted, App};
-use crate::blocks::{NewContent, new_blocks};
 use crate::context::CommandContext;
 
 /// The routes of the module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(change))
-}
-
-/// A new note.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = notes::Create)]
-struct Create {
-    /// Its id, if the client wants to choose it; a UUID.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    id: Option<NoteId>,
-    /// The notebook it stands in.
-    notebook_id: NotebookId,
-    /// What it is called.
-    title: Title,
-    /// What it begins with, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 999)]
-    blocks: Vec<NewContent>,
+    OpenApiRouter::new().routes(routes!(change))
 }
 
 /// What to change of a note; what is absent stays.
@@ -52,18 +31,6 @@ struct Change {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     notebook_id: Option<NotebookId>,
-}
-
-/// Create a note.
-///
-/// In a notebook that you may edit, with its first blocks if you like.
-#[utoipa::path(post, path = "/notes", operation_id = "notes_create", tag = "notes", request_body = Create,
-    responses((status = 201, body = Accepted)))]
-async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
-    let id = body.id.unwrap_or_else(|| NoteId(context.new_id()));
-    let blocks = new_blocks(&context, &body.blocks)?;
-    let command = NoteCommand::Create { notebook_id: body.notebook_id, title: body.title.clone(), blocks };
-    Ok(context.execute::<Note>(id, vec![command], &body).await?.created().into_response())
 }
 
 /// Change a note.

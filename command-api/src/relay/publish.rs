@@ -9,6 +9,7 @@ use async_nats::jetstream::context::PublishAckFuture;
 use shared::log::epoch::EpochId;
 use shared::log::event::Recorded;
 use shared::log::event_log;
+use shared::log::stored_event::StoredEvent;
 use shared::process::jetstream;
 use sqlx::PgPool;
 
@@ -65,9 +66,10 @@ impl Publisher {
         Ok(!events.is_empty())
     }
 
-    async fn send(&mut self, event: &Recorded) -> Result<(), RelayError> {
+    async fn send(&mut self, event: &StoredEvent) -> Result<(), RelayError> {
         self.acknowledged(WINDOW - 1).await?;
-        let subject = jetstream::subject(&self.epoch, &event.aggregate.kind, &event.event_type);
+        let Recorded { position, aggregate, event_type, .. } = &event.recorded;
+        let subject = jetstream::subject(&self.epoch, &aggregate.kind, event_type);
         let payload = jetstream::payload(event);
         let bytes = payload.len();
         while self.bytes + bytes > WINDOW_BYTES && !self.under_way.is_empty() {
@@ -76,8 +78,8 @@ impl Publisher {
         let acknowledgement =
             self.context.send_publish(subject, jetstream::message_with(event, payload)).await?;
         self.bytes += bytes;
-        self.under_way.push_back(Sent { position: event.position, bytes, acknowledgement });
-        self.sent = event.position;
+        self.under_way.push_back(Sent { position: *position, bytes, acknowledgement });
+        self.sent = *position;
         Ok(())
     }
 

@@ -62,7 +62,7 @@ impl Decide for Session {
         matches!(commands.first(), Some(C::Open { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, SessionError> {
+    fn decide(&self, command: C, (): &()) -> Result<Vec<E>, SessionError> {
         match (self, command) {
             (Self::Missing, C::Open { user_id, device, address, .. }) => {
                 Ok(vec![E::SessionOpened { user_id, device, address }])
@@ -78,13 +78,13 @@ impl Decide for Session {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
+        commands: &[C],
     ) -> Result<Authorized, Problem> {
         authorize(self, work, id, commands)
     }
 }
 
-crate::aggregate!(Session, SessionEvent, SessionCommand, SessionError);
+crate::aggregate!(Session, SessionEvent, SessionCommand, SessionError, ());
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use shared::domain::tasks::{Details, Due, TaskEvent, WholeTask};
 use shared::process::problem::Problem;
 
 use super::commands::authorize;
-use super::{TaskCommand, TaskError};
+use super::{TaskCommand, TaskContext, TaskError};
 use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
 use crate::blocks::{LastEdits, TaskFacts};
@@ -137,7 +137,7 @@ impl Todo {
     }
 
     /// What happens to a task that is wanted.
-    fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
+    fn decide(&self, command: C, context: &TaskContext) -> Result<Vec<E>, TaskError> {
         let details = &self.details;
         Ok(match command {
             C::Retitle { title } if title == self.title => vec![],
@@ -184,16 +184,18 @@ impl Todo {
                     vec![]
                 }
             }
-            C::Move { note_id, past } => self.moved(false, note_id, past),
+            C::Move { note_id } => self.moved(false, note_id, context),
             C::Remove => vec![E::TaskRemoved { note_id: self.note_id }],
             C::Restore => vec![],
             C::Add { .. } => return Err(TaskError::AlreadyExists),
         })
     }
 
-    fn moved(&self, removed: bool, to: NoteId, past: Option<super::Past>) -> Vec<E> {
+    fn moved(&self, removed: bool, to: NoteId, context: &TaskContext) -> Vec<E> {
         // Only a task with a note can change its note, and only the command path knows its past.
-        let (Some(from), Some(past)) = (self.note_id.filter(|from| *from != to), past) else { return vec![] };
+        let (Some(from), Some(past)) = (self.note_id.filter(|from| *from != to), context.past.clone()) else {
+            return vec![];
+        };
         let whole = WholeTask {
             owner: self.owner,
             title: self.title.clone(),
@@ -220,18 +222,18 @@ impl Decide for Task {
         matches!(commands.first(), Some(C::Add { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, TaskError> {
+    fn decide(&self, command: C, context: &TaskContext) -> Result<Vec<E>, TaskError> {
         match (self, command) {
             (Self::Missing, C::Add { note_id, owner, title, completed, details }) => {
                 titled(note_id, &title)?;
                 Ok(vec![E::TaskAdded { note_id, owner, title, completed, details }])
             }
             (Self::Missing, _) => Err(TaskError::Missing),
-            (Self::Live(todo), command) => todo.decide(command),
+            (Self::Live(todo), command) => todo.decide(command, context),
 
             (Self::Removed(_), C::Remove) => Ok(vec![]),
             (Self::Removed(todo), C::Restore) => Ok(vec![E::TaskRestored { note_id: todo.note_id }]),
-            (Self::Removed(todo), C::Move { note_id, past }) => Ok(todo.moved(true, note_id, past)),
+            (Self::Removed(todo), C::Move { note_id }) => Ok(todo.moved(true, note_id, context)),
             (Self::Removed(_), C::Add { .. }) => Err(TaskError::AlreadyExists),
             (Self::Removed(_), _) => Err(TaskError::Removed),
         }
@@ -250,13 +252,13 @@ impl Decide for Task {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
-    ) -> Result<Authorized, Problem> {
+        commands: &[C],
+    ) -> Result<Authorized<TaskContext>, Problem> {
         authorize(self, work, id, commands).await
     }
 }
 
-crate::aggregate!(Task, TaskEvent, TaskCommand, TaskError);
+crate::aggregate!(Task, TaskEvent, TaskCommand, TaskError, TaskContext);
 
 #[cfg(test)]
 mod tests {
@@ -276,7 +278,7 @@ mod tests {
     const OTHER: NoteId = NoteId(Uuid::from_u128(2));
 
     fn task() -> TestFramework<Task> {
-        TestFramework::with(())
+        TestFramework::with(TaskContext { past: Some(past()) })
     }
 
     fn title(text: &str) -> BlockText {
@@ -383,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_missing_task_cannot_be_changed() {
-        let others = vec![C::Move { note_id: OTHER, past: None }, C::Remove, C::Restore];
+        let others = vec![C::Move { note_id: OTHER }, C::Remove, C::Restore];
         for command in every_change().into_iter().chain(others) {
             task().given_no_previous_events().when(command).then_expect_error(TaskError::Missing);
         }
@@ -410,7 +412,7 @@ mod tests {
             C::Assign { assignee_id: Some(BOB) },
             C::Reopen,
             C::Restore,
-            C::Move { note_id: NOTE, past: None },
+            C::Move { note_id: NOTE },
         ] {
             given().when(command).then_expect_events(vec![]);
         }
@@ -529,7 +531,7 @@ mod tests {
 
     #[test]
     fn a_task_goes_with_its_block_whole_and_as_it_is() {
-        let there = || C::Move { note_id: OTHER, past: Some(past()) };
+        let there = || C::Move { note_id: OTHER };
         for (before, completed, gone) in [
             (vec![], false, false),
             (vec![E::TaskCompleted {}], true, false),

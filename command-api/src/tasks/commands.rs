@@ -5,6 +5,7 @@ use shared::domain::blocks::BlockText;
 use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, Due, Priority};
 use shared::domain::text::Description;
+use shared::log::event_log;
 use shared::process::problem::{FieldError, Problem, ProblemType};
 
 use super::Task;
@@ -66,13 +67,18 @@ pub enum TaskCommand {
     Move {
         /// Which.
         note_id: NoteId,
-        /// What happened to it before; the command path fills it in.
-        past: Option<Past>,
     },
     /// Want it no longer.
     Remove,
     /// Want it again.
     Restore,
+}
+
+/// What authorization finds out for a task's command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskContext {
+    /// What happened to it before, if it goes to another note.
+    pub past: Option<Past>,
 }
 
 /// What events in clear say about a task, also when its content is erased.
@@ -127,9 +133,9 @@ pub(super) async fn authorize(
     task: &Task,
     work: &mut UnitOfWork<'_>,
     id: &str,
-    commands: &mut [TaskCommand],
-) -> Result<Authorized, Problem> {
-    let mut authorized = Authorized::default();
+    commands: &[TaskCommand],
+) -> Result<Authorized<TaskContext>, Problem> {
+    let mut authorized = Authorized::<TaskContext>::default();
     let mut note = None;
     if let Some(todo) = task.todo() {
         if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
@@ -158,10 +164,10 @@ pub(super) async fn authorize(
                     }
                     None => Home::of("user", &owner.to_string()),
                 };
-                authorized.rows.claims.push(blocks::claim(work, id, &authorized.home.key_owner));
+                authorized.rows.claims.push(blocks::claim(work, id, authorized.home.key_owner()));
                 may_see(work, note, *owner, details.assignee_id).await?;
             }
-            TaskCommand::Move { note_id, past } => {
+            TaskCommand::Move { note_id } => {
                 let from = task.todo().and_then(|todo| todo.note_id);
                 if from.is_none_or(|from| from == *note_id) {
                     continue;
@@ -169,8 +175,8 @@ pub(super) async fn authorize(
                 let there = notes::may_edit(work, *note_id, || problem(&TaskError::Missing)).await?;
                 let left = std::mem::replace(&mut authorized.home, there);
                 authorized.home.scopes.extend(left.scopes);
-                authorized.rows.claims.push(blocks::claim(work, id, &authorized.home.key_owner));
-                *past = Some(past_of(work, id).await?);
+                authorized.rows.claims.push(blocks::claim(work, id, authorized.home.key_owner()));
+                authorized.context.past = Some(past_of(work, id).await?);
                 note = Some(*note_id);
             }
             TaskCommand::Assign { assignee_id } => {
@@ -213,14 +219,11 @@ async fn may_see(
 
 async fn past_of(work: &UnitOfWork<'_>, id: &str) -> Result<Past, Problem> {
     let origin = blocks::origin(work, "task", id).await?;
-    let completed_at = sqlx::query_scalar!(
-        "select recorded_at from es.event
-          where aggregate_type = 'task' and aggregate_id = $1 and event_type = 'TaskCompleted'
-          order by sequence desc limit 1",
-        id
-    )
-    .fetch_optional(&work.app.pool)
-    .await?;
+    let completed = event_log::last_of(&work.app.pool, ("task", id), "TaskCompleted").await?;
+    let completed_at = match completed {
+        Some(event) => Some(work.app.keyring.check(event).await?.at),
+        None => None,
+    };
     // One that was done from the beginning has never been completed since.
     Ok(Past { completed_at: completed_at.or(Some(origin.at)), origin })
 }

@@ -5,5 +5,5 @@ mod commands;
 mod routes;
 
 pub use aggregate::{Task, Todo};
-pub use commands::{Past, TaskCommand, TaskError};
+pub use commands::{Past, TaskCommand, TaskContext, TaskError};
 pub use routes::routes;

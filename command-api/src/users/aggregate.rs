@@ -68,7 +68,7 @@ impl Decide for User {
         matches!(commands.first(), Some(C::Register { .. }))
     }
 
-    fn decide(&self, command: C) -> Result<Vec<E>, UserError> {
+    fn decide(&self, command: C, (): &()) -> Result<Vec<E>, UserError> {
         match (self, command) {
             (Self::Missing, C::Register { email, username, display_name, .. }) => {
                 Ok(vec![E::UserRegistered { email, username, display_name }])
@@ -93,13 +93,13 @@ impl Decide for User {
         &self,
         work: &mut UnitOfWork<'_>,
         id: &str,
-        commands: &mut [C],
+        commands: &[C],
     ) -> Result<Authorized, Problem> {
         authorize(work, id, commands)
     }
 }
 
-crate::aggregate!(User, UserEvent, UserCommand, UserError);
+crate::aggregate!(User, UserEvent, UserCommand, UserError, ());
 
 impl Profile {
     fn edited(self) -> E {

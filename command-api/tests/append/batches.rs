@@ -8,6 +8,7 @@ use command_api::log::{
 use futures::{StreamExt, stream};
 use serde_json::json;
 use shared::domain::clock::Clock;
+use shared::log::stored_event::Payload;
 use shared::process::postgres::{DatabaseRole, options};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -215,7 +216,7 @@ async fn whoever_follows_the_log_reads_8_mib_at_once() -> anyhow::Result<()> {
     let database = database().await?;
     let options = options(&database.url, DatabaseRole::Command, None)?;
     let (log, _writer) = Log::start(&options, CancellationToken::new());
-    let large = serde_json::value::to_raw_value(&json!({"title": "x".repeat(200 * 1_024)}))?;
+    let large = Payload::clear(&json!({"title": "x".repeat(200 * 1_024)}));
     for _ in 0..5 {
         let outcome = log
             .append(command(|c| {
@@ -231,8 +232,10 @@ async fn whoever_follows_the_log_reads_8_mib_at_once() -> anyhow::Result<()> {
     loop {
         let events = shared::log::event_log::after(&mut owner, position, 1_000).await?;
         let Some(last) = events.last() else { break };
-        assert!(events.iter().zip(position + 1..).all(|(event, expected)| event.position == expected));
-        position = last.position;
+        assert!(
+            events.iter().zip(position + 1..).all(|(event, expected)| event.recorded.position == expected)
+        );
+        position = last.recorded.position;
         batches.push(events.len());
     }
     // The one that goes beyond the limit is the last of its batch.

@@ -105,7 +105,10 @@ impl Model {
         let places = append.places.iter().map(|p| (p.item.clone(), (p.container.clone(), p.rank.clone())));
         self.places.extend(places);
         append.side.iter().for_each(|row| self.apply_side(row));
-        self.keys.insert(append.key.key.clone(), (append.key.fingerprint.to_vec(), position));
+        // Nobody sends a key of ours again; the writer does, and then looks for the event.
+        if !append.key.ours || append.events.is_empty() {
+            self.keys.insert(append.key.key.clone(), (append.key.fingerprint.to_vec(), position));
+        }
     }
 
     fn apply_side(&mut self, row: &SideRow) {

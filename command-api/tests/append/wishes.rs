@@ -14,7 +14,6 @@ use proptest::option::weighted;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
 use serde_json::json;
-use serde_json::value::to_raw_value;
 use shared::domain::clock::Clock;
 
 use crate::world::event;
@@ -188,7 +187,7 @@ impl World {
         if new.bad
             && let Some(event) = append.events.first_mut()
         {
-            event.payload = to_raw_value(&json!({"bad": "\u{0}"})).expect("JSON");
+            "\u{0}".clone_into(&mut event.meta.actor);
             return (append, true);
         }
         sent.push(append.clone());

@@ -3,18 +3,28 @@
 use command_api::log::NewEvent;
 use kit::Level;
 use serde_json::json;
-use serde_json::value::to_raw_value;
 use servers::testing::TestDatabase;
 use shared::domain::clock::Clock;
-use sqlx::{Connection, Executor, PgConnection};
+use shared::log::encryption::MasterKey;
+use shared::log::event::Meta;
+use shared::log::stored_event::{Mac, Payload};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 
 /// A database with an empty log, and no keys.
 pub(crate) async fn database() -> anyhow::Result<TestDatabase> {
-    let database = kit::database(Level::Log).await?;
-    let mut owner = PgConnection::connect(&database.url).await?;
-    owner.execute("delete from es.key").await?;
-    owner.close().await?;
-    Ok(database)
+    let template = format!("append_{}", shared::process::migrate::fingerprint());
+    servers::testing::database(&template, async |url| {
+        let owner = PgPool::connect(&url).await?;
+        MIGRATIONS.run(&owner).await?;
+        owner.close().await;
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) fn scribe() -> Scribe {
+    Scribe::new(MasterKey::from_hex(&"07".repeat(32)).expect("64 digits"))
 }
 
 /// An event of a note.
@@ -26,8 +36,10 @@ pub(crate) fn event(note: &str, sequence: i64) -> NewEvent {
         sequence,
         event_type: "NoteRetitled".into(),
         event_version: "1.0".into(),
-        payload: to_raw_value(&json!({"title": "x"})).expect("JSON"),
-        metadata: to_raw_value(&json!({"actor": "someone"})).expect("JSON"),
+        payload: Payload::clear(&json!({"title": "x"})),
+        meta: Meta { actor: "someone".into(), correlation: String::new(), causation: String::new() },
+        key: None,
         scopes: vec!["note:1".into(), "notebook:2".into()],
+        mac: Mac::default(),
     }
 }

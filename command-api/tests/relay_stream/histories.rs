@@ -18,7 +18,7 @@ async fn events_come_in_order_with_their_positions_as_sequences() {
     assert_eq!(world.epoch().await, before);
     let message = world.stream().await.unwrap().get_raw_message(7).await.unwrap();
     let event = shared::log::event_log::at(&world.owner, 7).await.unwrap().unwrap();
-    assert_eq!(jetstream::recorded(&message.payload).unwrap(), event);
+    assert_eq!(jetstream::event(Some(&message.headers), &message.payload).unwrap(), event);
     assert_eq!(message.subject.as_str(), format!("daybook.{}.event.note.NoteRetitled", before.epoch));
     relay.stop().await;
 }
@@ -83,7 +83,8 @@ async fn a_stream_that_lost_messages_goes_on_and_a_shorter_one_is_topped_up() {
     let config = jetstream::stream_config(&before.epoch, 1, &jetstream::Retention::default());
     world.context().create_stream(config).await.unwrap();
     for event in shared::log::event_log::after(&world.owner, 0, 7).await.unwrap() {
-        let subject = jetstream::subject(&before.epoch, &event.aggregate.kind, &event.event_type);
+        let subject =
+            jetstream::subject(&before.epoch, &event.recorded.aggregate.kind, &event.recorded.event_type);
         world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await.unwrap();
     }
     let relay = world.relay().await;
@@ -114,7 +115,8 @@ async fn a_foreign_message_parts_the_histories() {
     world.foreign(&after.epoch).await;
     world.append(40).await;
     for event in shared::log::event_log::after(&world.owner, 26, 30).await.unwrap() {
-        let subject = jetstream::subject(&after.epoch, &event.aggregate.kind, &event.event_type);
+        let subject =
+            jetstream::subject(&after.epoch, &event.recorded.aggregate.kind, &event.recorded.event_type);
         world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await.unwrap();
     }
     let relay = world.relay().await;

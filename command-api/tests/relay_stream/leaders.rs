@@ -75,7 +75,7 @@ async fn what_was_published_is_refused_the_second_time() {
     let epoch = world.epoch().await.epoch;
     for position in [1, 5, 10] {
         let event = shared::log::event_log::at(&world.owner, position).await.unwrap().unwrap();
-        let subject = jetstream::subject(&epoch, &event.aggregate.kind, &event.event_type);
+        let subject = jetstream::subject(&epoch, &event.recorded.aggregate.kind, &event.recorded.event_type);
         let answer = world.context().send_publish(subject, jetstream::message(&event)).await.unwrap().await;
         assert_eq!(answer.unwrap_err().kind(), PublishErrorKind::WrongLastSequence);
     }

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use command_api::app::Decide;
 use command_api::app::{App, CommandMeta, Loaded};
-use command_api::blocks::{Anchor, Block, BlockCommand, NewBlock, Spot};
-use command_api::notes::{Note, NoteCommand};
+use command_api::blocks::{Anchor, Begin, Block, BlockCommand, NewBlock};
+use command_api::notes::NoteCommand;
 use command_api::tasks::{Task, TaskCommand};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn of_block(asked: u8) -> BlockCommand {
         4 => edit(Some(BlockType::Text), json!({})),
         5 => edit(Some(BlockType::Task), json!({})),
         6 => BlockCommand::Remove,
-        _ => BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) },
+        _ => BlockCommand::Restore { anchor: Anchor::Former },
     }
 }
 
@@ -68,10 +68,12 @@ async fn note(world: &World, app: &App) -> String {
     let create = NoteCommand::Create {
         notebook_id: world.notebook.parse().expect("an id"),
         title: "Plans".to_owned().try_into().expect("a title"),
-        blocks: [block, other].map(|id| NewBlock { id, block: content.clone() }).into(),
     };
+    let blocks = [block, other].map(|id| NewBlock { id, block: content.clone() }).into();
     let owner = world.command_meta().caller.expect("somebody").user;
-    execute::<Note>(app, &world.command_meta(), &note_id.to_string(), vec![create]).await;
+    let begin = Begin { note: note_id, create, blocks };
+    app.carry_out(&world.command_meta(), &begin, &()).await.expect("it is made");
+    app.snapshots.settled().await;
     // The second stands behind events of two other things in its append.
     agree::<Block>(world, app, &other.to_string()).await;
     let id = block.to_string();

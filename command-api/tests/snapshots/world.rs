@@ -6,11 +6,11 @@ use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Running, Setup};
 use command_api::sessions::{Session, SessionCommand};
-use kit::{Level, database, master};
-use servers::testing::TestDatabase;
+use servers::testing::{self, TestDatabase};
 use shared::domain::clock::{Clock, random};
 use shared::domain::id::{SessionId, UserId};
-use shared::log::encryption::Keyring;
+use shared::log::encryption::MasterKey;
+use shared::log::keyring::Keyring;
 use shared::process::auth::{Caller, Issuer};
 use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
@@ -41,7 +41,9 @@ pub(crate) fn retitle(number: usize) -> NoteCommand {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let database = database(Level::Log).await.expect("a database");
+        let template = format!("es_{}", shared::process::migrate::fingerprint());
+        let migrate = async |url: String| shared::process::migrate::migrate(&url, &master()).await;
+        let database = testing::database(&template, migrate).await.expect("a database");
         let shutdown = Shutdown::new();
         let setup = Setup {
             database_url: database.url.clone(),
@@ -94,7 +96,7 @@ impl World {
         let note = Clock::System.new_id().to_string();
         let title = CANARY.to_owned().try_into().expect("a title");
         let notebook_id = self.notebook.parse().expect("an id");
-        let create = std::iter::once(NoteCommand::Create { notebook_id, title, blocks: Vec::new() });
+        let create = std::iter::once(NoteCommand::Create { notebook_id, title });
         self.change(app, &note, create.chain((1..events).map(retitle)).collect()).await;
         note
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::carrier;
 use super::history::{Acknowledged, History};
@@ -111,20 +113,29 @@ fn commands(report: &mut Report, log: &[Stored], acknowledged: &Keyed, ours: &Ha
 
 /// What is kept of each answer is the answer.
 async fn answers(report: &mut Report, owner: &mut PgConnection, acknowledged: &Keyed) -> Result<()> {
-    let kept = "select actor, key, id, version, position from es.command";
-    let kept: Vec<(String, String, String, i64, i64)> = sqlx::query_as(kept).fetch_all(owner).await?;
-    let mut kept: HashMap<_, _> = kept
-        .into_iter()
-        .map(|(actor, key, id, version, position)| ((actor, key), (id, version, position)))
-        .collect();
-    for (of, told) in acknowledged {
+    let kept = "select hash, id, version, position from es.command";
+    let kept: Vec<(Uuid, String, i64, i64)> = sqlx::query_as(kept).fetch_all(owner).await?;
+    let mut kept: HashMap<_, _> =
+        kept.into_iter().map(|(hash, id, version, position)| (hash, (id, version, position))).collect();
+    for ((actor, key), told) in acknowledged {
         let answer = (told.id.clone(), told.version, told.position);
-        if kept.remove(of) != Some(answer) {
+        if kept.remove(&hash(actor, key)) != Some(answer) {
             report.lost += 1;
             report.tell(format!("es.command does not know this answer: {told:?}"));
         }
     }
     Ok(())
+}
+
+/// What es.command knows a key of an actor by.
+fn hash(actor: &str, key: &str) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(format!("{actor}\0{key}")).into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    if let Some(id) = Uuid::parse_str(key).ok().filter(|id| id.get_version_num() == 7) {
+        bytes[..6].copy_from_slice(&id.as_bytes()[..6]);
+    }
+    Uuid::from_bytes(bytes)
 }
 
 /// Every socket got every event after its beginning that its person may see, in order, once, and no other.

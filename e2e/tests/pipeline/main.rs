@@ -1,5 +1,6 @@
 //! The whole pipeline with the real program and servers of its own: REST call, event, row, socket; killed and started again.
 
+mod altered;
 mod content;
 mod forms;
 mod items;

@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use servers::leash::send;
 use shared::log::encryption::MasterKey;
+use tokio::time::{Instant, interval};
 
 /// How long something that must come may take on a busy machine; only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_mins(5);

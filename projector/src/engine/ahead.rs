@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use shared::log::encryption::Keyring;
-use shared::log::event::Recorded;
 use shared::log::event_log;
+use shared::log::keyring::Keyring;
+use shared::log::stored_event::StoredEvent;
 use shared::process::lifecycle::Part;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ impl Reading {
             return Ok(None);
         }
         let events = event_log::after(&self.pool, self.after, limit).await?;
-        let Some(last) = events.last().map(|event| event.position) else { return Ok(None) };
+        let Some(last) = events.last().map(|event| event.recorded.position) else { return Ok(None) };
         let events = without_skipped(&self.pool, self.after, last, events).await?;
         self.after = last;
         Ok(Some(read(&self.keyring, last, events).await?))
@@ -75,8 +75,8 @@ pub(super) async fn without_skipped(
     pool: &PgPool,
     after: i64,
     last: i64,
-    mut events: Vec<Recorded>,
-) -> sqlx::Result<Vec<Recorded>> {
+    mut events: Vec<StoredEvent>,
+) -> sqlx::Result<Vec<StoredEvent>> {
     let skipped = sqlx::query_scalar!(
         "select position from es.skip where position > $1 and position <= $2",
         after,
@@ -86,7 +86,7 @@ pub(super) async fn without_skipped(
     .await?;
     if !skipped.is_empty() {
         let skipped: HashSet<i64> = skipped.into_iter().collect();
-        events.retain(|event| !skipped.contains(&event.position));
+        events.retain(|event| !skipped.contains(&event.recorded.position));
     }
     Ok(events)
 }

@@ -28,9 +28,10 @@ impl From<EncryptionError> for EngineError {
     fn from(error: EncryptionError) -> Self {
         match error {
             EncryptionError::Database(error) => Self::Database(error),
-            EncryptionError::Wrapped(_) | EncryptionError::Forged(_) | EncryptionError::Unreadable { .. } => {
-                Self::Keys(error)
-            }
+            EncryptionError::Wrapped(_)
+            | EncryptionError::Forged(_)
+            | EncryptionError::Altered(_)
+            | EncryptionError::Unreadable { .. } => Self::Keys(error),
         }
     }
 }

@@ -10,6 +10,7 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::{Context, Message};
 use futures::StreamExt;
 use shared::log::epoch::EpochId;
+use shared::log::stored_event::StoredEvent;
 use shared::process::jetstream;
 use shared::process::lifecycle::Part;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -121,14 +122,14 @@ async fn carry(
 
 fn carried(message: &Message) -> Carried {
     let sequence = message.info().ok().and_then(|info| i64::try_from(info.stream_sequence).ok());
-    believe(sequence, &message.payload)
+    believe(sequence, jetstream::event(message.headers.as_ref(), &message.payload))
 }
 
 /// A message is believed only when its sequence, its event's position and its form agree.
-fn believe(sequence: Option<i64>, payload: &[u8]) -> Carried {
-    match jetstream::recorded(payload) {
-        Ok(event) if Some(event.position) == sequence => Carried::Event(Box::new(event)),
-        Ok(_) | Err(_) => Carried::Doubtful,
+fn believe(sequence: Option<i64>, event: Option<StoredEvent>) -> Carried {
+    match event {
+        Some(event) if Some(event.recorded.position) == sequence => Carried::Event(Box::new(event)),
+        Some(_) | None => Carried::Doubtful,
     }
 }
 
@@ -139,10 +140,10 @@ mod tests {
 
     #[test]
     fn an_event_at_another_sequence_than_its_position_is_not_believed() {
-        let payload = serde_json::to_vec(&recorded(7)).expect("an event is JSON");
-        assert!(matches!(believe(Some(7), &payload), Carried::Event(event) if event.position == 7));
-        assert!(matches!(believe(Some(8), &payload), Carried::Doubtful));
-        assert!(matches!(believe(None, &payload), Carried::Doubtful));
-        assert!(matches!(believe(Some(7), b"no event"), Carried::Doubtful));
+        let event = || StoredEvent::from_recorded(recorded(7), [0; 16]);
+        assert!(matches!(believe(Some(7), event()), Carried::Event(event) if event.recorded.position == 7));
+        assert!(matches!(believe(Some(8), event()), Carried::Doubtful));
+        assert!(matches!(believe(None, event()), Carried::Doubtful));
+        assert!(matches!(believe(Some(7), None), Carried::Doubtful));
     }
 }

@@ -17,10 +17,10 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::connection::State;
 use futures::future::BoxFuture;
-use shared::log::encryption::Keyring;
 use shared::log::epoch::{self, EpochId};
-use shared::log::event::Recorded;
 use shared::log::event_log;
+use shared::log::keyring::Keyring;
+use shared::log::stored_event::StoredEvent;
 use shared::process::jetstream::{Notice, WATERMARK};
 use shared::process::lifecycle::Shutdown;
 use shared::process::read_schema;
@@ -173,14 +173,14 @@ impl Engine {
 
     /// Applies events that follow the checkpoint without a gap: all of them, or those before the first that only a newer
     /// release can read.
-    pub async fn apply(&mut self, batch: Vec<Recorded>) -> Result<(), EngineError> {
+    pub async fn apply(&mut self, batch: Vec<StoredEvent>) -> Result<(), EngineError> {
         let batch = self.read(batch).await?;
         self.fold(batch).await
     }
 
-    async fn read(&self, batch: Vec<Recorded>) -> Result<Batch, EngineError> {
+    async fn read(&self, batch: Vec<StoredEvent>) -> Result<Batch, EngineError> {
         let after = self.checkpoint.position;
-        let last = batch.last().map_or(after, |event| event.position);
+        let last = batch.last().map_or(after, |event| event.recorded.position);
         let batch = without_skipped(&self.tools.pool, after, last, batch).await?;
         Ok(read(&self.tools.keyring, last, batch).await?)
     }

@@ -1,8 +1,10 @@
 //! From stored events to the entries of a batch: decrypted, or set apart because they are unreadable or of a newer
 //! release.
 
-use shared::log::encryption::{EncryptionError, Keyring, Unopened};
-use shared::log::event::Recorded;
+use shared::domain::Event;
+use shared::log::encryption::EncryptionError;
+use shared::log::keyring::{Keyring, Unopened};
+use shared::log::stored_event::StoredEvent;
 
 use crate::projections::Entry;
 use crate::status::Fault;
@@ -23,14 +25,15 @@ impl Batch {
     }
 }
 
-/// Opens the events up to `last`, or up to the first that only a newer release can read.
+/// Opens the events up to `last`, or up to the first that only a newer release can read, or whose type was altered into none
+/// of ours.
 ///
 /// Nothing can be told of what such an event touches, so going beyond it would be guessing. Of one whose type we know and
 /// whose data does not open, or does not have its form, the rows can be told; they are quarantined.
 pub(super) async fn read(
     keyring: &Keyring,
     last: i64,
-    events: Vec<Recorded>,
+    events: Vec<StoredEvent>,
 ) -> Result<Batch, EncryptionError> {
     let mut entries = Vec::with_capacity(events.len());
     for event in keyring.open_each(events).await? {
@@ -39,7 +42,7 @@ pub(super) async fn read(
             Err(unopened) => {
                 let Unopened { recorded, why } = *unopened;
                 let fault = Fault { position: recorded.position, why: why.to_string() };
-                if is_newer(&why) {
+                if !Event::knows(&recorded.event_type) || is_newer(&why) {
                     return Ok(Batch { last: fault.position - 1, entries, fault: Some(fault) });
                 }
                 entries.push(Entry::Unreadable { recorded, why: fault.why });
@@ -52,6 +55,9 @@ pub(super) async fn read(
 fn is_newer(why: &EncryptionError) -> bool {
     match why {
         EncryptionError::Unreadable { source, .. } => source.is_newer(),
-        EncryptionError::Forged(_) | EncryptionError::Wrapped(_) | EncryptionError::Database(_) => false,
+        EncryptionError::Forged(_)
+        | EncryptionError::Altered(_)
+        | EncryptionError::Wrapped(_)
+        | EncryptionError::Database(_) => false,
     }
 }

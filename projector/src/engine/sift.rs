@@ -1,13 +1,13 @@
 //! Which messages of the stream can be folded now. The stream only makes things fast: if events are missing, doubled,
 //! out of order or doubtful, the engine does not wait for them but reads the log.
 
-use shared::log::event::Recorded;
+use shared::log::stored_event::StoredEvent;
 
 /// A message of the stream.
 #[derive(Clone, Debug)]
 pub enum Carried {
     /// An event, at the sequence that equals its position.
-    Event(Box<Recorded>),
+    Event(Box<StoredEvent>),
     /// Not readable, or at another sequence than its position.
     Doubtful,
 }
@@ -16,7 +16,7 @@ pub enum Carried {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sifted {
     /// The events right after the checkpoint, without a gap.
-    pub next: Vec<Recorded>,
+    pub next: Vec<StoredEvent>,
     /// There is more, and the log must say what.
     pub ask_log: bool,
 }
@@ -27,14 +27,15 @@ pub fn sift(position: i64, messages: Vec<Carried>) -> Sifted {
     let mut events = Vec::with_capacity(messages.len());
     for message in messages {
         match message {
-            Carried::Event(event) if event.position > position => events.push(*event),
+            Carried::Event(event) if event.recorded.position > position => events.push(*event),
             Carried::Event(_) => {}
             Carried::Doubtful => ask_log = true,
         }
     }
-    events.sort_by_key(|event| event.position);
-    events.dedup_by_key(|event| event.position);
-    let run = (position + 1..).zip(&events).take_while(|(next, event)| *next == event.position).count();
+    events.sort_by_key(|event| event.recorded.position);
+    events.dedup_by_key(|event| event.recorded.position);
+    let run =
+        (position + 1..).zip(&events).take_while(|(next, event)| *next == event.recorded.position).count();
     ask_log |= run < events.len();
     events.truncate(run);
     Sifted { next: events, ask_log }
@@ -47,11 +48,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn carried(positions: &[i64]) -> Vec<Carried> {
-        positions.iter().map(|position| Carried::Event(Box::new(recorded(*position)))).collect()
+        let event =
+            |position: &i64| StoredEvent::from_recorded(recorded(*position), [0; 16]).expect("an event");
+        positions.iter().map(|position| Carried::Event(Box::new(event(position)))).collect()
     }
 
     fn positions(sifted: &Sifted) -> Vec<i64> {
-        sifted.next.iter().map(|event| event.position).collect()
+        sifted.next.iter().map(|event| event.recorded.position).collect()
     }
 
     #[test]

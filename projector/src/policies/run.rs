@@ -10,6 +10,7 @@ use command_api::app::App;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use shared::log::encryption::EncryptionError;
 use shared::log::event_log;
 use shared::process::leadership::{LeaderRole, lead};
 use shared::process::lifecycle::Shutdown;
@@ -162,10 +163,24 @@ impl<'a, P: Policy> Follower<'a, P> {
         let events = event_log::headers_after(&self.handles.pool, self.position, BATCH).await?;
         self.more = !events.is_empty();
         for event in events {
-            self.position = event.position;
-            if P::cares(&event) {
-                let lane = P::lane(&event).to_owned();
-                self.queue.push(&lane, event);
+            self.position = event.recorded.position;
+            if !P::cares(&event.recorded) {
+                continue;
+            }
+            match self.handles.app.keyring.check(event).await {
+                Ok(event) => {
+                    let lane = P::lane(&event).to_owned();
+                    self.queue.push(&lane, event);
+                }
+                Err(EncryptionError::Database(error)) => return Err(error.into()),
+                Err(
+                    cause @ (EncryptionError::Wrapped(_)
+                    | EncryptionError::Forged(_)
+                    | EncryptionError::Altered(_)
+                    | EncryptionError::Unreadable { .. }),
+                ) => {
+                    tracing::error!(%cause, policy = P::NAME, "An event is passed over, as it is not to be trusted");
+                }
             }
         }
         Ok(quiet && !self.more)

@@ -4,10 +4,12 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use shared::log::event::{AggregateEvent, Opened, Recorded};
+use shared::domain::{AggregateEvent, Listed};
+use shared::log::event::{Opened, Recorded};
 
-use super::{Entry, Projection, RowKey};
+use super::{Entry, Projection};
 use crate::quarantine::Quarantine;
+use crate::row_key::RowKey;
 
 /// One event's effect on a table.
 pub enum Step<'e, P: Projection> {

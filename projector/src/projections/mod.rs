@@ -1,7 +1,7 @@
 //! Every projection, and what a projection is: a pure fold from events to the rows of one table.
 //!
-//! To add one: its table in `migrations/read`, its name in [`shared::process::read_schema::VERSIONS`], its file here, its line
-//! in [`project_all`]. To change what it does with events, raise its `VERSION` (and the one in that list).
+//! To add one: its table in `migrations/read`, its name in [`shared::process::read_schema::VERSIONS`], its file here, its
+//! line in [`project_all`]. To change what it does with events, raise its `VERSION` (and the one in that list).
 //!
 //! **Erased events fold to nothing.** When the key of a key owner is destroyed, none of its encrypted events reaches
 //! a fold: a note whose events are all erased has no row, and an event for a row that does not exist creates none.
@@ -31,7 +31,6 @@ macro_rules! touched {
 mod blocks;
 mod feed;
 mod fold;
-mod key;
 mod notebook_members;
 mod notebooks;
 mod notes;
@@ -41,14 +40,14 @@ mod users;
 
 use std::fmt::Debug;
 
-use shared::log::event::{AggregateEvent, Opened, Recorded};
+use shared::domain::Listed;
+use shared::log::event::{Opened, Recorded};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use blocks::{BlockRow, Blocks};
 pub use feed::Feed;
 pub use fold::{Changes, Step, fold, steps};
-pub use key::RowKey;
 pub use notebook_members::{MemberRow, NotebookMembers};
 pub use notebooks::{NotebookRow, Notebooks};
 pub use notes::{NoteRow, Notes};
@@ -57,6 +56,7 @@ pub use tasks::{TaskRow, Tasks};
 pub use users::{UserRow, Users};
 
 use crate::quarantine::Quarantine;
+use crate::row_key::{self, RowKey};
 
 /// An event of a batch, as far as it can be read.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub trait Projection {
     /// The version of the fold.
     const VERSION: u32;
     /// The events that are folded.
-    type Event: AggregateEvent;
+    type Event: Listed;
     /// What tells rows apart.
     type Key: RowKey;
     /// A row.
@@ -99,7 +99,7 @@ pub trait Projection {
     /// The rows, or groups of rows, that an event of ours may concern of which only what is in clear can be told: all
     /// that any event of its aggregate can touch, as its type may be what was forged.
     fn concerned(recorded: &Recorded) -> Vec<String> {
-        vec![key::aggregate_text(recorded)]
+        vec![row_key::aggregate_text(recorded)]
     }
 
     /// Reads the rows of these keys, those that there are.

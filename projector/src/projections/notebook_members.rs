@@ -7,8 +7,8 @@ use shared::log::event::Recorded;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::key::{aggregate_text, everyone, persons};
 use super::{FoldError, Projection, aggregate, column};
+use crate::row_key::{aggregate_text, everyone, persons};
 
 /// The table `notebook_members`.
 #[derive(Debug)]

@@ -11,11 +11,15 @@ use kit::{Fact, Level, Scribe, database, master, rewrite};
 use projector::engine::{Engine, Tools};
 use projector::{Handles, ShadowBuild, Status, run};
 use serde_json::{Value, json};
-use servers::testing::TestDatabase;
-use shared::log::encryption::Keyring;
+use servers::testing::{TestDatabase, database};
+use shared::log::encryption::MasterKey;
 use shared::log::event::Recorded;
 use shared::log::event_log;
+use shared::log::keyring::Keyring;
+use shared::log::server_keys;
+use shared::log::stored_event::{Payload, StoredEvent};
 use shared::process::lifecycle::Shutdown;
+use shared::process::migrate;
 use shared::process::postgres::{DatabaseRole, options, pool};
 use shared::process::read_schema::{self, VERSIONS};
 use sqlx::PgPool;
@@ -161,9 +165,20 @@ impl World {
         self.put(position, &payload).await;
     }
 
-    /// Makes the event at `position` one of a newer form.
+    /// Makes the event at `position` one of a newer form, as a newer release would have recorded it.
     pub(crate) async fn put_version(&self, position: i64, version: &str) {
-        self.put(position, &format!("event_version = '{version}'")).await;
+        let event = event_log::at(&self.owner, position).await.unwrap().unwrap();
+        let recorded = Recorded { event_version: version.to_owned(), ..event.recorded };
+        let mac = self.genuine(recorded, event.payload).await.mac;
+        let digits = hex::encode(mac);
+        let put = format!("event_version = '{version}', mac = decode('{digits}', 'hex')");
+        self.put(position, &put).await;
+    }
+
+    /// An event with the MAC of what it says.
+    pub(crate) async fn genuine(&self, recorded: Recorded, payload: Payload) -> StoredEvent {
+        let macs = server_keys::macs(&self.owner, &self.master).await.unwrap();
+        StoredEvent::new(recorded, payload, &macs)
     }
 
     async fn put(&self, position: i64, what: &str) {
@@ -183,7 +198,7 @@ impl World {
     }
 
     /// The whole log, as the stream would carry it.
-    pub(crate) async fn log(&self) -> Vec<Recorded> {
+    pub(crate) async fn log(&self) -> Vec<StoredEvent> {
         event_log::after(&self.owner, 0, i64::MAX).await.unwrap()
     }
 

@@ -54,7 +54,7 @@ impl Connection {
                 .await
                 .map_err(|cause| away(&cause))?;
         drop(permit);
-        let last = events.last().map(|event| event.position);
+        let last = events.last().map(|event| event.recorded.position);
         let next = last.filter(|_| more).unwrap_or(up_to);
         let opened = open(&self.live.keyring, events).await.map_err(|cause| away(&cause))?;
         let page: Vec<Arc<Pushed>> = opened.iter().map(|event| Arc::new(Pushed::of(event))).collect();

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use shared::log::encryption::{EncryptionError, Keyring};
-use shared::log::event::{Opened, Recorded};
+use shared::log::encryption::EncryptionError;
+use shared::log::event::Opened;
+use shared::log::keyring::Keyring;
+use shared::log::stored_event::StoredEvent;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ring::Pushed;
@@ -67,7 +69,7 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
         let limit = BATCH.min(mark.position - position);
         // Positions have no gap, so the limit alone keeps the batch within the watermark.
         let stored = shared::log::event_log::after(&live.pool, position, limit).await?;
-        let Some(last) = stored.last().map(|event| event.position) else { return Ok(()) };
+        let Some(last) = stored.last().map(|event| event.recorded.position) else { return Ok(()) };
         let mut events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
         Pushed::quarantined(&mut events, load::quarantined(&live.pool, position, last).await?);
         while let Err((back, unplaced)) = live.hub.push(events, last) {
@@ -80,23 +82,30 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
 }
 
 /// Opens events; one that does not open is passed over, and must not stop the others.
-pub(super) async fn open(keyring: &Keyring, stored: Vec<Recorded>) -> Result<Vec<Opened>, EncryptionError> {
+pub(super) async fn open(
+    keyring: &Keyring,
+    stored: Vec<StoredEvent>,
+) -> Result<Vec<Opened>, EncryptionError> {
     match keyring.open(stored.clone()).await {
         Err(EncryptionError::Database(error)) => return Err(EncryptionError::Database(error)),
         Ok(opened) => return Ok(opened),
         Err(
-            EncryptionError::Wrapped(_) | EncryptionError::Forged(_) | EncryptionError::Unreadable { .. },
+            EncryptionError::Wrapped(_)
+            | EncryptionError::Forged(_)
+            | EncryptionError::Altered(_)
+            | EncryptionError::Unreadable { .. },
         ) => {}
     }
     let mut opened = Vec::with_capacity(stored.len());
     for event in stored {
-        let position = event.position;
+        let position = event.recorded.position;
         match keyring.open(vec![event]).await {
             Err(EncryptionError::Database(error)) => return Err(EncryptionError::Database(error)),
             Ok(one) => opened.extend(one),
             Err(
                 cause @ (EncryptionError::Wrapped(_)
                 | EncryptionError::Forged(_)
+                | EncryptionError::Altered(_)
                 | EncryptionError::Unreadable { .. }),
             ) => {
                 tracing::error!(%cause, position, "An event is not shown live, as it cannot be opened");

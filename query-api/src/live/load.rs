@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use shared::domain::access::Role;
 use shared::domain::id::{NotebookId, UserId};
-use shared::log::event::Recorded;
 use shared::log::event_log::{self, BATCH_BYTES};
+use shared::log::stored_event::StoredEvent;
 use shared::log::visibility::{Item, Placed, Scope};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -94,7 +94,7 @@ pub(super) async fn quarantined(pool: &PgPool, after: i64, up_to: i64) -> sqlx::
 /// A page of the past.
 pub(super) struct Page {
     /// In order, still encrypted.
-    pub(super) events: Vec<Recorded>,
+    pub(super) events: Vec<StoredEvent>,
     /// There may be more behind them.
     pub(super) more: bool,
 }

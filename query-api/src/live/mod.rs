@@ -27,10 +27,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use shared::domain::AggregateEvent;
 use shared::domain::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
-use shared::log::encryption::{EncryptionError, Keyring};
-use shared::log::event::AggregateEvent;
+use shared::log::encryption::EncryptionError;
+use shared::log::keyring::Keyring;
 use shared::log::visibility::Placed;
 use shared::process::auth::Verifier;
 use shared::process::http::Origins;
@@ -208,13 +209,14 @@ impl Live {
         while at < position {
             let limit = feed::BATCH.min(position - at);
             let mut stored = shared::log::event_log::after(&self.pool, at, limit).await?;
-            let Some(last) = stored.last().map(|event| event.position) else { break };
+            let Some(last) = stored.last().map(|event| event.recorded.position) else { break };
             at = last;
-            stored.retain(|event| event.aggregate.kind == NotebookEvent::AGGREGATE);
+            stored.retain(|event| event.recorded.aggregate.kind == NotebookEvent::AGGREGATE);
             let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
                 EncryptionError::Database(error) => error,
                 other @ (EncryptionError::Wrapped(_)
                 | EncryptionError::Forged(_)
+                | EncryptionError::Altered(_)
                 | EncryptionError::Unreadable { .. }) => sqlx::Error::Protocol(other.to_string()),
             })?;
             changes.extend(opened.iter().map(|event| (event.recorded.position, Change::of(event))));

@@ -11,10 +11,10 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
         )]
         #[serde(transparent)]
-        #[sqlx(transparent)]
+        #[cfg_attr(feature = "log", derive(sqlx::Type), sqlx(transparent))]
         pub struct $name(#[serde(deserialize_with = "hyphenated")] pub Uuid);
 
         impl fmt::Display for $name {

@@ -47,4 +47,4 @@ impl NotebookEvent {
     }
 }
 
-crate::aggregate_event!(NotebookEvent, variant: Notebook, aggregate: "notebook");
+crate::aggregate_event!(NotebookEvent, aggregate: "notebook");

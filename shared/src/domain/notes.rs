@@ -46,4 +46,4 @@ impl NoteEvent {
     }
 }
 
-crate::aggregate_event!(NoteEvent, variant: Note, aggregate: "note");
+crate::aggregate_event!(NoteEvent, aggregate: "note");

@@ -42,4 +42,4 @@ impl SessionEvent {
     }
 }
 
-crate::aggregate_event!(SessionEvent, variant: Session, aggregate: "session");
+crate::aggregate_event!(SessionEvent, aggregate: "session");

@@ -408,12 +408,12 @@ impl TaskEvent {
     }
 }
 
-crate::aggregate_event!(TaskEvent, variant: Task, aggregate: "task", tells_all: tells_all);
+crate::aggregate_event!(TaskEvent, aggregate: "task", tells_all: tells_all);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::event::AggregateEvent;
+    use crate::domain::AggregateEvent;
     use serde_json::json;
 
     #[test]

@@ -57,9 +57,9 @@ pub enum TextError {
 macro_rules! text {
     ($(#[doc = $doc:literal])* $name:ident, $min:literal to $max:literal, $pattern:expr, $check:expr) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        #[sqlx(transparent)]
+        #[cfg_attr(feature = "log", derive(sqlx::Type), sqlx(transparent))]
         pub struct $name(String);
 
         impl $name {

@@ -52,4 +52,4 @@ impl UserEvent {
     }
 }
 
-crate::aggregate_event!(UserEvent, variant: User, aggregate: "user");
+crate::aggregate_event!(UserEvent, aggregate: "user");

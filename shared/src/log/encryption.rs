@@ -5,33 +5,18 @@
 //! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with random 24-byte nonces. The associated data binds a ciphertext
 //! to its event.
 
-use std::collections::{HashMap, HashSet};
-use std::mem::take;
 use std::sync::Arc;
-use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{self, Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretBox};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
-use sqlx::PgPool;
 
+use crate::domain::ParseError;
 use crate::domain::clock::random;
-use crate::domain::{Event, ParseError};
-use crate::log::event::{Opened, Recorded};
-use crate::log::upcasters::{newest, upcast};
 
 /// Length of a nonce in bytes.
-const NONCE: usize = 24;
-/// Keys kept in memory by one process; at about 200 bytes each, 20 MB.
-const KEPT_KEYS: u64 = 100_000;
-/// How long a key is kept in memory after it was read. After this time a destroyed key is gone everywhere.
-const KEPT_FOR: Duration = Duration::from_mins(1);
+pub(super) const NONCE: usize = 24;
 
 /// The key that wraps all others. It is never stored in the database.
 #[derive(Clone)]
@@ -40,15 +25,6 @@ pub struct MasterKey(Arc<SecretBox<[u8; 32]>>);
 /// The key of one key owner: a note, a notebook, a person.
 #[derive(Clone)]
 pub struct DataKey(Arc<SecretBox<[u8; 32]>>);
-
-/// A payload as it is stored: `k` names the key owner, `n` is the nonce, `c` the ciphertext, both in base64.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Encrypted<'p> {
-    k: &'p str,
-    n: &'p str,
-    c: &'p str,
-}
 
 /// Why something could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +37,9 @@ pub enum EncryptionError {
     /// The ciphertext does not belong to this event, or was changed.
     #[error("the data of the event at position {0} cannot be decrypted with its owner's key")]
     Forged(i64),
+    /// The event does not have the MAC of what it says.
+    #[error("the event at position {0} is not as it was recorded: its MAC is of something else")]
+    Altered(i64),
     /// Not readable as an event of this release.
     #[error("the event at position {position}: {source}")]
     Unreadable {
@@ -72,15 +51,6 @@ pub enum EncryptionError {
     /// Keys could not be read.
     #[error("the keys could not be read: {0}")]
     Database(#[from] sqlx::Error),
-}
-
-/// An event that could not be opened or read.
-#[derive(Debug)]
-pub struct Unopened {
-    /// Its parts in clear.
-    pub recorded: Recorded,
-    /// What is wrong with it.
-    pub why: EncryptionError,
 }
 
 impl MasterKey {
@@ -126,23 +96,9 @@ impl DataKey {
         decrypt(self.0.expose_secret(), encrypted, about.as_bytes())
     }
 
-    /// Encrypts an event's data. `about` ties the ciphertext to its event; see [`about`].
-    pub fn encrypt(&self, key_owner: &str, about: &str, data: &Value) -> Box<RawValue> {
-        let plain = serde_json::to_vec(data).expect("a JSON value always serializes");
-        let bytes = encrypt(self.0.expose_secret(), &plain, about.as_bytes());
-        let (nonce, cipher) = bytes.split_at(NONCE);
-        let encrypted = Encrypted { k: key_owner, n: &BASE64.encode(nonce), c: &BASE64.encode(cipher) };
-        to_raw_value(&encrypted).expect("three strings always serialize")
-    }
-
-    fn open(&self, about: &str, encrypted: &Encrypted<'_>) -> Option<Value> {
-        let mut bytes = BASE64.decode(encrypted.n).ok()?;
-        if bytes.len() != NONCE {
-            return None;
-        }
-        bytes.extend(BASE64.decode(encrypted.c).ok()?);
-        let plain = decrypt(self.0.expose_secret(), &bytes, about.as_bytes())?;
-        serde_json::from_slice(&plain).ok()
+    /// Opens an event's data.
+    pub(super) fn open(&self, about: &str, sealed: &[u8]) -> Option<Value> {
+        serde_json::from_slice(&self.open_bytes(about, sealed)?).ok()
     }
 }
 
@@ -151,186 +107,10 @@ pub fn about(event_type: &str, aggregate_id: &str, sequence: i64) -> String {
     format!("{event_type}/{aggregate_id}/{sequence}")
 }
 
-/// What tells an encrypted payload from every other there ever was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Under whose key it is encrypted.
-    pub key_owner: String,
-    /// Its nonce, as it is stored: 24 random bytes in base64.
-    pub nonce: String,
-}
-
-/// The mark of a stored payload; `None` when it is in clear.
-pub fn mark(payload: &Value) -> Option<Mark> {
-    encrypted(payload)
-        .map(|encrypted| Mark { key_owner: encrypted.k.to_owned(), nonce: encrypted.n.to_owned() })
-}
-
-/// What is known of a key owner's key.
-#[derive(Clone)]
-pub enum KeyState {
-    /// It has one.
-    Held(DataKey),
-    /// It was destroyed, and there will be no other.
-    Destroyed,
-    /// There was none yet.
-    None,
-}
-
-/// Opens stored events. One per process; the one place where data becomes readable.
-#[derive(Clone)]
-pub struct Keyring {
-    master: MasterKey,
-    pool: PgPool,
-    kept: Cache<String, DataKey>,
-}
-
-impl Keyring {
-    /// A keyring over the database's keys. The pool's role must be allowed to read `es.key`.
-    pub fn new(master: MasterKey, pool: PgPool) -> Self {
-        Self { master, pool, kept: Cache::builder().max_capacity(KEPT_KEYS).time_to_live(KEPT_FOR).build() }
-    }
-
-    /// The master key, to make new key owners' keys with.
-    pub fn master(&self) -> &MasterKey {
-        &self.master
-    }
-
-    /// The key of a key owner; `None` when it was destroyed.
-    pub async fn key(&self, key_owner: &str) -> Result<Option<DataKey>, EncryptionError> {
-        Ok(self.keys(HashSet::from([key_owner])).await?.remove(key_owner))
-    }
-
-    /// Whether a key owner has a key, had one, or may still get its first.
-    pub async fn state(&self, key_owner: &str) -> Result<KeyState, EncryptionError> {
-        if let Some(key) = self.kept.get(key_owner).await {
-            return Ok(KeyState::Held(key));
-        }
-        match self.stored(&[key_owner.to_owned()]).await?.pop() {
-            None => Ok(KeyState::None),
-            Some((_, None)) => Ok(KeyState::Destroyed),
-            Some((_, Some(key))) => Ok(KeyState::Held(key)),
-        }
-    }
-
-    /// Keeps a key that was just made and recorded.
-    pub async fn remember(&self, key_owner: String, key: DataKey) {
-        self.kept.insert(key_owner, key).await;
-    }
-
-    /// Forgets a key owner's key at once, when its destruction was seen.
-    pub async fn forget(&self, key_owner: &str) {
-        self.kept.invalidate(key_owner).await;
-    }
-
-    /// Opens a batch of events, all of them or none; missing keys are read in one statement.
-    pub async fn open(&self, stored: Vec<Recorded>) -> Result<Vec<Opened>, EncryptionError> {
-        self.open_each(stored)
-            .await?
-            .into_iter()
-            .map(|event| event.map_err(|unopened| unopened.why))
-            .collect()
-    }
-
-    /// Opens a batch of events, each by itself; fails only when the keys cannot be had.
-    pub async fn open_each(
-        &self,
-        stored: Vec<Recorded>,
-    ) -> Result<Vec<Result<Opened, Box<Unopened>>>, EncryptionError> {
-        let key_owners =
-            stored.iter().filter_map(|event| encrypted(&event.data)).map(|encrypted| encrypted.k).collect();
-        let keys = self.keys(key_owners).await?;
-        Ok(stored.into_iter().map(|event| open(event, &keys)).collect())
-    }
-
-    async fn keys(&self, key_owners: HashSet<&str>) -> Result<HashMap<String, DataKey>, EncryptionError> {
-        let mut found = HashMap::with_capacity(key_owners.len());
-        let mut missing = Vec::new();
-        for key_owner in key_owners {
-            match self.kept.get(key_owner).await {
-                Some(key) => _ = found.insert(key_owner.to_owned(), key),
-                None => missing.push(key_owner.to_owned()),
-            }
-        }
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let stored = self.stored(&missing).await?;
-        found.extend(stored.into_iter().filter_map(|(key_owner, key)| Some((key_owner, key?))));
-        Ok(found)
-    }
-
-    /// What is stored of key owners; no key where it was destroyed.
-    async fn stored(&self, key_owners: &[String]) -> Result<Vec<(String, Option<DataKey>)>, EncryptionError> {
-        // One by one through the index: of an array alone, Postgres may decide while the table is small that it reads
-        // it whole each time.
-        let rows = sqlx::query!(
-            "select k.key_owner, k.wrapped from unnest($1::text[]) u(key_owner)
-              cross join lateral (select * from es.key k where k.key_owner = u.key_owner limit 1) k",
-            key_owners
-        );
-        let mut stored = Vec::with_capacity(key_owners.len());
-        for row in rows.fetch_all(&self.pool).await? {
-            let key = match row.wrapped {
-                Some(wrapped) => {
-                    let key = self.master.unwrap(&row.key_owner, &wrapped)?;
-                    self.kept.insert(row.key_owner.clone(), key.clone()).await;
-                    Some(key)
-                }
-                None => None,
-            };
-            stored.push((row.key_owner, key));
-        }
-        Ok(stored)
-    }
-}
-
-fn encrypted(data: &Value) -> Option<Encrypted<'_>> {
-    // Encrypted data has exactly these three members; no event's own data has a `k`.
-    data.get("k").and_then(|_| Encrypted::deserialize(data).ok())
-}
-
-fn open(mut event: Recorded, keys: &HashMap<String, DataKey>) -> Result<Opened, Box<Unopened>> {
-    let payload = event.data.take();
-    let with = if let Some(encrypted) = encrypted(&payload) {
-        let Some(key) = keys.get(encrypted.k) else { return Ok(Opened { recorded: event, event: None }) };
-        Some((key, encrypted))
-    } else {
-        event.data = payload;
-        None
-    };
-    match read(&mut event, with) {
-        Ok(parsed) => Ok(Opened { recorded: event, event: Some(parsed) }),
-        Err(why) => Err(Box::new(Unopened { recorded: event, why })),
-    }
-}
-
-/// Decrypts the data in place, lifts it to the newest version, and reads it. A type or version of a newer release is
-/// reported first, because this release cannot judge what else may be wrong with it.
-fn read(event: &mut Recorded, key: Option<(&DataKey, Encrypted<'_>)>) -> Result<Event, EncryptionError> {
-    let position = event.position;
-    let unreadable = |source| EncryptionError::Unreadable { position, source };
-    if !Event::knows(&event.event_type) {
-        return Err(unreadable(ParseError::UnknownType(event.event_type.clone())));
-    }
-    if let Some((key, encrypted)) = key {
-        let about = about(&event.event_type, &event.aggregate.id, event.aggregate.version);
-        event.data = key.open(&about, &encrypted).ok_or(EncryptionError::Forged(position))?;
-    }
-    let (version, data) = upcast(&event.event_type, take(&mut event.event_version), event.data.take());
-    event.event_version = version;
-    event.data = data;
-    if event.event_version != newest(&event.event_type) {
-        let (name, version) = (event.event_type.clone(), event.event_version.clone());
-        return Err(unreadable(ParseError::UnknownVersion(name, version)));
-    }
-    Event::parse(&event.event_type, event.data.clone()).map_err(unreadable)
-}
-
 fn encrypt(key: &[u8; 32], plain: &[u8], about: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE] = random();
     let cipher = XChaCha20Poly1305::new(key.into())
-        .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: about })
+        .encrypt(&XNonce::from(nonce), aead::Payload { msg: plain, aad: about })
         .expect("only texts beyond 256 GiB cannot be encrypted");
     [nonce.as_slice(), &cipher].concat()
 }
@@ -338,7 +118,7 @@ fn encrypt(key: &[u8; 32], plain: &[u8], about: &[u8]) -> Vec<u8> {
 fn decrypt(key: &[u8; 32], bytes: &[u8], about: &[u8]) -> Option<Vec<u8>> {
     let (nonce, cipher) = bytes.split_first_chunk::<NONCE>()?;
     XChaCha20Poly1305::new(key.into())
-        .decrypt(&XNonce::from(*nonce), Payload { msg: cipher, aad: about })
+        .decrypt(&XNonce::from(*nonce), aead::Payload { msg: cipher, aad: about })
         .ok()
 }
 
@@ -361,12 +141,11 @@ mod tests {
     #[test]
     fn encrypted_data_opens_only_as_the_event_it_was_encrypted_for() {
         let (key, _) = master().make("note:1");
-        let payload = key.encrypt("note:1", &about("NoteRetitled", "1", 2), &json!({"title": "Canary"}));
-        assert!(!payload.get().contains("Canary"));
-        let payload = serde_json::from_str(payload.get()).expect("JSON");
-        let encrypted = encrypted(&payload).expect("it is encrypted");
-        assert_eq!(key.open(&about("NoteRetitled", "1", 2), &encrypted), Some(json!({"title": "Canary"})));
-        assert_eq!(key.open(&about("NoteRetitled", "1", 3), &encrypted), None);
+        let payload = key.encrypt(&about("NoteRetitled", "1", 2), &json!({"title": "Canary"}));
+        assert!(!payload.as_bytes().windows(6).any(|window| window == b"Canary"));
+        let sealed = payload.sealed().expect("it is encrypted");
+        assert_eq!(key.open(&about("NoteRetitled", "1", 2), sealed), Some(json!({"title": "Canary"})));
+        assert_eq!(key.open(&about("NoteRetitled", "1", 3), sealed), None);
     }
 
     #[test]
@@ -382,8 +161,8 @@ mod tests {
     #[test]
     fn a_short_nonce_or_a_cut_ciphertext_is_refused() {
         let (key, _) = master().make("note:1");
-        let wrong = Encrypted { k: "note:1", n: &BASE64.encode([0; 3]), c: "" };
-        assert_eq!(key.open("x", &wrong), None);
+        assert_eq!(key.open("x", &[0; 3]), None);
+        assert_eq!(key.open("x", &[0; NONCE]), None);
         assert!(master().unwrap("note:1", &[1, 2, 3]).is_err());
     }
 }

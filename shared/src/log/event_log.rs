@@ -1,4 +1,6 @@
-//! Reading the log: rows of `es.event` become [`Recorded`], still encrypted.
+//! Reading the log: rows of `es.event` become [`StoredEvent`], still encrypted and not yet checked.
+
+use std::mem::take;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -6,6 +8,7 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::log::event::{AggregateRef, Meta, Recorded};
+use crate::log::stored_event::{Payload, StoredEvent, StoredHeader};
 
 /// A row of `es.event`, for `query_as!`.
 #[derive(Debug)]
@@ -18,17 +21,51 @@ pub struct EventRow {
     pub sequence: i64,
     pub event_type: String,
     pub event_version: String,
-    pub payload: Value,
+    /// Of a header: its SHA-256.
+    pub payload: Vec<u8>,
     pub actor: Option<String>,
     pub correlation: Option<String>,
     pub causation: Option<String>,
     pub scopes: Vec<String>,
+    pub owner: Option<String>,
+    pub effects: Option<Value>,
+    pub mac: Vec<u8>,
     pub recorded_at: DateTime<Utc>,
 }
 
-impl From<EventRow> for Recorded {
-    fn from(row: EventRow) -> Self {
+impl From<EventRow> for StoredEvent {
+    fn from(mut row: EventRow) -> Self {
         Self {
+            payload: Payload::from_bytes(take(&mut row.payload)),
+            owner: row.owner.take(),
+            effects: row.effects.take(),
+            mac: bytes(&row.mac),
+            recorded: row.recorded(),
+        }
+    }
+}
+
+impl From<EventRow> for StoredHeader {
+    fn from(mut row: EventRow) -> Self {
+        Self {
+            digest: bytes(&row.payload),
+            owner: row.owner.take(),
+            effects: row.effects.take(),
+            mac: bytes(&row.mac),
+            recorded: row.recorded(),
+        }
+    }
+}
+
+/// So many bytes; zeros, which fit nothing, if there are not.
+fn bytes<const N: usize>(column: &[u8]) -> [u8; N] {
+    column.try_into().unwrap_or([0; N])
+}
+
+impl EventRow {
+    fn recorded(self) -> Recorded {
+        let row = self;
+        Recorded {
             position: row.position,
             id: row.event_id,
             at: row.recorded_at,
@@ -40,7 +77,7 @@ impl From<EventRow> for Recorded {
             aggregate: AggregateRef { kind: row.aggregate_type, id: row.aggregate_id, version: row.sequence },
             event_type: row.event_type,
             event_version: row.event_version,
-            data: row.payload,
+            data: Value::Null,
             scopes: row.scopes,
         }
     }
@@ -51,12 +88,16 @@ pub const BATCH_BYTES: i64 = 8 * 1_024 * 1_024;
 
 /// At most `limit` events after `position` that may be read, and no more than [`BATCH_BYTES`], in order, still encrypted.
 /// Empty only at the end of the log.
-pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> sqlx::Result<Vec<Recorded>> {
+pub async fn after(
+    executor: impl PgExecutor<'_>,
+    position: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<StoredEvent>> {
     let rows = sqlx::query_as!(
         EventRow,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                 metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, recorded_at
+                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
            from es.event
           where position > $1
             and position <= (select max(sized.position)
@@ -71,51 +112,199 @@ pub async fn after(executor: impl PgExecutor<'_>, position: i64, limit: i64) -> 
         limit,
         BATCH_BYTES
     );
-    Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
+    Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
 }
 
-/// The same without their data, which is null: for those who choose by what stays in clear.
+/// The same without their data: for those who choose by what stays in clear.
 pub async fn headers_after(
     executor: impl PgExecutor<'_>,
     position: i64,
     limit: i64,
-) -> sqlx::Result<Vec<Recorded>> {
+) -> sqlx::Result<Vec<StoredHeader>> {
     let rows = sqlx::query_as!(
         EventRow,
         r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  'null'::jsonb as "payload!", metadata->>'actor' as actor,
-                  metadata->>'correlation' as correlation, metadata->>'causation' as causation, scopes, recorded_at
-             from es.event where position > $1 order by position limit $2"#,
+                  sha256(payload) as "payload!", metadata->>'actor' as actor,
+                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
+                  scopes, owner, effects, mac, recorded_at
+             from es.event where position > $1 and position <= (select es.readable())
+            order by position limit $2"#,
         position,
         limit
     );
-    Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
+    Ok(rows.fetch_all(executor).await?.into_iter().map(StoredHeader::from).collect())
 }
 
 /// The event at `position`, still encrypted; `None` beyond the end of the log.
-pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Option<Recorded>> {
+pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Option<StoredEvent>> {
     let row = sqlx::query_as!(
         EventRow,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                 metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, recorded_at
+                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
            from es.event where position = $1",
         position
     );
-    Ok(row.fetch_optional(executor).await?.map(Recorded::from))
+    Ok(row.fetch_optional(executor).await?.map(StoredEvent::from))
 }
 
-/// The events at these positions, in order, still encrypted.
-pub async fn at_all(executor: impl PgExecutor<'_>, positions: &[i64]) -> sqlx::Result<Vec<Recorded>> {
+/// A row of `es.snapshot`: an aggregate's state after the event of that sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The sequence of the last event in it.
+    pub sequence: i64,
+    /// The version of its form.
+    pub snapshot_version: i32,
+    /// The state, encrypted.
+    pub encrypted: Vec<u8>,
+}
+
+/// What there is of an aggregate.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    /// Its snapshot, of whatever form; not looked for if it has no events.
+    pub snapshot: Option<Snapshot>,
+    /// The event that the snapshot was taken after, if it has the form that was asked for, and all later ones; else all,
+    /// as when there is no such event.
+    pub events: Vec<StoredEvent>,
+    /// The key owners of these, with their keys as they are stored; `None` where there is none, or no longer.
+    pub keys: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// An aggregate from its snapshot on, if that has a certain form, with its keys: one statement.
+pub async fn stream(
+    executor: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    aggregate_id: &str,
+    snapshot_version: i32,
+) -> sqlx::Result<Stream> {
+    let rows = sqlx::query!(
+        r#"with snapshot as materialized
+             (select sequence, snapshot_version, encrypted from es.snapshot
+               where aggregate_type = $1 and aggregate_id = $2)
+           select e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version,
+                  e.payload, e.metadata->>'actor' as actor, e.metadata->>'correlation' as correlation,
+                  e.metadata->>'causation' as causation, e.scopes, e.owner, e.effects, e.mac, e.recorded_at,
+                  s.sequence as "snapshot_sequence?", s.snapshot_version as "snapshot_version?",
+                  s.encrypted as "snapshot?", e.changes as "changes!",
+                  case when e.changes then (select wrapped from es.key k where k.key_owner = e.scopes[1]) end as wrapped
+             from (select e.*, lag(e.scopes[1]) over (order by e.sequence) is distinct from e.scopes[1] as changes,
+                          row_number() over (order by e.sequence) = 1 as first
+                     from es.event e
+                    where e.aggregate_type = $1 and e.aggregate_id = $2
+                      -- A snapshot of a history that a restore undid may be beyond the last event.
+                      and e.sequence >= coalesce((select s.sequence from snapshot s
+                                                    join es.event x on x.aggregate_type = $1 and x.aggregate_id = $2
+                                                                       and x.sequence = s.sequence
+                                                   where s.snapshot_version = $3), 1)) e
+             left join snapshot s on e.first
+            order by e.sequence"#,
+        aggregate_type,
+        aggregate_id,
+        snapshot_version
+    );
+    let mut stream = Stream::default();
+    for row in rows.fetch_all(executor).await? {
+        if let (Some(sequence), Some(snapshot_version), Some(encrypted)) =
+            (row.snapshot_sequence, row.snapshot_version, row.snapshot)
+        {
+            stream.snapshot = Some(Snapshot { sequence, snapshot_version, encrypted });
+        }
+        if let Some(key_owner) = row.scopes.first().filter(|_| row.changes) {
+            stream.keys.push((key_owner.clone(), row.wrapped));
+        }
+        stream.events.push(StoredEvent::from(EventRow {
+            position: row.position,
+            event_id: row.event_id,
+            aggregate_type: row.aggregate_type,
+            aggregate_id: row.aggregate_id,
+            sequence: row.sequence,
+            event_type: row.event_type,
+            event_version: row.event_version,
+            payload: row.payload,
+            actor: row.actor,
+            correlation: row.correlation,
+            causation: row.causation,
+            scopes: row.scopes,
+            owner: row.owner,
+            effects: row.effects,
+            mac: row.mac,
+            recorded_at: row.recorded_at,
+        }));
+    }
+    Ok(stream)
+}
+
+/// The events of several aggregates of one type, those of each in order.
+pub async fn streams(
+    executor: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    aggregate_ids: &[String],
+) -> sqlx::Result<Vec<StoredEvent>> {
     let rows = sqlx::query_as!(
         EventRow,
         "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                 metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, recorded_at
+                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
+           from es.event
+          where aggregate_type = $1 and aggregate_id = any($2) order by aggregate_id, sequence",
+        aggregate_type,
+        aggregate_ids
+    );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
+}
+
+/// The first event of an aggregate, without its data; `None` when there is no such aggregate.
+pub async fn first_of(
+    executor: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    aggregate_id: &str,
+) -> sqlx::Result<Option<StoredHeader>> {
+    let row = sqlx::query_as!(
+        EventRow,
+        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                  sha256(payload) as "payload!", metadata->>'actor' as actor,
+                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
+                  scopes, owner, effects, mac, recorded_at
+             from es.event where aggregate_type = $1 and aggregate_id = $2 and sequence = 1"#,
+        aggregate_type,
+        aggregate_id
+    );
+    Ok(row.fetch_optional(executor).await?.map(StoredHeader::from))
+}
+
+/// The last event of that type of an aggregate, without its data; `None` when there is none.
+pub async fn last_of(
+    executor: impl PgExecutor<'_>,
+    (aggregate_type, aggregate_id): (&str, &str),
+    event_type: &str,
+) -> sqlx::Result<Option<StoredHeader>> {
+    let row = sqlx::query_as!(
+        EventRow,
+        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                  sha256(payload) as "payload!", metadata->>'actor' as actor,
+                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
+                  scopes, owner, effects, mac, recorded_at
+             from es.event where aggregate_type = $1 and aggregate_id = $2 and event_type = $3
+            order by sequence desc limit 1"#,
+        aggregate_type,
+        aggregate_id,
+        event_type
+    );
+    Ok(row.fetch_optional(executor).await?.map(StoredHeader::from))
+}
+
+/// The events at these positions, in order, still encrypted.
+pub async fn at_all(executor: impl PgExecutor<'_>, positions: &[i64]) -> sqlx::Result<Vec<StoredEvent>> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
+                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
            from es.event where position = any($1) order by position",
         positions
     );
-    Ok(rows.fetch_all(executor).await?.into_iter().map(Recorded::from).collect())
+    Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
 }
 
 /// The last position of the log that may be read; 0 when it is empty.

@@ -4,6 +4,8 @@ pub mod encryption;
 pub mod epoch;
 pub mod event;
 pub mod event_log;
+pub mod keyring;
 pub mod server_keys;
+pub mod stored_event;
 pub mod upcasters;
 pub mod visibility;

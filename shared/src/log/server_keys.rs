@@ -9,7 +9,9 @@ use crate::domain::text::fold;
 use crate::log::encryption::{DataKey, EncryptionError, MasterKey};
 
 /// Every key of the server by the name of its key owner.
-const NAMES: [&str; 4] = ["server:tokens", "server:claims", "server:refresh", "server:cursors"];
+const NAMES: [&str; 5] = ["server:tokens", "server:claims", "server:refresh", "server:cursors", MACS];
+/// Of the key that the MACs of events are made with.
+const MACS: &str = "server:events";
 
 /// What the server signs and folds with.
 #[derive(Clone)]
@@ -51,7 +53,7 @@ impl ServerKeys {
                 .ok_or_else(|| EncryptionError::Wrapped(name.to_owned()))?;
             master.unwrap(name, &row.wrapped)
         };
-        let [tokens, claims, refresh, cursors] = NAMES;
+        let [tokens, claims, refresh, cursors, _] = NAMES;
         Ok(Self {
             tokens: key(tokens)?,
             claims: key(claims)?,
@@ -86,6 +88,19 @@ impl ServerKeys {
     /// Authenticates a cursor, so that clients cannot make their own.
     pub fn cursor(&self, content: &[u8]) -> [u8; 32] {
         mac(&self.cursors, &[content])
+    }
+}
+
+/// The key that the MACs of events are made with.
+pub async fn macs(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<DataKey, EncryptionError> {
+    let wrapped = sqlx::query_scalar!(
+        r#"select wrapped as "wrapped!" from es.key where key_owner = $1 and wrapped is not null"#,
+        MACS
+    );
+    let wrapped: Option<Vec<u8>> = wrapped.fetch_optional(executor).await?;
+    match wrapped {
+        Some(wrapped) => master.unwrap(MACS, &wrapped),
+        None => Err(EncryptionError::Wrapped(MACS.to_owned())),
     }
 }
 

@@ -53,6 +53,7 @@ mod tests {
     use super::*;
     use crate::domain::Event;
     use crate::domain::notebooks::NotebookEvent;
+    use crate::domain::tests::samples;
     use crate::domain::text::Description;
     use serde_json::json;
 
@@ -70,6 +71,14 @@ mod tests {
             let description = text.map(|text| Description::try_from(text.to_owned()).expect("a description"));
             let described = Event::Notebook(NotebookEvent::NotebookDescribed { description });
             assert_eq!(Event::parse("NotebookDescribed", data).ok(), Some(described));
+        }
+    }
+
+    #[test]
+    fn every_event_is_written_in_its_newest_version() {
+        for (event_type, data) in samples() {
+            let event = Event::parse(event_type, data).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(event.version(), newest(event_type), "{event_type}");
         }
     }
 

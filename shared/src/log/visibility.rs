@@ -8,6 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::domain::AggregateEvent;
 use crate::domain::Event;
 use crate::domain::access::{Role, effective};
 use crate::domain::blocks::BlockEvent;
@@ -15,7 +16,7 @@ use crate::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use crate::domain::notebooks::NotebookEvent;
 use crate::domain::notes::NoteEvent;
 use crate::domain::tasks::TaskEvent;
-use crate::log::event::{AggregateEvent, Opened, Recorded};
+use crate::log::event::{Opened, Recorded};
 
 /// Current roles and places, from wherever they are kept: in memory for sockets, in joined rows for history.
 pub trait Access {

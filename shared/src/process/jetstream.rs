@@ -10,11 +10,12 @@ use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Context, stream};
-use async_nats::{ConnectError, ConnectOptions};
+use async_nats::{ConnectError, ConnectOptions, HeaderMap};
 use serde::{Deserialize, Serialize};
 
 use crate::log::epoch::EpochId;
 use crate::log::event::Recorded;
+use crate::log::stored_event::{Mac, StoredEvent};
 
 /// Core subject: a process appended up to a position. It wakes the relay, which may live in another process.
 pub const APPENDED: &str = "daybook.appended";
@@ -25,6 +26,9 @@ pub const WATERMARK: &str = "daybook.watermark";
 pub const EVENT_ID: &str = "Event-Id";
 /// Header: the event's position, which is also the message's sequence.
 pub const POSITION: &str = "Position";
+
+/// Header: the event's MAC in hexadecimal digits.
+pub const MAC: &str = "Mac";
 
 /// What [`APPENDED`] and [`WATERMARK`] say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,27 +107,31 @@ pub fn with_retention(config: Config, epoch: &EpochId, retention: &Retention) ->
 }
 
 /// The message of an event: the JSON of [`Recorded`], still encrypted, accepted only right after the event before.
-pub fn message(event: &Recorded) -> PublishMessage {
+pub fn message(event: &StoredEvent) -> PublishMessage {
     message_with(event, payload(event))
 }
 
 /// The same of what [`payload`] gave.
-pub fn message_with(event: &Recorded, payload: Vec<u8>) -> PublishMessage {
+pub fn message_with(event: &StoredEvent, payload: Vec<u8>) -> PublishMessage {
+    let Recorded { id, position, .. } = &event.recorded;
     PublishMessage::build()
         .payload(payload.into())
-        .header(EVENT_ID, event.id.to_string())
-        .header(POSITION, event.position.to_string())
-        .expected_last_sequence(u64::try_from(event.position - 1).unwrap_or_default())
+        .header(EVENT_ID, id.to_string())
+        .header(POSITION, position.to_string())
+        .header(MAC, hex::encode(event.mac))
+        .expected_last_sequence(u64::try_from(position - 1).unwrap_or_default())
 }
 
 /// An event as a message carries it, still encrypted.
-pub fn payload(event: &Recorded) -> Vec<u8> {
-    serde_json::to_vec(event).expect("an event is plain data with string keys")
+pub fn payload(event: &StoredEvent) -> Vec<u8> {
+    serde_json::to_vec(&event.to_recorded()).expect("an event is plain data with string keys")
 }
 
-/// Reads a message's payload: an event, still encrypted.
-pub fn recorded(payload: &[u8]) -> serde_json::Result<Recorded> {
-    serde_json::from_slice(payload)
+/// Reads a message: an event, still encrypted and not yet checked; `None` when it has not the form of one.
+pub fn event(headers: Option<&HeaderMap>, payload: &[u8]) -> Option<StoredEvent> {
+    let mut mac = Mac::default();
+    hex::decode_to_slice(headers?.get(MAC)?.as_str(), &mut mac).ok()?;
+    StoredEvent::from_recorded(serde_json::from_slice(payload).ok()?, mac)
 }
 
 /// A client that connects when it can, and for ever again: a service starts, and lives, without NATS.

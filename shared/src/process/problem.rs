@@ -10,6 +10,8 @@ use serde::Serialize;
 pub use page::{markdown, routes};
 pub use types::ProblemType;
 
+use crate::domain::blocks::ContentError;
+
 /// A refusal. Its `type` is for programs and never changes; its `title` and `detail` are for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema, thiserror::Error)]
 #[error("{status} {}: {detail}", kind.slug())]
@@ -43,6 +45,12 @@ pub struct FieldError {
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,
+}
+
+impl From<ContentError> for FieldError {
+    fn from(error: ContentError) -> Self {
+        Self { pointer: error.pointer, detail: error.detail }
+    }
 }
 
 impl Problem {
@@ -127,6 +135,7 @@ impl From<crate::log::encryption::EncryptionError> for Problem {
             crate::log::encryption::EncryptionError::Database(error) => error.into(),
             error @ (crate::log::encryption::EncryptionError::Wrapped(_)
             | crate::log::encryption::EncryptionError::Forged(_)
+            | crate::log::encryption::EncryptionError::Altered(_)
             | crate::log::encryption::EncryptionError::Unreadable { .. }) => Self::internal(error),
         }
     }

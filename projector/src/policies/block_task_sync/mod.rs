@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use command_api::app::Decide;
 use command_api::app::{Answer, App, Decision, Loaded, UnitOfWork};
-use command_api::blocks::{Anchor, Block, BlockCommand, Spot};
+use command_api::blocks::{Anchor, Block, BlockCommand};
 use command_api::tasks::{Task, TaskCommand};
+use shared::domain::AggregateEvent;
 use shared::domain::blocks::{BlockEvent, BlockText, Content, Depth, RichText};
 use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, TaskEvent};
-use shared::log::event::{AggregateEvent, Recorded};
+use shared::log::event::Recorded;
 use shared::process::problem::Problem;
 
 use super::policy::{Policy, Reaction};
@@ -101,14 +102,13 @@ impl ToBe {
         };
         let (part, removed) = match block {
             Block::Missing => {
-                let spot = Spot::Wanted(Anchor::End);
-                return vec![BlockCommand::Add { note_id: self.note, block: fresh(), spot }];
+                return vec![BlockCommand::Add { note_id: self.note, block: fresh(), anchor: Anchor::End }];
             }
             Block::Live(part) => (part, false),
             Block::Removed(part) => (part, true),
         };
         let task = part.block.as_task_block(self.done).with_text(self.text.clone());
-        let restored = removed.then_some(BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) });
+        let restored = removed.then_some(BlockCommand::Restore { anchor: Anchor::Former });
         let changed = (task != part.block).then_some(BlockCommand::Become { block: task });
         restored.into_iter().chain(changed).collect()
     }
@@ -127,7 +127,7 @@ impl ToBe {
             Task::Live(todo) => (todo, false),
             Task::Removed(todo) => (todo, true),
         };
-        let moved = TaskCommand::Move { note_id: self.note, past: None };
+        let moved = TaskCommand::Move { note_id: self.note };
         let retitled = TaskCommand::Retitle { title: self.text.clone() };
         let done = if self.done { TaskCommand::Complete } else { TaskCommand::Reopen };
         [
@@ -192,9 +192,9 @@ async fn carry_out<A: Decide>(
     work: &mut UnitOfWork<'_>,
     id: &str,
     loaded: &Loaded<A>,
-    mut commands: Vec<A::Command>,
+    commands: Vec<A::Command>,
 ) -> Result<i64, Problem> {
-    let authorized = loaded.state.authorize(work, id, &mut commands).await?;
+    let authorized = loaded.state.authorize(work, id, &commands).await?;
     work.change(id, loaded, commands, authorized)
 }
 

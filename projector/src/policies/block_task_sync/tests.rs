@@ -3,8 +3,8 @@
 
 use chrono::DateTime;
 use command_api::app::At;
-use command_api::blocks::{LastEdits, Origin, TaskFacts};
-use command_api::tasks::Past;
+use command_api::blocks::{BlockContext, LastEdits, Origin, TaskFacts};
+use command_api::tasks::{Past, TaskContext};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -128,17 +128,13 @@ fn origin() -> Origin {
     Origin { by: "ada".to_owned(), at: DateTime::UNIX_EPOCH }
 }
 
-/// The command as the command path makes it whole.
-fn authorized(command: BlockCommand) -> BlockCommand {
-    let spot = Spot::Found(rank());
-    match command {
-        BlockCommand::Add { note_id, block, .. } => BlockCommand::Add { note_id, block, spot },
-        BlockCommand::Restore { .. } => BlockCommand::Restore { spot },
-        other @ (BlockCommand::Edit { .. }
-        | BlockCommand::Become { .. }
-        | BlockCommand::Move { .. }
-        | BlockCommand::Remove) => other,
-    }
+/// What the command path finds out.
+fn block_context() -> BlockContext {
+    BlockContext { rank: Some(rank()), origin: Some(origin()) }
+}
+
+fn task_context() -> TaskContext {
+    TaskContext { past: Some(Past { origin: origin(), completed_at: Some(DateTime::UNIX_EPOCH) }) }
 }
 
 /// Takes over what a person changed.
@@ -169,7 +165,7 @@ impl World {
     }
 
     fn on_block(&mut self, by_person: bool, command: BlockCommand) {
-        for event in self.block.state.decide(authorized(command)).unwrap_or_default() {
+        for event in self.block.state.decide(command, &block_context()).unwrap_or_default() {
             let before = self.block.state.task_facts();
             self.position += 1;
             self.block.take(At { position: self.position, by_person }, event);
@@ -179,13 +175,7 @@ impl World {
     }
 
     fn on_task(&mut self, by_person: bool, command: TaskCommand) {
-        let command = if let TaskCommand::Move { note_id, .. } = command {
-            let past = Past { origin: origin(), completed_at: Some(DateTime::UNIX_EPOCH) };
-            TaskCommand::Move { note_id, past: Some(past) }
-        } else {
-            command
-        };
-        for event in self.task.state.decide(command).unwrap_or_default() {
+        for event in self.task.state.decide(command, &task_context()).unwrap_or_default() {
             let before = self.task.state.task_facts();
             self.position += 1;
             self.task.take(At { position: self.position, by_person }, event);
@@ -205,8 +195,8 @@ impl World {
                 } else {
                     Content::Text { rich }
                 };
-                let spot = Spot::Wanted(Anchor::End);
-                self.on_block(true, BlockCommand::Add { note_id: self.note(), block, spot });
+                let anchor = Anchor::End;
+                self.on_block(true, BlockCommand::Add { note_id: self.note(), block, anchor });
             }
             Action::Write(n) => self.on_block(true, edit(None, fields(json!({"text": format!("text {n}")})))),
             Action::Check(checked) => self.on_block(true, edit(None, fields(json!({"checked": checked})))),
@@ -216,12 +206,11 @@ impl World {
             }
             Action::MoveBlock => {
                 let to = if self.note() == note(1) { note(2) } else { note(1) };
-                let spot = Spot::Found(rank());
-                self.on_block(true, BlockCommand::Move { note_id: to, spot, origin: Some(origin()) });
+                self.on_block(true, BlockCommand::Move { note_id: to, anchor: Anchor::End });
             }
             Action::RemoveBlock => self.on_block(true, BlockCommand::Remove),
             Action::RestoreBlock => {
-                self.on_block(true, BlockCommand::Restore { spot: Spot::Wanted(Anchor::Former) });
+                self.on_block(true, BlockCommand::Restore { anchor: Anchor::Former });
             }
             Action::AddTask(n) => {
                 let (note_id, owner) = (Some(self.note()), UserId(Uuid::from_u128(3)));

@@ -109,4 +109,4 @@ impl BlockEvent {
     }
 }
 
-crate::aggregate_event!(BlockEvent, variant: Block, aggregate: "block", tells_all: tells_all);
+crate::aggregate_event!(BlockEvent, aggregate: "block", tells_all: tells_all);

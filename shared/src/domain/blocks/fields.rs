@@ -2,8 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::process::problem::FieldError;
-
 /// Why a content was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{pointer}: {detail}")]
@@ -24,12 +22,6 @@ impl ContentError {
     #[must_use]
     pub fn under(self, prefix: &str) -> Self {
         Self { pointer: format!("{prefix}{}", self.pointer), detail: self.detail }
-    }
-}
-
-impl From<ContentError> for FieldError {
-    fn from(error: ContentError) -> Self {
-        Self { pointer: error.pointer, detail: error.detail }
     }
 }
 

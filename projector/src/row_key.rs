@@ -35,18 +35,18 @@ impl RowKey for (Uuid, Uuid) {
 }
 
 /// Every person's row in a container.
-pub(super) fn everyone(container: impl std::fmt::Display) -> String {
+pub(crate) fn everyone(container: impl std::fmt::Display) -> String {
     format!("{container}/*")
 }
 
 /// The aggregate of an event, spelled as keys are; unchanged if it is not a UUID.
-pub(super) fn aggregate_text(recorded: &Recorded) -> String {
+pub(crate) fn aggregate_text(recorded: &Recorded) -> String {
     let id = &recorded.aggregate.id;
     id.parse().map_or_else(|_| id.clone(), |id: Uuid| id.text())
 }
 
 /// The persons that an event names in clear: who did it, and whom it concerns.
-pub(super) fn persons(recorded: &Recorded) -> impl Iterator<Item = Uuid> {
+pub(crate) fn persons(recorded: &Recorded) -> impl Iterator<Item = Uuid> {
     let concerned = recorded.scopes.iter().filter_map(|scope| scope.strip_prefix("user:"));
     concerned.chain([recorded.meta.actor.as_str()]).filter_map(|person| person.parse().ok())
 }

@@ -1,0 +1,183 @@
+//! A log that somebody altered who has all rights in the database and not the master key: whatever reads it says which event
+//! it is, and shows nothing of it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use kit::rewrite;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::domain::clock::Clock;
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
+
+use crate::program::{LIMIT, Program, program};
+use crate::{CANARY, NOTEBOOK, ada_writes, folder};
+
+/// What is done to the only event of a note: to one column of it each time.
+const ALTERED: [&str; 16] = [
+    "metadata = jsonb_set(metadata, '{actor}', to_jsonb(gen_random_uuid()))",
+    "metadata = jsonb_set(metadata, '{correlation}', to_jsonb(gen_random_uuid()))",
+    "metadata = jsonb_set(metadata, '{causation}', to_jsonb(gen_random_uuid()))",
+    "metadata = metadata - 'actor'",
+    "scopes = scopes || array['user:' || gen_random_uuid()]",
+    "scopes = scopes[1:1]",
+    "owner = 'user:' || gen_random_uuid()",
+    "effects = '{\"inside\": \"notebook\"}'",
+    "event_type = 'NoteRetitled'",
+    "event_version = '2.0'",
+    "event_id = gen_random_uuid()",
+    "sequence = 2",
+    "payload = set_byte(payload, 40, get_byte(payload, 40) # 1)",
+    "payload = (select payload from es.event where event_type = 'NoteCreated' order by position limit 1)",
+    "payload = convert_to('{\"notebook_id\": null, \"title\": \"Mine\"}', 'UTF8')",
+    "mac = decode(repeat('00', 16), 'hex')",
+];
+
+/// Ada's things, and who alters them.
+struct Altered {
+    daybook: Program,
+    token: String,
+    owner: PgConnection,
+    /// The notes whose event is no longer as it was.
+    notes: Vec<String>,
+    /// The events that are no longer as they were.
+    positions: BTreeSet<i64>,
+}
+
+impl Altered {
+    async fn note(&mut self, title: &str) -> (String, i64) {
+        let id = Clock::System.new_id().to_string();
+        let note = json!({"id": id, "notebook_id": NOTEBOOK, "title": title});
+        let answer = self.daybook.post("/notes", &self.token, &note).await;
+        (id, answer["position"].as_i64().expect("a position"))
+    }
+
+    async fn alter(&mut self, position: i64, what: &str) {
+        let statement = format!("update es.event set {what} where position = {position}");
+        rewrite(&mut self.owner, &statement).await.expect("the owner may");
+        self.positions.insert(position);
+    }
+
+    async fn position(&mut self, query: &str, id: &str) -> i64 {
+        sqlx::query_scalar(query).bind(id).fetch_one(&mut self.owner).await.expect("an event")
+    }
+}
+
+async fn altered(data: &Path) -> Altered {
+    let daybook = Program::start(data).await;
+    let (token, _) = ada_writes(&daybook).await;
+    let owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
+    let mut log = Altered { daybook, token, owner, notes: Vec::new(), positions: BTreeSet::new() };
+    for what in ALTERED {
+        let (note, position) = log.note(CANARY).await;
+        log.alter(position, what).await;
+        log.notes.push(note);
+    }
+    // One that is erased.
+    let (note, position) = log.note(CANARY).await;
+    let erase = "delete from es.key where key_owner = 'note:' || $1";
+    sqlx::query(erase).bind(&note).execute(&mut log.owner).await.expect("the owner may");
+    log.alter(position, ALTERED[0]).await;
+    log.notes.push(note);
+    // One in clear.
+    let task = json!({"title": CANARY});
+    let task = log.daybook.post("/tasks", &log.token, &task).await["id"].as_str().expect("an id").to_owned();
+    let (status, said) =
+        log.daybook.send(Method::DELETE, &format!("/tasks/{task}"), &log.token, &Value::Null).await;
+    assert_eq!(status, 200, "{said}");
+    let removed = "select position from es.event where aggregate_id = $1 and event_type = 'TaskRemoved'";
+    let position = log.position(removed, &task).await;
+    log.alter(position, ALTERED[0]).await;
+    // And one that never happened.
+    let (note, _) = log.note("Plans").await;
+    let forge = "insert into es.event
+                 select e.position + 1, gen_random_uuid(), aggregate_type, aggregate_id, 2, 'NoteRetitled', '1.0',
+                        convert_to('{\"title\": \"Mine\"}', 'UTF8'), metadata, scopes, null, null, mac, recorded_at
+                   from es.event e where aggregate_id = $1 returning position";
+    let forged = log.position(forge, &note).await;
+    log.positions.insert(forged);
+    log.notes.push(note);
+    log
+}
+
+fn run(words: &[&str], data: &Path) -> Output {
+    Command::new(program()).args(words).arg("--data").arg(data).output().expect("it runs")
+}
+
+fn positions<'e>(events: impl IntoIterator<Item = &'e Value>) -> BTreeSet<i64> {
+    events.into_iter().filter_map(|event| event["position"].as_i64()).collect()
+}
+
+/// The positions of all that a socket is sent up to `last`.
+async fn sent(data: &Path, token: &str, last: i64) -> BTreeSet<i64> {
+    let mut watching = tokio::process::Command::new(program())
+        .args(["watch", "--after", "0", "--token", token, "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut seen = BTreeSet::new();
+    let all = async {
+        while !seen.contains(&last) {
+            let line = lines.next_line().await.expect("text").expect("it runs still");
+            let frame: Value = serde_json::from_str(&line).expect("JSON");
+            seen.extend(positions([&frame["event"]]));
+        }
+    };
+    timeout(LIMIT, all).await.expect("it is sent");
+    seen
+}
+
+#[tokio::test]
+async fn what_was_altered_in_the_database_is_named_and_not_shown() {
+    let data = folder();
+    let mut log = altered(data.path()).await;
+    let (_, last) = log.note("The last").await;
+
+    let printed = run(&["events"], data.path());
+    let (out, complaints) =
+        (String::from_utf8_lossy(&printed.stdout), String::from_utf8_lossy(&printed.stderr));
+    let shown: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let shown = positions(&shown);
+    assert!(shown.contains(&last) && shown.is_disjoint(&log.positions), "{shown:?}");
+    for position in &log.positions {
+        let named = complaints
+            .lines()
+            .filter(|line| line.contains(&format!("the event at position {position} ")))
+            .any(|line| line.contains("is not as it was recorded") || line.contains("cannot be decrypted"));
+        assert!(named, "{position}: {complaints}");
+    }
+    assert_eq!(complaints.lines().count(), log.positions.len(), "{complaints}");
+
+    let sent = sent(data.path(), &log.token, last).await;
+    assert!(sent.is_disjoint(&log.positions), "{sent:?}");
+
+    // Nothing is decided on what is altered, once it is not in memory.
+    assert!(log.daybook.stop().success());
+    let daybook = Program::start(data.path()).await;
+    for note in &log.notes {
+        let title = json!({"title": "Changed"});
+        let (status, said) = daybook.send(Method::PATCH, &format!("/notes/{note}"), &log.token, &title).await;
+        assert_eq!(status, 500, "{note}: {said}");
+    }
+    // Nor does it come into new tables.
+    let rebuilt = run(&["rebuild"], data.path());
+    assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
+    for note in &log.notes {
+        // Withheld from who is known to have access to it, and unknown to all others.
+        let (status, said) =
+            daybook.send(Method::GET, &format!("/notes/{note}"), &log.token, &Value::Null).await;
+        assert!([404, 503].contains(&status) && !said.contains(CANARY), "{note}: {status} {said}");
+    }
+    let quarantined = run(&["projector", "quarantine"], data.path());
+    let quarantined = String::from_utf8_lossy(&quarantined.stdout).into_owned();
+    for note in &log.notes {
+        assert!(quarantined.contains(&format!("notes {note}: since position ")), "{quarantined}");
+    }
+    assert!(daybook.stop().success());
+}
