@@ -47,7 +47,7 @@ struct Subject {
     id: String,
     key_owner: String,
     key: DataKey,
-    macs: DataKey,
+    mac_key: DataKey,
     wrapped: Option<Vec<u8>>,
     sequence: i64,
 }
@@ -78,8 +78,8 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
     };
     let shutdown = Shutdown::new();
     let running = service::start(setup, &shutdown).await?;
-    let macs = server_keys::macs(&owner, &master).await?;
-    let mut subject = Subject::new(running.app.clone(), &master, macs);
+    let mac_key = server_keys::mac_key(&owner, &master).await?;
+    let mut subject = Subject::new(running.app.clone(), &master, mac_key);
     subject.grow(plan.events).await?;
     sqlx::query("vacuum analyze es.event").execute(&owner).await?;
     let ways = subject.ways(plan, &owner).await;
@@ -91,11 +91,11 @@ async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
 }
 
 impl Subject {
-    fn new(app: App, master: &MasterKey, macs: DataKey) -> Self {
+    fn new(app: App, master: &MasterKey, mac_key: DataKey) -> Self {
         let id = Clock::System.new_id().to_string();
         let key_owner = format!("note:{id}");
         let (key, wrapped) = master.make(&key_owner);
-        Self { app, id, key_owner, key, macs, wrapped: Some(wrapped), sequence: 0 }
+        Self { app, id, key_owner, key, mac_key, wrapped: Some(wrapped), sequence: 0 }
     }
 
     async fn ways(&mut self, plan: &Plan, owner: &PgPool) -> Result<Vec<Way>> {
@@ -169,7 +169,7 @@ impl Subject {
             mac: Mac::default(),
             scopes: vec![format!("note:{}", self.id), format!("notebook:{}", self.id)],
         }
-        .with_mac(&self.macs)
+        .with_mac(&self.mac_key)
     }
 }
 

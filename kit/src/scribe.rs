@@ -84,15 +84,15 @@ impl Scribe {
             .fetch_one(&mut *transaction)
             .await?;
         ServerKeys::make(&mut transaction, &self.master).await?;
-        let macs = server_keys::macs(&mut *transaction, &self.master).await?;
-        let (mut rows, mut payloads, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+        let mac_key = server_keys::mac_key(&mut *transaction, &self.master).await?;
+        let (mut rows, mut payloads, mut macs) = (Vec::new(), Vec::new(), Vec::new());
         for fact in facts {
             head += 1;
             let at = fact.at;
-            let StoredEvent { recorded, payload, mac, .. } = event(fact, head, &keys, &macs)?;
+            let StoredEvent { recorded, payload, mac, .. } = event(fact, head, &keys, &mac_key)?;
             rows.push(json!({"event": recorded, "at": at}));
             payloads.push(payload.as_bytes().to_vec());
-            tags.push(mac.to_vec());
+            macs.push(mac.to_vec());
         }
         sqlx::query(
             "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
@@ -108,7 +108,7 @@ impl Scribe {
         )
         .bind(rows)
         .bind(payloads)
-        .bind(tags)
+        .bind(macs)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -151,7 +151,12 @@ impl Scribe {
     }
 }
 
-fn event(fact: Fact, position: i64, keys: &HashMap<String, DataKey>, macs: &DataKey) -> Result<StoredEvent> {
+fn event(
+    fact: Fact,
+    position: i64,
+    keys: &HashMap<String, DataKey>,
+    mac_key: &DataKey,
+) -> Result<StoredEvent> {
     let sequence = fact.sequence.unwrap_or(position);
     let payload = if fact.in_clear {
         Payload::clear(&fact.data)
@@ -170,7 +175,7 @@ fn event(fact: Fact, position: i64, keys: &HashMap<String, DataKey>, macs: &Data
         scopes: fact.scopes,
         meta: fact.meta,
     };
-    Ok(StoredEvent::new(recorded, payload, macs))
+    Ok(StoredEvent::new(recorded, payload, mac_key))
 }
 
 /// Runs a statement that changes or deletes events, as somebody with the rights of the database's owner might.

@@ -499,7 +499,7 @@ impl House {
     async fn cost_of_an_edit(&self, block: BlockId, text: &str) -> (usize, u64) {
         let app = &self.command_path.app;
         let position = self.execute::<Block>(OWNER, block, edit(text)).await;
-        let event = event_log::headers_after(&self.world.owner, position - 1, 1).await.unwrap().remove(0);
+        let event = event_log::headers_at(&self.world.owner, &[position]).await.unwrap().remove(0);
         let event = app.keyring.check(event).await.unwrap();
         // As in another process, which remembers nothing of it.
         for kind in ["block", "task"] {

@@ -24,7 +24,7 @@ const EVENT: &str = "NoteRetitled";
 pub(super) struct Ours {
     log: Log,
     master: MasterKey,
-    macs: DataKey,
+    mac_key: DataKey,
     /// How many events were acknowledged.
     pub(super) acknowledged: u64,
 }
@@ -32,16 +32,16 @@ pub(super) struct Ours {
 impl Ours {
     /// Starts the writer on a migrated database.
     pub(super) async fn start(url: &str, master: MasterKey) -> Result<Self> {
-        let macs = server_keys::macs(&PgPool::connect(url).await?, &master).await?;
+        let mac_key = server_keys::mac_key(&PgPool::connect(url).await?, &master).await?;
         let (log, _) = Log::start(&options(url, DatabaseRole::Command, None)?, CancellationToken::new());
-        Ok(Self { log, master, macs, acknowledged: 0 })
+        Ok(Self { log, master, mac_key, acknowledged: 0 })
     }
 
     /// Makes writers, each with a notebook that its commands read.
     pub(super) async fn writers(&mut self, count: usize) -> Result<Vec<OurWriter>> {
         let mut writers = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut writer = OurWriter::new(self.log.clone(), self.master.clone(), self.macs.clone());
+            let mut writer = OurWriter::new(self.log.clone(), self.master.clone(), self.mac_key.clone());
             writer.make_notebook().await?;
             self.acknowledged += 1;
             writers.push(writer);
@@ -70,7 +70,7 @@ impl Ours {
 pub(super) struct OurWriter {
     log: Log,
     master: MasterKey,
-    macs: DataKey,
+    mac_key: DataKey,
     actor: String,
     notebook: String,
     note: String,
@@ -83,7 +83,7 @@ pub(super) struct OurWriter {
 }
 
 impl OurWriter {
-    fn new(log: Log, master: MasterKey, macs: DataKey) -> Self {
+    fn new(log: Log, master: MasterKey, mac_key: DataKey) -> Self {
         let note = id();
         let key_owner = format!("note:{note}");
         let (key, wrapped) = master.make(&key_owner);
@@ -94,7 +94,7 @@ impl OurWriter {
         Self {
             log,
             master,
-            macs,
+            mac_key,
             actor,
             notebook,
             note,
@@ -161,7 +161,7 @@ impl OurWriter {
             key: None,
             mac: Mac::default(),
         }
-        .with_mac(&self.macs)
+        .with_mac(&self.mac_key)
     }
 
     async fn record(&self, append: Append) -> Result<()> {

@@ -35,12 +35,15 @@ pub struct Loaded<A> {
 /// An aggregate, and the mark of its last event.
 type Read<A> = (Loaded<A>, Option<Mark>);
 
+/// Why a snapshot is of no use, and all events of the aggregate if they are at hand.
+type Useless = (Unusable, Option<Vec<StoredEvent>>);
+
 impl App {
     /// The aggregate as the log has it now: its snapshot, the events after it and their keys with one statement.
     pub async fn load<A: Decide>(&self, id: &str) -> Result<Loaded<A>, Problem> {
         let stream = event_log::stream(&self.pool, A::TYPE, id, A::SNAPSHOT_VERSION).await?;
         for (key_owner, wrapped) in &stream.keys {
-            self.keyring.learn(key_owner, wrapped.as_deref()).await?;
+            self.keyring.learn(key_owner, wrapped.as_deref()).await;
         }
         let Some(snapshot) = stream.snapshot else {
             let (mut loaded, last) = self.fold(Loaded::default(), stream.events).await?;
@@ -52,8 +55,11 @@ impl App {
                 self.offer_snapshot(id, &mut loaded, last);
                 Ok(loaded)
             }
-            Err(why) => {
-                let (mut loaded, last) = self.whole::<A>(id).await?;
+            Err((why, events)) => {
+                let (mut loaded, last) = match events {
+                    Some(all) => self.fold(Loaded::default(), all).await?,
+                    None => self.whole::<A>(id).await?,
+                };
                 self.replace_snapshot(id, &mut loaded, last, (snapshot, why));
                 Ok(loaded)
             }
@@ -96,35 +102,53 @@ impl App {
         self.fold(Loaded::default(), events.into_iter().map(stored).collect()).await
     }
 
-    /// The aggregate from a snapshot on, with the event it was taken after and the later ones; or why that is of no use.
+    /// The aggregate from a snapshot on, with the event it was taken after and the later ones; or why that is of no use, and
+    /// the events if they are all there are.
     async fn after<A: Decide>(
         &self,
         id: &str,
         snapshot: &Snapshot,
         events: Vec<StoredEvent>,
-    ) -> Result<Result<Read<A>, Unusable>, Problem> {
+    ) -> Result<Result<Read<A>, Useless>, Problem> {
         if snapshot.snapshot_version != A::SNAPSHOT_VERSION {
-            return Ok(Err(Unusable::Version));
+            return Ok(Err((Unusable::Version, Some(events))));
         }
         let first = events.first().filter(|first| first.recorded.aggregate.version == snapshot.sequence);
-        let Some(first) = first else { return Ok(Err(Unusable::Beyond)) };
-        let Some(mark) = first.mark() else { return Ok(Err(Unusable::Forged)) };
-        let Some(key) = self.keyring.key(&mark.key_owner).await? else { return Ok(Err(Unusable::Erased)) };
+        let Some(first) = first else { return Ok(Err((Unusable::Beyond, Some(events)))) };
+        let Some(mark) = first.mark() else { return Ok(Err((Unusable::Forged, None))) };
+        let Some(key) = self.keyring.key(&mark.key_owner).await? else {
+            return Ok(Err((Unusable::Erased, None)));
+        };
         let state = match snapshots::open::<A>(snapshot, id, &mark, &key) {
             Ok(state) => state,
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Err((why, None))),
         };
         let begun = Loaded { state, sequence: snapshot.sequence, erased: false, snapshot: snapshot.sequence };
+        without_gap(snapshot.sequence, &events)?;
         let last = events.last().and_then(StoredEvent::mark);
         let opened = self.keyring.open(events).await?;
         Ok(Ok((begun.after(opened.into_iter().skip(1)), last)))
     }
 
     async fn fold<A: Decide>(&self, begun: Loaded<A>, stored: Vec<StoredEvent>) -> Result<Read<A>, Problem> {
+        without_gap(begun.sequence + 1, &stored)?;
         let last = stored.last().and_then(StoredEvent::mark);
         let opened = self.keyring.open(stored).await?;
         Ok((begun.after(opened), last))
     }
+}
+
+/// Each event has its MAC, but that one is missing only its neighbours tell.
+fn without_gap(first: i64, stored: &[StoredEvent]) -> Result<(), Problem> {
+    for (wanted, event) in (first..).zip(stored) {
+        let AggregateRef { kind, id, version } = &event.recorded.aggregate;
+        if *version != wanted {
+            return Err(Problem::internal(format!(
+                "the {kind} {id} has no event {wanted}, but one {version}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl<A: Decide> Loaded<A> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use shared::domain::AggregateEvent;
-use shared::log::encryption::{DataKey, about};
+use shared::log::encryption::{DataKey, EncryptionError, about};
 use shared::log::event::Meta;
 use shared::log::keyring::KeyState;
 use shared::log::stored_event::Mark;
@@ -189,7 +189,7 @@ impl App {
                 append.expects.push(one.expect());
             }
         }
-        let macs = self.keyring.macs().await?;
+        let mac_key = self.keyring.mac_key().await?;
         let mut keys = HashMap::new();
         let mut made = Vec::new();
         for one in changed {
@@ -203,9 +203,11 @@ impl App {
                 keys.insert(key_owner.to_owned(), key);
             }
             let events = (one.before + 1..).zip(&one.facts);
-            append.events.extend(
-                events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys[key_owner], macs)),
-            );
+            append
+                .events
+                .extend(events.map(|(sequence, fact)| {
+                    self.event(meta, one, sequence, fact, &keys[key_owner], mac_key)
+                }));
         }
         Ok(Recording { append, written, taken, keys: made })
     }
@@ -217,7 +219,7 @@ impl App {
         sequence: i64,
         fact: &Fact,
         key: &DataKey,
-        macs: &DataKey,
+        mac_key: &DataKey,
     ) -> NewEvent {
         let payload = if fact.encrypted {
             key.encrypt(&about(&fact.event_type, &one.id, sequence), &fact.data)
@@ -241,7 +243,7 @@ impl App {
             scopes: one.home.scopes.clone(),
             mac: Mac::default(),
         };
-        event.with_mac(macs)
+        event.with_mac(mac_key)
     }
 
     /// The key owner's key; made, with its row, for a key owner that has none yet. One that is new is not looked up.
@@ -256,6 +258,7 @@ impl App {
                 KeyState::Held(key) => return Ok((key, false)),
                 // What it was of has ended meanwhile.
                 KeyState::Destroyed => return Err(gone()),
+                KeyState::Damaged => return Err(EncryptionError::Wrapped(key_owner.to_owned()).into()),
                 KeyState::None => (),
             }
         }

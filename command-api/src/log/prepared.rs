@@ -101,8 +101,18 @@ fn event_size(event: &NewEvent) -> usize {
     let names = event.aggregate_id.len() + event.event_type.len() + event.event_version.len();
     let scopes: usize = event.scopes.iter().map(|scope| scope.len() + 3).sum();
     let data = event.payload.json_len(event.scopes.first().map_or("", String::as_str));
-    let meta = event.meta.actor.len() + event.meta.correlation.len() + event.meta.causation.len();
+    let meta: usize = [&event.meta.actor, &event.meta.correlation, &event.meta.causation]
+        .map(|text| escaped(text))
+        .iter()
+        .sum();
     data + meta + names + scopes + FRAME
+}
+
+/// The most that a text takes in JSON, without its quotes.
+fn escaped(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| if byte < 0x20 { 6 } else { 1 + usize::from(byte == b'"' || byte == b'\\') })
+        .sum()
 }
 
 /// About what it takes on the wire.

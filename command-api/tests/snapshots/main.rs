@@ -158,6 +158,29 @@ async fn one_that_is_not_of_its_shape_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_stream_that_lacks_an_event_is_not_loaded() {
+    let world = World::start().await;
+    for (lost, snapshots) in [(1, 1_000), (5, 1_000), (11, 10)] {
+        let app = world.app(snapshots);
+        let note = world.note(&app, 10).await;
+        app.snapshots.settled().await;
+        world.change(&app, &note, vec![retitle(11), retitle(12)]).await;
+        let delete = format!("delete from es.event where aggregate_id = $1 and sequence = {lost}");
+        let statements = [
+            "alter table es.event disable trigger event_stays",
+            &delete,
+            "alter table es.event enable always trigger event_stays",
+        ];
+        world.as_owner(&statements, &note).await;
+        let app = world.app(1_000);
+        let loads = [app.load::<Note>(&note).await, app.load_whole::<Note>(&note).await];
+        for loaded in loads {
+            assert_eq!(loaded.expect_err("one is missing").status, 500, "without event {lost}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_erased_does_not_come_back_from_one() {
     let world = World::start().await;
     let app = world.app(10);

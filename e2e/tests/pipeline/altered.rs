@@ -3,27 +3,26 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use kit::rewrite;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::domain::clock::Clock;
 use sqlx::{Connection, PgConnection};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::time::timeout;
 
-use crate::program::{LIMIT, Program, program};
+use crate::program::{Program, Watch, program, until};
 use crate::{CANARY, NOTEBOOK, ada_writes, folder};
 
 /// What is done to the only event of a note: to one column of it each time.
-const ALTERED: [&str; 16] = [
+const ALTERED: [&str; 17] = [
     "metadata = jsonb_set(metadata, '{actor}', to_jsonb(gen_random_uuid()))",
     "metadata = jsonb_set(metadata, '{correlation}', to_jsonb(gen_random_uuid()))",
     "metadata = jsonb_set(metadata, '{causation}', to_jsonb(gen_random_uuid()))",
     "metadata = metadata - 'actor'",
     "scopes = scopes || array['user:' || gen_random_uuid()]",
     "scopes = scopes[1:1]",
+    "scopes = scopes || null::text",
     "owner = 'user:' || gen_random_uuid()",
     "effects = '{\"inside\": \"notebook\"}'",
     "event_type = 'NoteRetitled'",
@@ -45,6 +44,8 @@ struct Altered {
     notes: Vec<String>,
     /// The events that are no longer as they were.
     positions: BTreeSet<i64>,
+    /// Notes whose keys were exchanged, with their events.
+    exchanged: Vec<(String, i64)>,
 }
 
 impl Altered {
@@ -70,15 +71,30 @@ async fn altered(data: &Path) -> Altered {
     let daybook = Program::start(data).await;
     let (token, _) = ada_writes(&daybook).await;
     let owner = PgConnection::connect(&daybook.database_url).await.expect("the database is there");
-    let mut log = Altered { daybook, token, owner, notes: Vec::new(), positions: BTreeSet::new() };
+    let mut log = Altered {
+        daybook,
+        token,
+        owner,
+        notes: Vec::new(),
+        positions: BTreeSet::new(),
+        exchanged: Vec::new(),
+    };
     for what in ALTERED {
         let (note, position) = log.note(CANARY).await;
         log.alter(position, what).await;
         log.notes.push(note);
     }
+    let keys = [log.note(CANARY).await, log.note(CANARY).await];
+    let exchange = "update es.key k set wrapped = o.wrapped from es.key o
+                     where k.key_owner in ('note:' || $1, 'note:' || $2) and k.key_owner <> o.key_owner
+                       and o.key_owner in ('note:' || $1, 'note:' || $2)";
+    let exchange = sqlx::query(exchange).bind(&keys[0].0).bind(&keys[1].0);
+    assert_eq!(exchange.execute(&mut log.owner).await.expect("the owner may").rows_affected(), 2);
+    log.notes.extend(keys.iter().map(|(note, _)| note.clone()));
+    log.exchanged = keys.into();
     // One that is erased.
     let (note, position) = log.note(CANARY).await;
-    let erase = "delete from es.key where key_owner = 'note:' || $1";
+    let erase = "update es.key set wrapped = null, destroyed_at = now() where key_owner = 'note:' || $1";
     sqlx::query(erase).bind(&note).execute(&mut log.owner).await.expect("the owner may");
     log.alter(position, ALTERED[0]).await;
     log.notes.push(note);
@@ -113,23 +129,10 @@ fn positions<'e>(events: impl IntoIterator<Item = &'e Value>) -> BTreeSet<i64> {
 
 /// The positions of all that a socket is sent up to `last`.
 async fn sent(data: &Path, token: &str, last: i64) -> BTreeSet<i64> {
-    let mut watching = tokio::process::Command::new(program())
-        .args(["watch", "--after", "0", "--token", token, "--data"])
-        .arg(data)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it runs");
-    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
-    let mut seen = BTreeSet::new();
-    let all = async {
-        while !seen.contains(&last) {
-            let line = lines.next_line().await.expect("text").expect("it runs still");
-            let frame: Value = serde_json::from_str(&line).expect("JSON");
-            seen.extend(positions([&frame["event"]]));
-        }
-    };
-    timeout(LIMIT, all).await.expect("it is sent");
+    let (mut watch, mut seen) = (Watch::start(data, token), BTreeSet::new());
+    while !seen.contains(&last) {
+        seen.extend(positions([&watch.frame().await["event"]]));
+    }
     seen
 }
 
@@ -152,14 +155,23 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
             .any(|line| line.contains("is not as it was recorded") || line.contains("cannot be decrypted"));
         assert!(named, "{position}: {complaints}");
     }
-    assert_eq!(complaints.lines().count(), log.positions.len(), "{complaints}");
+    for (note, _) in &log.exchanged {
+        let named = format!("the key of note:{note} cannot be decrypted");
+        assert!(complaints.contains(&named), "{complaints}");
+    }
+    let all = log.positions.len() + log.exchanged.len();
+    assert_eq!(complaints.lines().count(), all, "{complaints}");
+    let hidden: BTreeSet<i64> = log.exchanged.iter().map(|(_, position)| *position).collect();
+    assert!(shown.is_disjoint(&hidden), "{shown:?}");
 
-    let sent = sent(data.path(), &log.token, last).await;
-    assert!(sent.is_disjoint(&log.positions), "{sent:?}");
-
-    // Nothing is decided on what is altered, once it is not in memory.
+    // What was read before it was altered may still be in memory as it was, and genuine.
     assert!(log.daybook.stop().success());
     let daybook = Program::start(data.path()).await;
+    until(|| daybook.is_ready()).await;
+    let sent = sent(data.path(), &log.token, last).await;
+    assert!(sent.is_disjoint(&log.positions) && sent.is_disjoint(&hidden), "{sent:?}");
+
+    // Nothing is decided on what is altered.
     for note in &log.notes {
         let title = json!({"title": "Changed"});
         let (status, said) = daybook.send(Method::PATCH, &format!("/notes/{note}"), &log.token, &title).await;

@@ -1,16 +1,13 @@
 //! An event whose form changes: what was stored before and what is stored now are read alike, everywhere.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use kit::Fact;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
-use tokio::time::timeout;
 
-use super::program::{LIMIT, Program, program, scribe};
+use super::program::{Program, Watch, program, scribe};
 use super::{NOTEBOOK, folder};
 
 /// The first version of `NotebookDescribed`, and data as it was stored; kept for ever.
@@ -88,21 +85,9 @@ async fn events(data: &Path) -> Vec<(Value, Value)> {
 
 /// What a socket is sent that has seen nothing yet.
 async fn frames(data: &Path, token: &str) -> Vec<(Value, Value)> {
-    let mut watching = Command::new(program())
-        .args(["watch", "--after", "0", "--token", token, "--data"])
-        .arg(data)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it runs");
-    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
-    let mut seen = Vec::new();
-    let last = async {
-        while seen.len() < 4 {
-            let line = lines.next_line().await.expect("text").expect("it runs still");
-            seen.extend(described(&parsed(&line)["event"]));
-        }
-    };
-    timeout(LIMIT, last).await.expect("all are sent");
+    let (mut watch, mut seen) = (Watch::start(data, token), Vec::new());
+    while seen.len() < 4 {
+        seen.extend(described(&watch.frame().await["event"]));
+    }
     seen
 }

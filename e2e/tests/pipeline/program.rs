@@ -9,7 +9,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use servers::leash::send;
 use shared::log::encryption::MasterKey;
-use tokio::time::{Instant, interval};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::ChildStdout;
+use tokio::time::{Instant, interval, timeout};
 
 /// How long something that must come may take on a busy machine; only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_mins(5);
@@ -150,6 +152,33 @@ impl Program {
 
     fn address(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.url)
+    }
+}
+
+/// `daybook watch`, from the beginning of the log.
+pub(crate) struct Watch {
+    lines: Lines<BufReader<ChildStdout>>,
+    /// Ends with this.
+    _program: tokio::process::Child,
+}
+
+impl Watch {
+    pub(crate) fn start(data: &Path, token: &str) -> Self {
+        let mut program = tokio::process::Command::new(program())
+            .args(["watch", "--after", "0", "--token", token, "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it runs");
+        let lines = BufReader::new(program.stdout.take().expect("piped")).lines();
+        Self { lines, _program: program }
+    }
+
+    /// The next frame.
+    pub(crate) async fn frame(&mut self) -> Value {
+        let line = timeout(LIMIT, self.lines.next_line()).await.expect("a frame in time");
+        serde_json::from_str(&line.expect("text").expect("it runs still")).expect("JSON")
     }
 }
 

@@ -26,12 +26,6 @@ pub enum EngineError {
 
 impl From<EncryptionError> for EngineError {
     fn from(error: EncryptionError) -> Self {
-        match error {
-            EncryptionError::Database(error) => Self::Database(error),
-            EncryptionError::Wrapped(_)
-            | EncryptionError::Forged(_)
-            | EncryptionError::Altered(_)
-            | EncryptionError::Unreadable { .. } => Self::Keys(error),
-        }
+        error.into_database().map_or_else(Self::Keys, Self::Database)
     }
 }

@@ -10,7 +10,6 @@ use command_api::app::App;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use shared::log::encryption::EncryptionError;
 use shared::log::event_log;
 use shared::process::leadership::{LeaderRole, lead};
 use shared::process::lifecycle::Shutdown;
@@ -160,26 +159,24 @@ impl<'a, P: Policy> Follower<'a, P> {
             return Ok(false);
         }
         self.quiet_at = later(POLL);
-        let events = event_log::headers_after(&self.handles.pool, self.position, BATCH).await?;
+        let pool = &self.handles.pool;
+        let events = event_log::unchecked_after(pool, self.position, BATCH).await?;
         self.more = !events.is_empty();
-        for event in events {
-            self.position = event.recorded.position;
-            if !P::cares(&event.recorded) {
-                continue;
-            }
+        let chosen: Vec<i64> =
+            events.iter().filter(|event| P::cares(event)).map(|event| event.position).collect();
+        self.position = events.last().map_or(self.position, |event| event.position);
+        if chosen.is_empty() {
+            return Ok(quiet && !self.more);
+        }
+        for event in event_log::headers_at(pool, &chosen).await? {
             match self.handles.app.keyring.check(event).await {
                 Ok(event) => {
                     let lane = P::lane(&event).to_owned();
                     self.queue.push(&lane, event);
                 }
-                Err(EncryptionError::Database(error)) => return Err(error.into()),
-                Err(
-                    cause @ (EncryptionError::Wrapped(_)
-                    | EncryptionError::Forged(_)
-                    | EncryptionError::Altered(_)
-                    | EncryptionError::Unreadable { .. }),
-                ) => {
-                    tracing::error!(%cause, policy = P::NAME, "An event is passed over, as it is not to be trusted");
+                Err(error) => {
+                    let cause = error.into_database().map_or_else(Ok, |error| Err(Stopped::from(error)))?;
+                    tracing::error!(%cause, policy = P::NAME, "An event is passed over, as it was altered");
                 }
             }
         }

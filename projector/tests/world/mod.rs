@@ -177,8 +177,8 @@ impl World {
 
     /// An event with the MAC of what it says.
     pub(crate) async fn genuine(&self, recorded: Recorded, payload: Payload) -> StoredEvent {
-        let macs = server_keys::macs(&self.owner, &self.master).await.unwrap();
-        StoredEvent::new(recorded, payload, &macs)
+        let mac_key = server_keys::mac_key(&self.owner, &self.master).await.unwrap();
+        StoredEvent::new(recorded, payload, &mac_key)
     }
 
     async fn put(&self, position: i64, what: &str) {

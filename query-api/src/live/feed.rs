@@ -86,28 +86,12 @@ pub(super) async fn open(
     keyring: &Keyring,
     stored: Vec<StoredEvent>,
 ) -> Result<Vec<Opened>, EncryptionError> {
-    match keyring.open(stored.clone()).await {
-        Err(EncryptionError::Database(error)) => return Err(EncryptionError::Database(error)),
-        Ok(opened) => return Ok(opened),
-        Err(
-            EncryptionError::Wrapped(_)
-            | EncryptionError::Forged(_)
-            | EncryptionError::Altered(_)
-            | EncryptionError::Unreadable { .. },
-        ) => {}
-    }
     let mut opened = Vec::with_capacity(stored.len());
-    for event in stored {
-        let position = event.recorded.position;
-        match keyring.open(vec![event]).await {
-            Err(EncryptionError::Database(error)) => return Err(EncryptionError::Database(error)),
-            Ok(one) => opened.extend(one),
-            Err(
-                cause @ (EncryptionError::Wrapped(_)
-                | EncryptionError::Forged(_)
-                | EncryptionError::Altered(_)
-                | EncryptionError::Unreadable { .. }),
-            ) => {
+    for event in keyring.open_each(stored).await? {
+        match event {
+            Ok(event) => opened.push(event),
+            Err(unopened) => {
+                let (cause, position) = (&unopened.why, unopened.recorded.position);
                 tracing::error!(%cause, position, "An event is not shown live, as it cannot be opened");
             }
         }

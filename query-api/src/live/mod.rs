@@ -30,7 +30,6 @@ use axum::extract::FromRef;
 use shared::domain::AggregateEvent;
 use shared::domain::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
-use shared::log::encryption::EncryptionError;
 use shared::log::keyring::Keyring;
 use shared::log::visibility::Placed;
 use shared::process::auth::Verifier;
@@ -212,12 +211,8 @@ impl Live {
             let Some(last) = stored.last().map(|event| event.recorded.position) else { break };
             at = last;
             stored.retain(|event| event.recorded.aggregate.kind == NotebookEvent::AGGREGATE);
-            let opened = feed::open(&self.keyring, stored).await.map_err(|error| match error {
-                EncryptionError::Database(error) => error,
-                other @ (EncryptionError::Wrapped(_)
-                | EncryptionError::Forged(_)
-                | EncryptionError::Altered(_)
-                | EncryptionError::Unreadable { .. }) => sqlx::Error::Protocol(other.to_string()),
+            let opened = feed::open(&self.keyring, stored).await.map_err(|error| {
+                error.into_database().unwrap_or_else(|other| sqlx::Error::Protocol(other.to_string()))
             })?;
             changes.extend(opened.iter().map(|event| (event.recorded.position, Change::of(event))));
         }

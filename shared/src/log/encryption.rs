@@ -53,6 +53,18 @@ pub enum EncryptionError {
     Database(#[from] sqlx::Error),
 }
 
+impl EncryptionError {
+    /// The database's error, if it is one; else what is wrong with an event or a key.
+    pub fn into_database(self) -> Result<sqlx::Error, Self> {
+        match self {
+            Self::Database(error) => Ok(error),
+            other @ (Self::Wrapped(_) | Self::Forged(_) | Self::Altered(_) | Self::Unreadable { .. }) => {
+                Err(other)
+            }
+        }
+    }
+}
+
 impl MasterKey {
     /// Reads a master key from its 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {

@@ -26,7 +26,7 @@ pub struct EventRow {
     pub actor: Option<String>,
     pub correlation: Option<String>,
     pub causation: Option<String>,
-    pub scopes: Vec<String>,
+    pub scopes: Vec<Option<String>>,
     pub owner: Option<String>,
     pub effects: Option<Value>,
     pub mac: Vec<u8>,
@@ -78,9 +78,28 @@ impl EventRow {
             event_type: row.event_type,
             event_version: row.event_version,
             data: Value::Null,
-            scopes: row.scopes,
+            // None is null.
+            scopes: row.scopes.into_iter().map(Option::unwrap_or_default).collect(),
         }
     }
+}
+
+/// Reads events: which form of the payload, the rest of the statement, its arguments. A time that Postgres has and the program
+/// has not becomes its first or last.
+macro_rules! events {
+    ($payload:literal, $rest:literal, $($argument:expr),+) => {
+        sqlx::query_as!(
+            EventRow,
+            "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, "
+                + $payload
+                + r#" as "payload!", metadata->>'actor' as actor, metadata->>'correlation' as correlation,
+                      metadata->>'causation' as causation, scopes as "scopes!: Vec<Option<String>>", owner, effects, mac,
+                      greatest(least(recorded_at, '9999-12-31'), '0001-01-01') as "recorded_at!"
+                 from es.event "#
+                + $rest,
+            $($argument),+
+        )
+    };
 }
 
 /// How many bytes of payloads are read at once: a batch ends there, however few events it has. It has one at least.
@@ -93,13 +112,9 @@ pub async fn after(
     position: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<StoredEvent>> {
-    let rows = sqlx::query_as!(
-        EventRow,
-        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
-           from es.event
-          where position > $1
+    let rows = events!(
+        "payload",
+        "where position > $1
             and position <= (select max(sized.position)
                                from (select n.position, sum(n.bytes) over (order by n.position) - n.bytes as before
                                        from (select e.position, pg_column_size(e.payload)::bigint as bytes
@@ -115,36 +130,32 @@ pub async fn after(
     Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
 }
 
-/// The same without their data: for those who choose by what stays in clear.
-pub async fn headers_after(
+/// The same without their data and unchecked: for those who choose by what stays in clear, and then ask for
+/// [`headers_at`] what they chose.
+pub async fn unchecked_after(
     executor: impl PgExecutor<'_>,
     position: i64,
     limit: i64,
-) -> sqlx::Result<Vec<StoredHeader>> {
-    let rows = sqlx::query_as!(
-        EventRow,
-        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  sha256(payload) as "payload!", metadata->>'actor' as actor,
-                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
-                  scopes, owner, effects, mac, recorded_at
-             from es.event where position > $1 and position <= (select es.readable())
-            order by position limit $2"#,
+) -> sqlx::Result<Vec<Recorded>> {
+    let rows = events!(
+        "''::bytea",
+        "where position > $1 and position <= (select es.readable())
+          order by position limit $2",
         position,
         limit
     );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(EventRow::recorded).collect())
+}
+
+/// The events at these positions, in order, without their data.
+pub async fn headers_at(executor: impl PgExecutor<'_>, positions: &[i64]) -> sqlx::Result<Vec<StoredHeader>> {
+    let rows = events!("sha256(payload)", "where position = any($1) order by position", positions);
     Ok(rows.fetch_all(executor).await?.into_iter().map(StoredHeader::from).collect())
 }
 
 /// The event at `position`, still encrypted; `None` beyond the end of the log.
 pub async fn at(executor: impl PgExecutor<'_>, position: i64) -> sqlx::Result<Option<StoredEvent>> {
-    let row = sqlx::query_as!(
-        EventRow,
-        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
-           from es.event where position = $1",
-        position
-    );
+    let row = events!("payload", "where position = $1", position);
     Ok(row.fetch_optional(executor).await?.map(StoredEvent::from))
 }
 
@@ -184,7 +195,8 @@ pub async fn stream(
                where aggregate_type = $1 and aggregate_id = $2)
            select e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version,
                   e.payload, e.metadata->>'actor' as actor, e.metadata->>'correlation' as correlation,
-                  e.metadata->>'causation' as causation, e.scopes, e.owner, e.effects, e.mac, e.recorded_at,
+                  e.metadata->>'causation' as causation, e.scopes as "scopes!: Vec<Option<String>>", e.owner, e.effects,
+                  e.mac, greatest(least(e.recorded_at, '9999-12-31'), '0001-01-01') as "recorded_at!",
                   s.sequence as "snapshot_sequence?", s.snapshot_version as "snapshot_version?",
                   s.encrypted as "snapshot?", e.changes as "changes!",
                   case when e.changes then (select wrapped from es.key k where k.key_owner = e.scopes[1]) end as wrapped
@@ -192,10 +204,14 @@ pub async fn stream(
                           row_number() over (order by e.sequence) = 1 as first
                      from es.event e
                     where e.aggregate_type = $1 and e.aggregate_id = $2
-                      -- A snapshot of a history that a restore undid may be beyond the last event.
-                      and e.sequence >= coalesce((select s.sequence from snapshot s
-                                                    join es.event x on x.aggregate_type = $1 and x.aggregate_id = $2
-                                                                       and x.sequence = s.sequence
+                      -- A snapshot of a history that a restore undid may be beyond the last event. (Looked up by itself: a
+                      -- join may read the whole stream.)
+                      and e.sequence >= coalesce((select case when exists (select from es.event x
+                                                                            where x.aggregate_type = $1
+                                                                              and x.aggregate_id = $2
+                                                                              and x.sequence = s.sequence)
+                                                              then s.sequence end
+                                                    from snapshot s
                                                    where s.snapshot_version = $3), 1)) e
              left join snapshot s on e.first
             order by e.sequence"#,
@@ -210,7 +226,7 @@ pub async fn stream(
         {
             stream.snapshot = Some(Snapshot { sequence, snapshot_version, encrypted });
         }
-        if let Some(key_owner) = row.scopes.first().filter(|_| row.changes) {
+        if let Some(Some(key_owner)) = row.scopes.first().filter(|_| row.changes) {
             stream.keys.push((key_owner.clone(), row.wrapped));
         }
         stream.events.push(StoredEvent::from(EventRow {
@@ -241,13 +257,9 @@ pub async fn streams(
     aggregate_type: &str,
     aggregate_ids: &[String],
 ) -> sqlx::Result<Vec<StoredEvent>> {
-    let rows = sqlx::query_as!(
-        EventRow,
-        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
-           from es.event
-          where aggregate_type = $1 and aggregate_id = any($2) order by aggregate_id, sequence",
+    let rows = events!(
+        "payload",
+        "where aggregate_type = $1 and aggregate_id = any($2) order by aggregate_id, sequence",
         aggregate_type,
         aggregate_ids
     );
@@ -260,13 +272,9 @@ pub async fn first_of(
     aggregate_type: &str,
     aggregate_id: &str,
 ) -> sqlx::Result<Option<StoredHeader>> {
-    let row = sqlx::query_as!(
-        EventRow,
-        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  sha256(payload) as "payload!", metadata->>'actor' as actor,
-                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
-                  scopes, owner, effects, mac, recorded_at
-             from es.event where aggregate_type = $1 and aggregate_id = $2 and sequence = 1"#,
+    let row = events!(
+        "sha256(payload)",
+        "where aggregate_type = $1 and aggregate_id = $2 and sequence = 1",
         aggregate_type,
         aggregate_id
     );
@@ -279,14 +287,10 @@ pub async fn last_of(
     (aggregate_type, aggregate_id): (&str, &str),
     event_type: &str,
 ) -> sqlx::Result<Option<StoredHeader>> {
-    let row = sqlx::query_as!(
-        EventRow,
-        r#"select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  sha256(payload) as "payload!", metadata->>'actor' as actor,
-                  metadata->>'correlation' as correlation, metadata->>'causation' as causation,
-                  scopes, owner, effects, mac, recorded_at
-             from es.event where aggregate_type = $1 and aggregate_id = $2 and event_type = $3
-            order by sequence desc limit 1"#,
+    let row = events!(
+        "sha256(payload)",
+        "where aggregate_type = $1 and aggregate_id = $2 and event_type = $3
+          order by sequence desc limit 1",
         aggregate_type,
         aggregate_id,
         event_type
@@ -296,14 +300,7 @@ pub async fn last_of(
 
 /// The events at these positions, in order, still encrypted.
 pub async fn at_all(executor: impl PgExecutor<'_>, positions: &[i64]) -> sqlx::Result<Vec<StoredEvent>> {
-    let rows = sqlx::query_as!(
-        EventRow,
-        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata->>'actor' as actor, metadata->>'correlation' as correlation,
-                metadata->>'causation' as causation, scopes, owner, effects, mac, recorded_at
-           from es.event where position = any($1) order by position",
-        positions
-    );
+    let rows = events!("payload", "where position = any($1) order by position", positions);
     Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
 }
 

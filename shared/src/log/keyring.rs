@@ -38,6 +38,8 @@ pub enum KeyState {
     Held(DataKey),
     /// It was destroyed, and there will be no other.
     Destroyed,
+    /// What is stored of it does not open, and the master key is the right one.
+    Damaged,
     /// There was none yet.
     None,
 }
@@ -49,14 +51,14 @@ pub struct Keyring {
     pool: PgPool,
     kept: Cache<String, DataKey>,
     /// What the MACs of events are made with.
-    macs: Arc<OnceCell<DataKey>>,
+    mac_key: Arc<OnceCell<DataKey>>,
 }
 
 impl Keyring {
     /// A keyring over the database's keys. The pool's role must be allowed to read `es.key`.
     pub fn new(master: MasterKey, pool: PgPool) -> Self {
         let kept = Cache::builder().max_capacity(KEPT_KEYS).time_to_live(KEPT_FOR).build();
-        Self { master, pool, kept, macs: Arc::default() }
+        Self { master, pool, kept, mac_key: Arc::default() }
     }
 
     /// The master key, to make new key owners' keys with.
@@ -66,7 +68,11 @@ impl Keyring {
 
     /// The key of a key owner; `None` when it was destroyed.
     pub async fn key(&self, key_owner: &str) -> Result<Option<DataKey>, EncryptionError> {
-        Ok(self.keys(HashSet::from([key_owner])).await?.remove(key_owner))
+        match self.keys(HashSet::from([key_owner])).await?.remove(key_owner) {
+            Some(KeyState::Held(key)) => Ok(Some(key)),
+            Some(KeyState::Damaged) => Err(EncryptionError::Wrapped(key_owner.to_owned())),
+            Some(KeyState::Destroyed | KeyState::None) | None => Ok(None),
+        }
     }
 
     /// Whether a key owner has a key, had one, or may still get its first.
@@ -74,11 +80,7 @@ impl Keyring {
         if let Some(key) = self.kept.get(key_owner).await {
             return Ok(KeyState::Held(key));
         }
-        match self.stored(&[key_owner.to_owned()]).await?.pop() {
-            None => Ok(KeyState::None),
-            Some((_, None)) => Ok(KeyState::Destroyed),
-            Some((_, Some(key))) => Ok(KeyState::Held(key)),
-        }
+        Ok(self.stored(&[key_owner.to_owned()]).await?.pop().map_or(KeyState::None, |(_, state)| state))
     }
 
     /// Keeps a key that was just made and recorded.
@@ -92,8 +94,8 @@ impl Keyring {
     }
 
     /// The key that the MACs of events are made with.
-    pub async fn macs(&self) -> Result<&DataKey, EncryptionError> {
-        self.macs.get_or_try_init(|| server_keys::macs(&self.pool, &self.master)).await
+    pub async fn mac_key(&self) -> Result<&DataKey, EncryptionError> {
+        self.mac_key.get_or_try_init(|| server_keys::mac_key(&self.pool, &self.master)).await
     }
 
     /// Opens a batch of events, all of them or none; missing keys are read in one statement.
@@ -110,52 +112,52 @@ impl Keyring {
         &self,
         stored: Vec<StoredEvent>,
     ) -> Result<Vec<Result<Opened, Box<Unopened>>>, EncryptionError> {
-        let macs = self.macs().await?;
+        let mac_key = self.mac_key().await?;
         let keys = self.keys(stored.iter().filter_map(StoredEvent::key_owner).collect()).await?;
-        Ok(stored.into_iter().map(|event| open(event, &keys, macs)).collect())
+        Ok(stored.into_iter().map(|event| open(event, &keys, mac_key)).collect())
     }
 
     /// What is in clear of an event, if it is as it was recorded.
     pub async fn check(&self, header: StoredHeader) -> Result<Recorded, EncryptionError> {
-        if header.is_genuine(self.macs().await?) {
+        if header.is_genuine(self.mac_key().await?) {
             Ok(header.recorded)
         } else {
             Err(EncryptionError::Altered(header.recorded.position))
         }
     }
 
-    /// Takes in what `es.key` says of a key owner; `None`: it has no key, or no longer.
-    pub async fn learn(&self, key_owner: &str, wrapped: Option<&[u8]>) -> Result<(), EncryptionError> {
+    /// Takes in what `es.key` says of a key owner; `None`: it has no key, or no longer. One that does not open is left to
+    /// whoever needs it.
+    pub async fn learn(&self, key_owner: &str, wrapped: Option<&[u8]>) {
         match wrapped {
             None => self.forget(key_owner).await,
             Some(_) if self.kept.contains_key(key_owner) => {}
             Some(wrapped) => {
-                let key = self.master.unwrap(key_owner, wrapped)?;
-                self.kept.insert(key_owner.to_owned(), key).await;
+                if let Ok(key) = self.master.unwrap(key_owner, wrapped) {
+                    self.kept.insert(key_owner.to_owned(), key).await;
+                }
             }
         }
-        Ok(())
     }
 
-    async fn keys(&self, key_owners: HashSet<&str>) -> Result<HashMap<String, DataKey>, EncryptionError> {
+    async fn keys(&self, key_owners: HashSet<&str>) -> sqlx::Result<HashMap<String, KeyState>> {
         let mut found = HashMap::with_capacity(key_owners.len());
         let mut missing = Vec::new();
         for key_owner in key_owners {
             match self.kept.get(key_owner).await {
-                Some(key) => _ = found.insert(key_owner.to_owned(), key),
+                Some(key) => _ = found.insert(key_owner.to_owned(), KeyState::Held(key)),
                 None => missing.push(key_owner.to_owned()),
             }
         }
         if missing.is_empty() {
             return Ok(found);
         }
-        let stored = self.stored(&missing).await?;
-        found.extend(stored.into_iter().filter_map(|(key_owner, key)| Some((key_owner, key?))));
+        found.extend(self.stored(&missing).await?);
         Ok(found)
     }
 
-    /// What is stored of key owners; no key where it was destroyed.
-    async fn stored(&self, key_owners: &[String]) -> Result<Vec<(String, Option<DataKey>)>, EncryptionError> {
+    /// What is stored of key owners, of those of whom anything is.
+    async fn stored(&self, key_owners: &[String]) -> sqlx::Result<Vec<(String, KeyState)>> {
         // One by one through the index: of an array alone, Postgres may decide while the table is small that it reads
         // it whole each time.
         let rows = sqlx::query!(
@@ -165,15 +167,15 @@ impl Keyring {
         );
         let mut stored = Vec::with_capacity(key_owners.len());
         for row in rows.fetch_all(&self.pool).await? {
-            let key = match row.wrapped {
-                Some(wrapped) => {
-                    let key = self.master.unwrap(&row.key_owner, &wrapped)?;
+            let state = match row.wrapped.map(|wrapped| self.master.unwrap(&row.key_owner, &wrapped)) {
+                None => KeyState::Destroyed,
+                Some(Err(_)) => KeyState::Damaged,
+                Some(Ok(key)) => {
                     self.kept.insert(row.key_owner.clone(), key.clone()).await;
-                    Some(key)
+                    KeyState::Held(key)
                 }
-                None => None,
             };
-            stored.push((row.key_owner, key));
+            stored.push((row.key_owner, state));
         }
         Ok(stored)
     }
@@ -181,10 +183,10 @@ impl Keyring {
 
 fn open(
     event: StoredEvent,
-    keys: &HashMap<String, DataKey>,
-    macs: &DataKey,
+    keys: &HashMap<String, KeyState>,
+    mac_key: &DataKey,
 ) -> Result<Opened, Box<Unopened>> {
-    let read = read(&event, keys, macs);
+    let read = read(&event, keys, mac_key);
     let mut recorded = event.recorded;
     match read {
         Ok(Some((version, data, event))) => {
@@ -201,23 +203,26 @@ fn open(
 /// recorded, then whether this release knows it.
 fn read(
     event: &StoredEvent,
-    keys: &HashMap<String, DataKey>,
-    macs: &DataKey,
+    keys: &HashMap<String, KeyState>,
+    mac_key: &DataKey,
 ) -> Result<Option<(String, Value, Event)>, EncryptionError> {
     let StoredEvent { recorded, payload, .. } = event;
     let position = recorded.position;
     let unreadable = |source| EncryptionError::Unreadable { position, source };
-    let key = event.key_owner().and_then(|key_owner| keys.get(key_owner));
-    let data = match (payload.sealed(), key) {
-        (Some(sealed), Some(key)) => {
+    let key_owner = event.key_owner().unwrap_or_default();
+    let data = match (payload.sealed(), keys.get(key_owner)) {
+        (Some(sealed), Some(KeyState::Held(key))) => {
             let about = about(&recorded.event_type, &recorded.aggregate.id, recorded.aggregate.version);
             Some(key.open(&about, sealed).ok_or(EncryptionError::Forged(position))?)
         }
-        (Some(_), None) => None,
+        (Some(_), Some(KeyState::Damaged | KeyState::Destroyed | KeyState::None) | None) => None,
         (None, _) => Some(payload.data().ok_or(EncryptionError::Altered(position))?),
     };
-    if !event.is_genuine(macs) {
+    if !event.is_genuine(mac_key) {
         return Err(EncryptionError::Altered(position));
+    }
+    if matches!(keys.get(key_owner), Some(KeyState::Damaged)) {
+        return Err(EncryptionError::Wrapped(key_owner.to_owned()));
     }
     let Some(data) = data else { return Ok(None) };
     if !Event::knows(&recorded.event_type) {

@@ -9,9 +9,9 @@ use crate::domain::text::fold;
 use crate::log::encryption::{DataKey, EncryptionError, MasterKey};
 
 /// Every key of the server by the name of its key owner.
-const NAMES: [&str; 5] = ["server:tokens", "server:claims", "server:refresh", "server:cursors", MACS];
+const NAMES: [&str; 5] = ["server:tokens", "server:claims", "server:refresh", "server:cursors", EVENTS];
 /// Of the key that the MACs of events are made with.
-const MACS: &str = "server:events";
+const EVENTS: &str = "server:events";
 
 /// What the server signs and folds with.
 #[derive(Clone)]
@@ -92,15 +92,15 @@ impl ServerKeys {
 }
 
 /// The key that the MACs of events are made with.
-pub async fn macs(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<DataKey, EncryptionError> {
+pub async fn mac_key(executor: impl PgExecutor<'_>, master: &MasterKey) -> Result<DataKey, EncryptionError> {
     let wrapped = sqlx::query_scalar!(
         r#"select wrapped as "wrapped!" from es.key where key_owner = $1 and wrapped is not null"#,
-        MACS
+        EVENTS
     );
     let wrapped: Option<Vec<u8>> = wrapped.fetch_optional(executor).await?;
     match wrapped {
-        Some(wrapped) => master.unwrap(MACS, &wrapped),
-        None => Err(EncryptionError::Wrapped(MACS.to_owned())),
+        Some(wrapped) => master.unwrap(EVENTS, &wrapped),
+        None => Err(EncryptionError::Wrapped(EVENTS.to_owned())),
     }
 }
 

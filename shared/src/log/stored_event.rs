@@ -392,6 +392,14 @@ mod tests {
         assert_eq!(hex::encode(stored().mac), "79e168d2625d1bd9d2766221c6bc532e");
     }
 
+    #[test]
+    fn the_mac_of_an_event_in_clear_with_owner_and_effects() {
+        let mut event = StoredEvent::new(recorded(), Payload::clear(&json!({"b": 1, "a": "é"})), &key());
+        event.owner = Some("vault:1".to_owned());
+        event.effects = Some(json!([{"left": ["notebook:1"]}]));
+        assert_eq!(hex::encode(event.input().mac(&key())), "908564acdabf7d32ff7ec96eb7ef2ae3");
+    }
+
     type Change = fn(&mut StoredEvent);
 
     const CHANGES: [Change; 17] = [

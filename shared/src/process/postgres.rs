@@ -31,11 +31,16 @@ impl DatabaseRole {
 
 /// Options for connections that run as `role`. Unqualified names refer to `schema`, if it is given. Just-in-time
 /// compilation is off: no request runs long enough to gain from it, and over new tables, whose size Postgres only guesses,
-/// it would spend seconds on compiling reads that take microseconds.
+/// it would spend seconds on compiling reads that take microseconds. Commands look single things up, each by an index; where
+/// one thing makes up most of a table, Postgres would read it whole.
 pub fn options(url: &str, role: DatabaseRole, schema: Option<&str>) -> sqlx::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)?
         .application_name(role.name())
         .options([("role", role.name()), ("jit", "off")]);
+    let options = match role {
+        DatabaseRole::Command => options.options([("enable_seqscan", "off")]),
+        DatabaseRole::Projector | DatabaseRole::Query => options,
+    };
     Ok(match schema {
         Some(schema) => options.options([("search_path", schema)]),
         None => options,

@@ -131,12 +131,9 @@ pub fn is_passing(code: &str) -> bool {
 
 impl From<crate::log::encryption::EncryptionError> for Problem {
     fn from(error: crate::log::encryption::EncryptionError) -> Self {
-        match error {
-            crate::log::encryption::EncryptionError::Database(error) => error.into(),
-            error @ (crate::log::encryption::EncryptionError::Wrapped(_)
-            | crate::log::encryption::EncryptionError::Forged(_)
-            | crate::log::encryption::EncryptionError::Altered(_)
-            | crate::log::encryption::EncryptionError::Unreadable { .. }) => Self::internal(error),
+        match error.into_database() {
+            Ok(error) => error.into(),
+            Err(error) => Self::internal(error),
         }
     }
 }
