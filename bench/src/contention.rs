@@ -13,7 +13,6 @@ use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::testing;
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Writer, histogram, work};

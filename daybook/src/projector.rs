@@ -188,9 +188,7 @@ fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
 mod tests {
     use kit::{Fact, Level, Scribe, database, master};
     use serde_json::json;
-    use servers::testing::{TestDatabase, database};
-    use shared::log::encryption::MasterKey;
-    use shared::process::migrate;
+    use servers::testing::TestDatabase;
     use sqlx::Executor;
 
     use super::*;

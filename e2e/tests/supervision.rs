@@ -16,8 +16,6 @@ use servers::leash::send;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
-use shared::log::encryption::MasterKey;
-use shared::process::migrate;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;

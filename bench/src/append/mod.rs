@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use servers::postgres::{Durability, Options, Postgres};
-use shared::log::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Stretch, Writer, work};

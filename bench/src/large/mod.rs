@@ -14,7 +14,6 @@ use servers::nats::{self, Nats};
 use servers::postgres::{Durability, Options, Postgres};
 use servers::testing;
 use servers::until::until;
-use shared::log::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::histogram;

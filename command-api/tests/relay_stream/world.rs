@@ -13,7 +13,6 @@ use serde_json::json;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
 use shared::log::epoch::{self, Epoch, EpochId};
 use shared::process::jetstream::{self, EVENT_ID, Retention};
 use shared::process::lifecycle::Shutdown;
@@ -72,11 +71,7 @@ pub(crate) async fn start(database: &str, nats: &str) -> Running {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let name = format!("relay_{}", shared::process::migrate::fingerprint());
-        let master = MasterKey::from_hex(&"07".repeat(32)).unwrap();
-        let database =
-            testing::database(&name, async |url| shared::process::migrate::migrate(&url, &master).await);
-        let (database, nats) = tokio::join!(database, testing::nats());
+        let (database, nats) = tokio::join!(database(Level::Log), testing::nats());
         let (database, nats) = (database.unwrap(), nats.unwrap());
         let owner = PgPool::connect(&database.url).await.unwrap();
         let client = jetstream::connect(&nats.url(), "test").await.unwrap();

@@ -6,10 +6,10 @@ use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Running, Setup};
 use command_api::sessions::{Session, SessionCommand};
-use servers::testing::{self, TestDatabase};
+use kit::{Level, database, master};
+use servers::testing::TestDatabase;
 use shared::domain::clock::{Clock, random};
 use shared::domain::id::{SessionId, UserId};
-use shared::log::encryption::MasterKey;
 use shared::log::keyring::Keyring;
 use shared::process::auth::{Caller, Issuer};
 use shared::process::lifecycle::Shutdown;
@@ -41,9 +41,7 @@ pub(crate) fn retitle(number: usize) -> NoteCommand {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let template = format!("es_{}", shared::process::migrate::fingerprint());
-        let migrate = async |url: String| shared::process::migrate::migrate(&url, &master()).await;
-        let database = testing::database(&template, migrate).await.expect("a database");
+        let database = database(Level::Log).await.expect("a database");
         let shutdown = Shutdown::new();
         let setup = Setup {
             database_url: database.url.clone(),

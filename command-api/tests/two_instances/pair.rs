@@ -11,7 +11,6 @@ use kit::{Level, database, master};
 use serde_json::json;
 use servers::testing::{self, TestDatabase};
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
 use shared::process::lifecycle::Shutdown;
 use sqlx::PgPool;
 
@@ -46,12 +45,7 @@ impl Pair {
     /// The same, each with a clock of its own.
     pub(crate) async fn by(clocks: [Clock; 2]) -> Self {
         testing::will_count_statements();
-        let template = format!("es_{}", shared::process::migrate::fingerprint());
-        let database = testing::database(&template, async |url| {
-            shared::process::migrate::migrate(&url, &master()).await
-        })
-        .await
-        .expect("a database");
+        let database = database(Level::Log).await.expect("a database");
         let shutdown = Shutdown::new();
         let one = instance(&database.url, clocks[0], &shutdown).await;
         let two = instance(&database.url, clocks[1], &shutdown).await;

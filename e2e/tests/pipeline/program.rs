@@ -11,7 +11,7 @@ use servers::leash::send;
 use shared::log::encryption::MasterKey;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::ChildStdout;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::timeout;
 
 /// How long something that must come may take on a busy machine; only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_mins(5);

@@ -11,8 +11,6 @@ use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
-use shared::process::migrate;
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::process::Command;

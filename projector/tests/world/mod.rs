@@ -11,15 +11,13 @@ use kit::{Fact, Level, Scribe, database, master, rewrite};
 use projector::engine::{Engine, Tools};
 use projector::{Handles, ShadowBuild, Status, run};
 use serde_json::{Value, json};
-use servers::testing::{TestDatabase, database};
-use shared::log::encryption::MasterKey;
+use servers::testing::TestDatabase;
 use shared::log::event::Recorded;
 use shared::log::event_log;
 use shared::log::keyring::Keyring;
 use shared::log::server_keys;
 use shared::log::stored_event::{Payload, StoredEvent};
 use shared::process::lifecycle::Shutdown;
-use shared::process::migrate;
 use shared::process::postgres::{DatabaseRole, options, pool};
 use shared::process::read_schema::{self, VERSIONS};
 use sqlx::PgPool;
@@ -177,7 +175,7 @@ impl World {
 
     /// An event with the MAC of what it says.
     pub(crate) async fn genuine(&self, recorded: Recorded, payload: Payload) -> StoredEvent {
-        let mac_key = server_keys::mac_key(&self.owner, &self.master).await.unwrap();
+        let mac_key = server_keys::mac_key(&self.owner, &master()).await.unwrap();
         StoredEvent::new(recorded, payload, &mac_key)
     }
 

@@ -10,12 +10,11 @@ use servers::testing::{self, TestDatabase};
 use shared::domain::clock::Clock;
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::text::fold;
-use shared::log::encryption::MasterKey;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::{Issuer, Verifier};
 use shared::process::lifecycle::Shutdown;
 use shared::process::postgres::{DatabaseRole, pool};
-use shared::process::{migrate, read_schema};
+use shared::process::read_schema;
 use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
