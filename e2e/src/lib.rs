@@ -5,10 +5,10 @@
 pub mod chance;
 pub mod chaos;
 pub mod service;
+mod watch;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,15 +19,17 @@ use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::log::server_keys::ServerKeys;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+pub use watch::Watch;
 
 /// The password of everybody here.
 pub const PASSWORD: &str = "correct horse battery";
 
-/// How long the program may take to say where it listens.
-const START_LIMIT: Duration = Duration::from_mins(5);
+/// How long something that must come may take on a busy machine; only a hang takes so long.
+pub const LIMIT: Duration = Duration::from_mins(5);
 
 /// A Daybook that runs until this is dropped.
 #[derive(Debug)]
@@ -147,25 +149,41 @@ pub fn executable(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not there; build it first: cargo build -p {name}"))
 }
 
-fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
-    let child = Command::new(executable("daybook")?)
-        .args(["up", "--listen", "127.0.0.1:0", "--registration", "open", "--throwaway", "--data"])
-        .arg(data)
+/// Runs a command of `daybook` over a database to its end; fails with what it says if it is not content.
+pub async fn operate(command: &str, database_url: &str) -> Result<()> {
+    let data = TempDir::new()?;
+    let running = Command::new(executable("daybook")?)
+        .args([command, "--data"])
+        .arg(data.path())
         .env("DATABASE_URL", database_url)
-        .env("NATS_URL", nats_url)
         .env("DAYBOOK_MASTER_KEY", master_digits())
-        .env("DAYBOOK_LOG", "warn")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(data.join("log"))?)
         .kill_on_drop(true)
-        .spawn()?;
-    Ok(child)
+        .output();
+    let ended = running.await?;
+    let said = [ended.stdout, ended.stderr].concat();
+    ensure!(ended.status.success(), "daybook {command}: {} {}", ended.status, String::from_utf8_lossy(&said));
+    Ok(())
+}
+
+/// Migrates a database by the program itself, as an operator does it; then the services' roles may log in.
+pub async fn migrate(database_url: &str) -> Result<()> {
+    operate("migrate", database_url).await?;
+    let mut owner = PgConnection::connect(database_url).await?;
+    for role in ["daybook_command", "daybook_projector", "daybook_query"] {
+        owner.execute(format!("alter role {role} login").as_str()).await?;
+    }
+    Ok(owner.close().await?)
+}
+
+fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
+    let mut command = service::command("daybook", database_url, nats_url)?;
+    command.args(["--registration", "open", "--data"]).arg(data).env("DAYBOOK_LOG", "warn");
+    Ok(command.stderr(File::create(data.join("log"))?).spawn()?)
 }
 
 /// The program leaves word in its data folder once it listens.
 async fn address(data: &Path, program: &mut Child) -> Result<String> {
-    let url = until(START_LIMIT, "starting daybook", async || {
+    let url = until(LIMIT, "starting daybook", async || {
         if let Ok(text) = std::fs::read(data.join("running.json")) {
             let running: Value = serde_json::from_slice(&text)?;
             return Ok(Some(running["url"].as_str().context("no address")?.to_owned()));

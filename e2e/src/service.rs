@@ -1,9 +1,9 @@
 //! A service in a process of its own, which says in its log where it listens.
 
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kit::master_digits;
 use reqwest::Client;
 use serde_json::Value;
 use servers::leash::send;
@@ -13,11 +13,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::executable;
-use kit::master_digits;
-
-/// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(5);
+use crate::{LIMIT, executable};
 
 /// A service's program that runs until it is stopped or this is dropped.
 #[derive(Debug)]
@@ -30,9 +26,12 @@ pub struct Service {
     _log: JoinHandle<()>,
 }
 
-/// The program `name`, listening on a port that the system chooses.
+/// The program `name`, listening on a port that the system chooses; `daybook` is all services in one process.
 pub fn command(name: &str, database_url: &str, nats_url: &str) -> Result<Command> {
     let mut command = Command::new(executable(name)?);
+    if name == "daybook" {
+        command.arg("up");
+    }
     command
         .args(["--listen", "127.0.0.1:0", "--throwaway"])
         .env("DATABASE_URL", database_url)

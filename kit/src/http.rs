@@ -67,9 +67,9 @@ impl TestRequest {
         Self::new(Method::DELETE, path, None)
     }
 
-    /// The end of a session.
-    pub fn logout() -> Self {
-        Self::new(Method::POST, "/auth/logout", None)
+    /// A command without a body.
+    pub fn command(path: &str) -> Self {
+        Self::new(Method::POST, path, None)
     }
 
     fn new(method: Method, path: &str, body: Option<Value>) -> Self {

@@ -98,7 +98,7 @@ impl Round<'_> {
             TestRequest::patch(&format!("/notes/{}", self.note), &body).by(&tokens)
         };
         assert_eq!(self.pair.send(B, nothing_new()).await.version(), self.note_version);
-        assert_eq!(self.pair.send(A, TestRequest::logout().by(&tokens)).await.version(), 2);
+        assert_eq!(self.pair.send(A, TestRequest::command("/auth/logout").by(&tokens)).await.version(), 2);
         self.pair.send(B, nothing_new()).await.is_refused(401, "session-ended");
         self.pair.send(A, nothing_new()).await.is_refused(401, "session-ended");
     }

@@ -1,10 +1,8 @@
 //! Three services over one database, of which the projector, and with it the policy, can be killed; who uses them.
 
-use std::time::Duration;
-
 use e2e::service::{Service, command};
-use e2e::{PASSWORD, executable};
-use kit::{Level, database, master_digits};
+use e2e::{LIMIT, PASSWORD, operate};
+use kit::{Level, database};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use servers::nats::Nats;
@@ -12,14 +10,10 @@ use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::domain::clock::Clock;
 use sqlx::PgPool;
-use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::sync::watch;
 
 use super::actions::Action;
 
-/// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(5);
 /// From how many places the owner works at once, each with a session of its own.
 const DEVICES: usize = 8;
 const STRANGERS: usize = 2;
@@ -133,16 +127,7 @@ impl World {
 
     /// `daybook check` finds no difference.
     pub(crate) async fn check(&self) {
-        let data = TempDir::new().expect("a new folder");
-        let check = Command::new(executable("daybook").expect("built"))
-            .args(["check", "--data"])
-            .arg(data.path())
-            .env("DATABASE_URL", &self.database.url)
-            .env("DAYBOOK_MASTER_KEY", master_digits())
-            .output();
-        let ended = check.await.expect("it runs");
-        let said = [ended.stdout, ended.stderr].concat();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&said));
+        operate("check", &self.database.url).await.expect("no difference");
     }
 }
 
