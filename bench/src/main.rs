@@ -91,6 +91,10 @@ enum What {
         /// How long each of them is measured in a round.
         #[arg(long, default_value = "2", value_parser = seconds)]
         seconds: Duration,
+        /// How many blocks 64 clients put behind one block in the end, while they add at the end and move; then the
+        /// read tables are checked against the log.
+        #[arg(long, default_value_t = 0)]
+        behind: u64,
         /// Where the servers' files are put for the time of the measurement; must be a disk, not memory.
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
@@ -136,10 +140,10 @@ async fn main() -> anyhow::Result<()> {
             say(&if json { load::json(events, &ways) } else { load::table(events, &ways) });
             Ok(())
         }
-        What::Contention { json, clients, rounds, seconds, folder } => {
-            let plan = contention::Plan { clients, rounds, length: seconds, folder };
-            let figures = contention::run(&plan).await?;
-            say(&if json { contention::json(&figures) } else { contention::table(&figures) });
+        What::Contention { json, clients, rounds, seconds, behind, folder } => {
+            let plan = contention::Plan { clients, rounds, length: seconds, behind, folder };
+            let measured = contention::run(&plan).await?;
+            say(&if json { contention::json(&measured) } else { contention::table(&measured) });
             Ok(())
         }
         What::Large { json, blocks, notes, times, folder } => {

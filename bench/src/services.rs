@@ -1,21 +1,87 @@
 //! All services in this process on one port, as `daybook up` runs them.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use command_api::accounts::{Accounts, Registration};
+use projector::{ShadowBuild, Status};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use servers::nats::{self, Nats};
+use servers::postgres::{Durability, Options, Postgres};
+use servers::testing;
 use shared::domain::clock::Clock;
 use shared::domain::id::{SessionId, UserId};
 use shared::log::encryption::MasterKey;
+use shared::log::keyring::Keyring;
 use shared::process::http::serve;
-use shared::process::jetstream::Client as Nats;
+use shared::process::jetstream;
 use shared::process::lifecycle::Shutdown;
+use shared::process::postgres::{DatabaseRole, options, pool};
+use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Everybody's.
 const PASSWORD: &str = "correct horse battery";
+
+/// What a measurement has to itself.
+pub(crate) struct Own {
+    /// Everything runs behind it.
+    pub(crate) api: Api,
+    /// May do anything in the database.
+    pub(crate) owner: PgConnection,
+    /// The database.
+    pub(crate) url: String,
+    pub(crate) master: MasterKey,
+}
+
+/// Measures on durable servers of its own, which are gone afterwards.
+pub(crate) async fn on_own_servers<T>(
+    folder: &Path,
+    measure: impl AsyncFnOnce(&mut Own) -> Result<T>,
+) -> Result<T> {
+    let folder = testing::folder("daybook-bench-", folder)?;
+    let data = folder.path().join("postgres");
+    let options = Options { data, durability: Durability::Durable, settings: Vec::new() };
+    let postgres = Postgres::start(options).await?;
+    let mut nats = Nats::start(nats::Options { store: folder.path().join("nats"), port: None }).await?;
+    let result = on_servers(&postgres, &nats.url(), measure).await;
+    nats.stop().await?;
+    postgres.shutdown().await?;
+    result
+}
+
+async fn on_servers<T>(
+    postgres: &Postgres,
+    nats: &str,
+    measure: impl AsyncFnOnce(&mut Own) -> Result<T>,
+) -> Result<T> {
+    let master = kit::master();
+    postgres.create_database("measured").await?;
+    let url = postgres.url("measured");
+    shared::process::migrate::migrate(&url, &master).await?;
+    let nats = jetstream::connect(nats, "bench").await?;
+    let services = Services::start(&url, &master, Some(&nats)).await?;
+    let owner = PgConnection::connect(&url).await?;
+    let mut own = Own { api: services.api(), owner, url, master };
+    let measured = measure(&mut own).await;
+    own.owner.close().await?;
+    services.stop().await;
+    measured
+}
+
+/// Builds the read tables again beside the live ones of `schema`.
+pub(crate) fn shadow_build(url: &str, master: &MasterKey, schema: &str) -> Result<ShadowBuild> {
+    Ok(ShadowBuild {
+        connect: options(url, DatabaseRole::Projector, None)?,
+        schema: schema.to_owned(),
+        keyring: Keyring::new(master.clone(), pool(url, DatabaseRole::Projector, None, 2)?),
+        status: watch::Sender::new(Status::default()),
+    })
+}
 
 /// A Daybook whose read tables are built.
 pub(crate) struct Services {
@@ -36,7 +102,11 @@ pub(crate) struct Api {
 
 impl Services {
     /// Starts them; without NATS they follow the log by asking for its end from time to time.
-    pub(crate) async fn start(url: &str, master: &MasterKey, nats: Option<&Nats>) -> Result<Self> {
+    pub(crate) async fn start(
+        url: &str,
+        master: &MasterKey,
+        nats: Option<&jetstream::Client>,
+    ) -> Result<Self> {
         let shutdown = Shutdown::new();
         let setup = command_api::service::Setup {
             database_url: url.to_owned(),

@@ -10,15 +10,12 @@ use std::time::Duration;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
-use servers::nats::{self, Nats};
-use servers::postgres::{Durability, Options, Postgres};
-use servers::testing;
 use servers::until::until;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 
 use crate::measure::histogram;
 use crate::report::{hundredths, milliseconds};
-use crate::services::{Api, Services};
+use crate::services::{Api, on_own_servers};
 use person::Person;
 
 /// How many of each thing the small ones have: as many as a page of a list.
@@ -82,29 +79,7 @@ impl Figure {
 
 /// Measures on durable servers of its own.
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Figure>> {
-    let folder = testing::folder("daybook-bench-", &plan.folder)?;
-    let data = folder.path().join("postgres");
-    let options = Options { data, durability: Durability::Durable, settings: Vec::new() };
-    let postgres = Postgres::start(options).await?;
-    let mut nats = Nats::start(nats::Options { store: folder.path().join("nats"), port: None }).await?;
-    let result = measure(plan, &postgres, &nats.url()).await;
-    nats.stop().await?;
-    postgres.shutdown().await?;
-    result
-}
-
-async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Figure>> {
-    let master = kit::master();
-    postgres.create_database("large").await?;
-    let url = postgres.url("large");
-    shared::process::migrate::migrate(&url, &master).await?;
-    let nats = shared::process::jetstream::connect(nats, "bench").await?;
-    let services = Services::start(&url, &master, Some(&nats)).await?;
-    let mut owner = PgConnection::connect(&url).await?;
-    let figures = compare(plan, &services.api(), &mut owner).await;
-    owner.close().await?;
-    services.stop().await;
-    figures
+    on_own_servers(&plan.folder, async |own| compare(plan, &own.api, &mut own.owner).await).await
 }
 
 async fn compare(plan: &Plan, api: &Api, owner: &mut PgConnection) -> Result<Vec<Figure>> {

@@ -6,6 +6,7 @@ mod events;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::services::shadow_build;
 use anyhow::{Context, Result, ensure};
 use projector::engine::checkpoint::Checkpoint;
 use projector::engine::{BATCH, Tools};
@@ -16,7 +17,7 @@ use servers::postgres::{Durability, Options, Postgres};
 use shared::log::encryption::MasterKey;
 use shared::log::keyring::Keyring;
 use shared::log::{epoch, event_log};
-use shared::process::postgres::{DatabaseRole, options, pool};
+use shared::process::postgres::{DatabaseRole, pool};
 use shared::process::read_schema;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;
@@ -100,15 +101,6 @@ fn tools(url: &str, master: &MasterKey, schema: &str) -> Result<Tools> {
         pool,
         schema: schema.to_owned(),
         nats: None,
-        status: watch::Sender::new(Status::default()),
-    })
-}
-
-fn shadow_build(url: &str, master: &MasterKey, schema: &str) -> Result<ShadowBuild> {
-    Ok(ShadowBuild {
-        connect: options(url, DatabaseRole::Projector, None)?,
-        schema: schema.to_owned(),
-        keyring: Keyring::new(master.clone(), pool(url, DatabaseRole::Projector, None, 2)?),
         status: watch::Sender::new(Status::default()),
     })
 }

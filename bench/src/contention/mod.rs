@@ -1,5 +1,7 @@
 //! What it costs to work where others work: many clients in one note, and as many in a note each.
 
+mod crowd;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,15 +11,13 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
-use servers::nats::{self, Nats};
-use servers::postgres::{Durability, Options, Postgres};
-use servers::testing;
 use shared::domain::clock::Clock;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 
 use crate::measure::{Writer, histogram, work};
 use crate::report::{hundredths, milliseconds};
-use crate::services::{Api, Services};
+use crate::services::{Api, on_own_servers};
+use crowd::Crowd;
 
 /// How long each way is tried before it is measured.
 const WARM: Duration = Duration::from_millis(500);
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
     /// For how long each.
     pub(crate) length: Duration,
+    /// How many blocks are put behind one block in the end, while others work in the same note.
+    pub(crate) behind: u64,
     /// Where the servers' data goes.
     pub(crate) folder: PathBuf,
 }
@@ -50,8 +52,14 @@ const WAYS: [(&str, Way); 4] = [
     ("an own block moved behind one block, or to the end", Way::Moved),
 ];
 
+/// What was measured.
+pub(crate) struct Measured {
+    figures: Vec<Figure>,
+    crowd: Option<Crowd>,
+}
+
 /// One way, by so many clients.
-pub(crate) struct Figure {
+struct Figure {
     way: &'static str,
     clients: usize,
     together: Series,
@@ -83,6 +91,21 @@ struct Client {
     own: String,
     done: u64,
     refused: u64,
+}
+
+impl Client {
+    fn new(api: &Api, token: &Arc<str>, way: Way, furnished: &Furnished, own: &str) -> Self {
+        Self {
+            api: api.clone(),
+            token: token.clone(),
+            way,
+            note: furnished.note.clone(),
+            first: furnished.first.clone(),
+            own: own.to_owned(),
+            done: 0,
+            refused: 0,
+        }
+    }
 }
 
 impl Writer for Client {
@@ -149,30 +172,13 @@ fn median(all: &[f64]) -> f64 {
 }
 
 /// Measures on durable servers of its own.
-pub(crate) async fn run(plan: &Plan) -> Result<Vec<Figure>> {
-    let folder = testing::folder("daybook-bench-", &plan.folder)?;
-    let data = folder.path().join("postgres");
-    let options = Options { data, durability: Durability::Durable, settings: Vec::new() };
-    let postgres = Postgres::start(options).await?;
-    let mut nats = Nats::start(nats::Options { store: folder.path().join("nats"), port: None }).await?;
-    let result = measure(plan, &postgres, &nats.url()).await;
-    nats.stop().await?;
-    postgres.shutdown().await?;
-    result
-}
-
-async fn measure(plan: &Plan, postgres: &Postgres, nats: &str) -> Result<Vec<Figure>> {
-    let master = kit::master();
-    postgres.create_database("contention").await?;
-    let url = postgres.url("contention");
-    shared::process::migrate::migrate(&url, &master).await?;
-    let nats = shared::process::jetstream::connect(nats, "bench").await?;
-    let services = Services::start(&url, &master, Some(&nats)).await?;
-    let mut owner = PgConnection::connect(&url).await?;
-    let figures = compare(plan, &services.api(), &mut owner).await;
-    owner.close().await?;
-    services.stop().await;
-    figures
+pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
+    on_own_servers(&plan.folder, async |own| {
+        let figures = compare(plan, &own.api, &mut own.owner).await?;
+        let crowd = if plan.behind == 0 { None } else { Some(crowd::run(own, plan.behind).await?) };
+        Ok(Measured { figures, crowd })
+    })
+    .await
 }
 
 async fn compare(plan: &Plan, api: &Api, owner: &mut PgConnection) -> Result<Vec<Figure>> {
@@ -189,16 +195,8 @@ async fn compare(plan: &Plan, api: &Api, owner: &mut PgConnection) -> Result<Vec
             own.push(furnish(api, &token, &notebook, 1).await?);
         }
         for &count in &plan.clients {
-            let client = |(furnished, block): (&Furnished, &String)| Client {
-                api: api.clone(),
-                token: token.clone(),
-                way,
-                note: furnished.note.clone(),
-                first: furnished.first.clone(),
-                own: block.clone(),
-                done: 0,
-                refused: 0,
-            };
+            let client =
+                |(furnished, block): (&Furnished, &String)| Client::new(api, &token, way, furnished, block);
             let mut together: Vec<_> =
                 shared.own.iter().take(count).map(|block| client((&shared, block))).collect();
             let mut apart: Vec<_> = own.iter().take(count).map(|own| client((own, &own.own[0]))).collect();
@@ -253,24 +251,24 @@ async fn furnish(api: &Api, token: &str, notebook: &str, own: usize) -> Result<F
 }
 
 /// One line for machines.
-pub(crate) fn json(figures: &[Figure]) -> String {
+pub(crate) fn json(measured: &Measured) -> String {
     let mut by_way: Map<String, Value> = Map::new();
-    for figure in figures {
+    for figure in &measured.figures {
         by_way.entry(figure.way).or_insert_with(|| json!({}))[figure.clients.to_string()] = json!({
             "one_note": figure.together.figures(), "note_each": figure.apart.figures(),
             "ratio": hundredths(median(&figure.ratios)),
         });
     }
-    json!({ "contention": by_way }).to_string()
+    json!({ "contention": by_way, "crowd": measured.crowd }).to_string()
 }
 
 /// A table for people.
-pub(crate) fn table(figures: &[Figure]) -> String {
+pub(crate) fn table(measured: &Measured) -> String {
     let mut table = String::from(
         "| | clients | in one note | refused | p50, p99 | in a note each | refused | ratio |\n\
          | :-- | --: | --: | --: | --: | --: | --: | --: |",
     );
-    for figure in figures {
+    for figure in &measured.figures {
         let Figure { way, clients, together, apart, ratios } = figure;
         write!(
             table,
@@ -284,6 +282,9 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             hundredths(median(ratios)),
         )
         .expect("a string takes everything");
+    }
+    if let Some(crowd) = &measured.crowd {
+        write!(table, "\n\n{crowd}").expect("a string takes everything");
     }
     table
 }
