@@ -64,7 +64,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Way>> {
 }
 
 async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Way>> {
-    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    let master = kit::master();
     server.create_database("ours").await?;
     let url = server.url("ours");
     shared::process::migrate::migrate(&url, &master).await?;

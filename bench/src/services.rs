@@ -59,7 +59,7 @@ async fn on_servers<T>(
     nats: &str,
     measure: impl AsyncFnOnce(&mut Own) -> Result<T>,
 ) -> Result<T> {
-    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    let master = kit::master();
     postgres.create_database("measured").await?;
     let url = postgres.url("measured");
     shared::process::migrate::migrate(&url, &master).await?;

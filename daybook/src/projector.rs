@@ -186,29 +186,23 @@ fn unless_unbuilt<T>(read: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
-    use kit::{Fact, Scribe};
+    use kit::{Fact, Level, Scribe, database, master};
     use serde_json::json;
-    use servers::testing::{TestDatabase, database};
-    use shared::log::encryption::MasterKey;
-    use shared::process::migrate;
+    use servers::testing::TestDatabase;
     use sqlx::Executor;
 
     use super::*;
 
     /// A log of three events; the tables have come to the second.
     async fn world() -> (PgPool, PgPool, TestDatabase) {
-        let master = MasterKey::from_hex(&"07".repeat(32)).expect("64 digits");
-        let name = format!("operator_{}", migrate::fingerprint());
-        let migrate = async |url: String| migrate::migrate(&url, &master).await;
-        let database = database(&name, migrate).await.expect("a database");
+        let database = database(Level::Tables).await.expect("a database");
         let projector =
             pool(&database.url, DatabaseRole::Projector, Some(read_schema::name()), 1).expect("an address");
-        read_schema::ensure(&projector, read_schema::name()).await.expect("a schema");
         projector.execute("update checkpoint set position = 2").await.expect("one row");
         let owner = PgPool::connect(&database.url).await.expect("a connection");
         let retitled = Fact { in_clear: true, ..Fact::new("note", "a", "NoteRetitled", json!({})) };
         let mut connection = owner.acquire().await.expect("a connection");
-        Scribe::new(master).store(&mut connection, vec![retitled; 3]).await.expect("events");
+        Scribe::new(master()).store(&mut connection, vec![retitled; 3]).await.expect("events");
         (projector, owner, database)
     }
 

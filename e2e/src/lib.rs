@@ -5,30 +5,31 @@
 pub mod chance;
 pub mod chaos;
 pub mod service;
+mod watch;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use kit::{Level, database, master, master_digits};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
-use shared::log::encryption::MasterKey;
+use servers::until::until;
 use shared::log::server_keys::ServerKeys;
-use shared::process::migrate;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+
+pub use watch::Watch;
 
 /// The password of everybody here.
 pub const PASSWORD: &str = "correct horse battery";
 
-/// How long the program may take to say where it listens.
-const START_LIMIT: Duration = Duration::from_mins(5);
+/// How long something that must come may take on a busy machine; only a hang takes so long.
+pub const LIMIT: Duration = Duration::from_mins(5);
 
 /// A Daybook that runs until this is dropped.
 #[derive(Debug)]
@@ -62,9 +63,7 @@ pub struct Person {
 impl Daybook {
     /// Starts the program over an empty database.
     pub async fn start() -> Result<Self> {
-        let template = format!("e2e_{}", migrate::fingerprint());
-        let migrated = async |url: String| migrate::migrate(&url, &master()?).await;
-        let database = testing::database(&template, migrated).await?;
+        let database = database(Level::Log).await?;
         let nats = testing::nats().await?;
         let data = tempfile::Builder::new().prefix("daybook-e2e-").tempdir_in("/tmp")?;
         let mut program = program(data.path(), &database.url, &nats.url())?;
@@ -127,7 +126,7 @@ impl Daybook {
     /// The server's own keys, for forging what only it can make.
     pub async fn keys(&self) -> Result<ServerKeys> {
         let mut connection = PgConnection::connect(&self.database.url).await?;
-        let keys = ServerKeys::load(&mut connection, &master()?).await?;
+        let keys = ServerKeys::load(&mut connection, &master()).await?;
         connection.close().await?;
         Ok(keys)
     }
@@ -136,15 +135,6 @@ impl Daybook {
     pub fn log(&self) -> String {
         logged(self.data.path())
     }
-}
-
-fn master() -> Result<MasterKey> {
-    MasterKey::from_hex(&master_digits()).context("a master key has 64 digits")
-}
-
-/// The master key of every Daybook here.
-pub fn master_digits() -> String {
-    "0d".repeat(32)
 }
 
 fn logged(data: &Path) -> String {
@@ -159,36 +149,49 @@ pub fn executable(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not there; build it first: cargo build -p {name}"))
 }
 
-fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
-    let child = Command::new(executable("daybook")?)
-        .args(["up", "--listen", "127.0.0.1:0", "--registration", "open", "--throwaway", "--data"])
-        .arg(data)
+/// Runs a command of `daybook` over a database to its end; fails with what it says if it is not content.
+pub async fn operate(command: &str, database_url: &str) -> Result<()> {
+    let data = TempDir::new()?;
+    let running = Command::new(executable("daybook")?)
+        .args([command, "--data"])
+        .arg(data.path())
         .env("DATABASE_URL", database_url)
-        .env("NATS_URL", nats_url)
         .env("DAYBOOK_MASTER_KEY", master_digits())
-        .env("DAYBOOK_LOG", "warn")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(data.join("log"))?)
         .kill_on_drop(true)
-        .spawn()?;
-    Ok(child)
+        .output();
+    let ended = running.await?;
+    let said = [ended.stdout, ended.stderr].concat();
+    ensure!(ended.status.success(), "daybook {command}: {} {}", ended.status, String::from_utf8_lossy(&said));
+    Ok(())
+}
+
+/// Migrates a database by the program itself, as an operator does it; then the services' roles may log in.
+pub async fn migrate(database_url: &str) -> Result<()> {
+    operate("migrate", database_url).await?;
+    let mut owner = PgConnection::connect(database_url).await?;
+    for role in ["daybook_command", "daybook_projector", "daybook_query"] {
+        owner.execute(format!("alter role {role} login").as_str()).await?;
+    }
+    Ok(owner.close().await?)
+}
+
+fn program(data: &Path, database_url: &str, nats_url: &str) -> Result<Child> {
+    let mut command = service::command("daybook", database_url, nats_url)?;
+    command.args(["--registration", "open", "--data"]).arg(data).env("DAYBOOK_LOG", "warn");
+    Ok(command.stderr(File::create(data.join("log"))?).spawn()?)
 }
 
 /// The program leaves word in its data folder once it listens.
 async fn address(data: &Path, program: &mut Child) -> Result<String> {
-    let deadline = Instant::now() + START_LIMIT;
-    let mut ticks = interval(Duration::from_millis(20));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while Instant::now() < deadline {
-        ticks.tick().await;
+    let url = until(LIMIT, "starting daybook", async || {
         if let Ok(text) = std::fs::read(data.join("running.json")) {
             let running: Value = serde_json::from_slice(&text)?;
-            return Ok(running["url"].as_str().context("no address")?.to_owned());
+            return Ok(Some(running["url"].as_str().context("no address")?.to_owned()));
         }
         if let Some(status) = program.try_wait()? {
-            bail!("daybook ended ({status}): {}", logged(data));
+            bail!("it ended: {status}");
         }
-    }
-    bail!("daybook did not start in time: {}", logged(data))
+        Ok(None)
+    });
+    url.await.with_context(|| format!("daybook says: {}", logged(data)))
 }

@@ -1,21 +1,19 @@
 //! A service in a process of its own, which says in its log where it listens.
 
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use kit::master_digits;
 use reqwest::Client;
 use serde_json::Value;
 use servers::leash::send;
+use servers::until::until;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
-use crate::{executable, master_digits};
-
-/// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(5);
+use crate::{LIMIT, executable};
 
 /// A service's program that runs until it is stopped or this is dropped.
 #[derive(Debug)]
@@ -28,9 +26,12 @@ pub struct Service {
     _log: JoinHandle<()>,
 }
 
-/// The program `name`, listening on a port that the system chooses.
+/// The program `name`, listening on a port that the system chooses; `daybook` is all services in one process.
 pub fn command(name: &str, database_url: &str, nats_url: &str) -> Result<Command> {
     let mut command = Command::new(executable(name)?);
+    if name == "daybook" {
+        command.arg("up");
+    }
     command
         .args(["--listen", "127.0.0.1:0", "--throwaway"])
         .env("DATABASE_URL", database_url)
@@ -62,17 +63,7 @@ impl Service {
 
     /// Asks until it says that it is ready.
     pub async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        let mut ticks = interval(Duration::from_millis(20));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let (status, said) = self.get("/readyz").await?;
-            if status == 200 {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "not ready in time: {said}");
-        }
+        until(LIMIT, "getting ready", async || Ok((self.get("/readyz").await?.0 == 200).then_some(()))).await
     }
 
     /// kill -9.

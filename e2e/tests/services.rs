@@ -1,12 +1,10 @@
 //! Each service in a process of its own, with a login of its own role: the whole pipeline, a kill -9, and a clean end.
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::Bytes;
 use e2e::service::{Service, command};
-use e2e::{PASSWORD, executable, master_digits};
+use e2e::{LIMIT, PASSWORD, Watch};
+use kit::{Level, database};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -16,9 +14,6 @@ use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::process::http::serve;
 use shared::process::lifecycle::Shutdown;
-use sqlx::{Connection, Executor, PgConnection};
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -26,45 +21,30 @@ use tokio::time::timeout;
 
 const NOTEBOOK: &str = "0193a5f0-0000-7000-8000-000000000001";
 const NOTE: &str = "0193a5f0-0000-7000-8000-000000000002";
-const LIMIT: Duration = Duration::from_mins(5);
 
 /// What the services work with. Nothing has migrated the database yet.
 struct World {
     /// The database, as its owner.
     url: String,
     nats: Nats,
-    data: TempDir,
     /// One on the server that tests share; it goes with this.
     _database: Option<TestDatabase>,
 }
 
 impl World {
     async fn new() -> Self {
-        let database = testing::database("e2e_empty", async |_| Ok(())).await.expect("an empty database");
+        let database = database(Level::Empty).await.expect("an empty database");
         let world = Self::over(database.url.clone()).await;
         Self { _database: Some(database), ..world }
     }
 
     /// Over a database that somebody else looks after.
     async fn over(url: String) -> Self {
-        let data = tempfile::Builder::new().prefix("daybook-services-").tempdir().expect("a new folder");
-        Self { url, nats: testing::nats().await.expect("NATS"), data, _database: None }
+        Self { url, nats: testing::nats().await.expect("NATS"), _database: None }
     }
 
     async fn migrate(&self) {
-        let migrate = Command::new(executable("daybook").expect("built"))
-            .args(["migrate", "--data"])
-            .arg(self.data.path())
-            .env("DATABASE_URL", &self.url)
-            .env("DAYBOOK_MASTER_KEY", master_digits())
-            .output();
-        let ended = migrate.await.expect("it runs");
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        let mut owner = PgConnection::connect(&self.url).await.expect("the database is there");
-        for role in ["daybook_command", "daybook_projector", "daybook_query"] {
-            owner.execute(format!("alter role {role} login").as_str()).await.expect("the owner may");
-        }
-        owner.close().await.expect("closes");
+        e2e::migrate(&self.url).await.expect("it migrates");
     }
 
     /// The program `name`, logging in as `role` and nobody else.
@@ -109,23 +89,13 @@ async fn ada(commands: &Service) -> String {
 
 /// The events that a socket of the query API is sent, from the beginning on, until it has them all.
 async fn watched(queries: &Service, token: &str, up_to: i64) -> Vec<String> {
-    let mut watching = Command::new(executable("daybook").expect("built"))
-        .args(["watch", "--after", "0", "--url", &queries.url, "--token", token])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it runs");
-    let mut frames = BufReader::new(watching.stdout.take().expect("piped")).lines();
-    let mut events = Vec::new();
+    let (mut watch, mut events) = (Watch::start(token, "--url", &queries.url), Vec::new());
     loop {
-        let line = timeout(LIMIT, frames.next_line()).await.expect("a frame in time").expect("readable");
-        let frame: Value = serde_json::from_str(&line.expect("the socket is open")).expect("a frame is JSON");
         // What can be read is pushed a moment later, be that before `live` or after it.
-        if frame["type"] == "event" {
-            events.push(frame["event"]["type"].as_str().expect("a type").to_owned());
-            if frame["event"]["position"].as_i64() >= Some(up_to) {
-                return events;
-            }
+        let event = watch.event().await;
+        events.push(event["type"].as_str().expect("a type").to_owned());
+        if event["position"].as_i64() >= Some(up_to) {
+            return events;
         }
     }
 }

@@ -5,23 +5,19 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{executable, master_digits};
+use e2e::LIMIT;
+use e2e::service::command;
+use kit::{Level, database};
 use serde_json::Value;
 use servers::leash::send;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
-use shared::log::encryption::MasterKey;
-use shared::process::migrate;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
-
-const LIMIT: Duration = Duration::from_mins(5);
 
 const COMMANDS: [&str; 3] = ["ended-sessions follower", "epoch follower", "writer"];
 const RELAY: [&str; 1] = ["relay"];
@@ -46,32 +42,22 @@ struct Program {
 
 impl World {
     async fn new() -> Result<Self> {
-        let template = format!("e2e_{}", migrate::fingerprint());
-        let master = MasterKey::from_hex(&master_digits()).context("64 digits")?;
-        let database =
-            testing::database(&template, async |url| migrate::migrate(&url, &master).await).await?;
+        let database = database(Level::Log).await?;
         Ok(Self { database, nats: testing::nats().await? })
     }
 
     /// Starts a program, in which one task is going to panic, and waits until it is ready.
     async fn start(&self, name: &str, panics: &str) -> Result<Program> {
         let data = tempfile::Builder::new().prefix("daybook-supervision-").tempdir()?;
-        let mut command = Command::new(executable(name)?);
+        let mut command = command(name, &self.database.url, &self.nats.url())?;
         if name == "daybook" {
-            command.args(["up", "--data"]).arg(data.path());
+            command.arg("--data").arg(data.path());
         }
         let child = command
-            .args(["--listen", "127.0.0.1:0", "--throwaway"])
-            .env("DATABASE_URL", &self.database.url)
-            .env("NATS_URL", self.nats.url())
-            .env("DAYBOOK_MASTER_KEY", master_digits())
             .env("DAYBOOK_LOG", "debug")
             .env("DAYBOOK_LOG_FORMAT", "json")
             .env("DAYBOOK_TEST_PANIC", panics)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(File::create(data.path().join("log"))?)
-            .kill_on_drop(true)
             .spawn()?;
         let mut program = Program { child, data, url: String::new() };
         program.ready().await?;

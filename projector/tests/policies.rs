@@ -16,7 +16,7 @@ use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Setup};
 use command_api::tasks::{Task, TaskCommand};
-use kit::{Fact, Scribe};
+use kit::{Fact, Scribe, master};
 use projector::policies::{self, BlockTaskSync, Policy, Reaction};
 use serde_json::json;
 use servers::testing::{statements_with_rows, will_count_statements};
@@ -81,7 +81,7 @@ impl House {
         let setup = Setup {
             database_url: world.url().to_owned(),
             nats: None,
-            master: world.master.clone(),
+            master: master(),
             clock: Clock::System,
             throwaway: true,
         };
@@ -107,17 +107,7 @@ impl House {
         of: impl Display,
         commands: Vec<A::Command>,
     ) -> i64 {
-        let meta = CommandMeta {
-            caller: None,
-            on_behalf_of: Some(OWNER),
-            actor: actor.to_string(),
-            remembered: actor.to_string(),
-            key: None,
-            if_match: None,
-            correlation: "c".to_owned(),
-            causation: "c".to_owned(),
-            target: "t".to_owned(),
-        };
+        let meta = CommandMeta { on_behalf_of: Some(OWNER), ..CommandMeta::new(actor.to_string(), "c", "t") };
         let asked = self.command_path.app.execute::<A>(&meta, &of.to_string(), commands, &()).await;
         let accepted = serde_json::to_value(asked.unwrap()).unwrap();
         accepted["position"].as_i64().unwrap()
@@ -485,7 +475,7 @@ async fn what_is_nothing_to_a_policy_is_not_written_down_but_at_the_end() {
     let house = House::new().await;
     let mut connection = house.world.owner.acquire().await.unwrap();
     let retitled = Fact { in_clear: true, ..Fact::new("note", "n", "NoteRetitled", json!({})) };
-    Scribe::new(house.world.master.clone()).store(&mut connection, vec![retitled; 10_000]).await.unwrap();
+    Scribe::new(master()).store(&mut connection, vec![retitled; 10_000]).await.unwrap();
     drop(connection);
     house
         .write(

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use servers::postgres::{Durability, Options, Postgres};
-use shared::log::encryption::MasterKey;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::measure::{Stretch, Writer, work};
@@ -51,7 +50,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Compared>> {
 }
 
 async fn measure(plan: &Plan, server: &Postgres) -> Result<Vec<Compared>> {
-    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    let master = kit::master();
     server.create_database("ours").await?;
     server.create_database("rival").await?;
     shared::process::migrate::migrate(&server.url("ours"), &master).await?;

@@ -60,7 +60,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
 }
 
 async fn measure(plan: &Plan, server: &Postgres) -> Result<Measured> {
-    let master = MasterKey::from_hex(&"5a".repeat(32)).context("the master key has 64 digits")?;
+    let master = kit::master();
     server.create_database("log").await?;
     let url = server.url("log");
     shared::process::migrate::migrate(&url, &master).await?;

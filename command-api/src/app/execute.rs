@@ -41,6 +41,24 @@ pub struct CommandMeta {
     pub target: String,
 }
 
+impl CommandMeta {
+    /// Of an actor that has neither a session nor an idempotency key, and sets no condition.
+    pub fn new(actor: impl Into<String>, cause: impl Into<String>, target: impl Into<String>) -> Self {
+        let (actor, cause) = (actor.into(), cause.into());
+        Self {
+            caller: None,
+            on_behalf_of: None,
+            remembered: actor.clone(),
+            actor,
+            key: None,
+            if_match: None,
+            correlation: cause.clone(),
+            causation: cause,
+            target: target.into(),
+        }
+    }
+}
+
 /// The answer to a command that took effect, or had nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Accepted {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use command_api::log::{Log, LogError, Outcome};
-use kit::Fact;
+use kit::{Fact, Scribe, master};
 use serde_json::json;
 use shared::domain::clock::Clock;
 use shared::process::postgres::{DatabaseRole, options};
@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::batches::{command, stands};
-use crate::world::{database, scribe};
+use crate::world::database;
 
 /// The log of a process whose clock is so far away from the machine's.
 fn log(url: &str, away: TimeDelta) -> anyhow::Result<Log> {
@@ -29,7 +29,7 @@ async fn jump(owner: &mut PgConnection, ahead: &str) -> anyhow::Result<DateTime<
         .await?;
     let note = Clock::System.new_id();
     let event = Fact { in_clear: true, at: Some(at), ..Fact::new("note", note, "NoteRetitled", json!({})) };
-    scribe().store(owner, vec![event]).await?;
+    Scribe::new(master()).store(owner, vec![event]).await?;
     Ok(at)
 }
 

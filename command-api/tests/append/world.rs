@@ -1,32 +1,21 @@
 //! What the tests of appending share.
 
 use command_api::log::NewEvent;
-use kit::Scribe;
+use kit::Level;
 use serde_json::json;
 use servers::testing::TestDatabase;
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
 use shared::log::event::Meta;
 use shared::log::stored_event::{Mac, Payload};
-use sqlx::PgPool;
-use sqlx::migrate::Migrator;
+use sqlx::{Connection, Executor, PgConnection};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/es");
-
-/// A database with an empty log.
+/// A database with an empty log, and no keys.
 pub(crate) async fn database() -> anyhow::Result<TestDatabase> {
-    let template = format!("append_{}", shared::process::migrate::fingerprint());
-    servers::testing::database(&template, async |url| {
-        let owner = PgPool::connect(&url).await?;
-        MIGRATIONS.run(&owner).await?;
-        owner.close().await;
-        Ok(())
-    })
-    .await
-}
-
-pub(crate) fn scribe() -> Scribe {
-    Scribe::new(MasterKey::from_hex(&"07".repeat(32)).expect("64 digits"))
+    let database = kit::database(Level::Log).await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    owner.execute("delete from es.key").await?;
+    owner.close().await?;
+    Ok(database)
 }
 
 /// An event of a note.

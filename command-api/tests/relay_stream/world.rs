@@ -8,12 +8,11 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{Context, consumer::pull};
 use command_api::relay::{self, Relay};
 use futures::StreamExt;
-use kit::{Fact, Scribe, rewrite};
+use kit::{Fact, Level, Scribe, database, master, rewrite};
 use serde_json::json;
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
 use shared::log::epoch::{self, Epoch, EpochId};
 use shared::process::jetstream::{self, EVENT_ID, Retention};
 use shared::process::lifecycle::Shutdown;
@@ -21,7 +20,6 @@ use shared::process::postgres::{DatabaseRole, pool};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 /// Both servers, and the owner's way into them.
@@ -53,17 +51,8 @@ impl Running {
 }
 
 /// Asks until the answer is there.
-pub(crate) async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_mins(2);
-    let mut ticks = interval(Duration::from_millis(10));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while Instant::now() < deadline {
-        ticks.tick().await;
-        if let Some(value) = probe().await {
-            return value;
-        }
-    }
-    panic!("{what}: not within two minutes");
+pub(crate) async fn until<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    kit::until(Duration::from_mins(2), what, probe).await
 }
 
 /// Runs a relay in the runtime of the caller.
@@ -82,15 +71,11 @@ pub(crate) async fn start(database: &str, nats: &str) -> Running {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let name = format!("relay_{}", shared::process::migrate::fingerprint());
-        let master = MasterKey::from_hex(&"07".repeat(32)).unwrap();
-        let database =
-            testing::database(&name, async |url| shared::process::migrate::migrate(&url, &master).await);
-        let (database, nats) = tokio::join!(database, testing::nats());
+        let (database, nats) = tokio::join!(database(Level::Log), testing::nats());
         let (database, nats) = (database.unwrap(), nats.unwrap());
         let owner = PgPool::connect(&database.url).await.unwrap();
         let client = jetstream::connect(&nats.url(), "test").await.unwrap();
-        Self { database, nats, owner, client, scribe: Scribe::new(master) }
+        Self { database, nats, owner, client, scribe: Scribe::new(master()) }
     }
 
     pub(crate) async fn relay(&self) -> Running {

@@ -7,10 +7,11 @@ mod world;
 use command_api::app::Decide;
 use command_api::notes::{Note, NoteCommand};
 use futures::future::join_all;
+use kit::master;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use world::{CANARY, World, master, retitle};
+use world::{CANARY, World, retitle};
 
 #[tokio::test]
 async fn one_is_written_when_it_is_due_and_holds_nothing_in_clear() {

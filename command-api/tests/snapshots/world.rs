@@ -6,10 +6,10 @@ use command_api::notebooks::{Notebook, NotebookCommand};
 use command_api::notes::{Note, NoteCommand};
 use command_api::service::{self, Running, Setup};
 use command_api::sessions::{Session, SessionCommand};
-use servers::testing::{self, TestDatabase};
+use kit::{Level, database, master};
+use servers::testing::TestDatabase;
 use shared::domain::clock::{Clock, random};
 use shared::domain::id::{SessionId, UserId};
-use shared::log::encryption::MasterKey;
 use shared::log::keyring::Keyring;
 use shared::process::auth::{Caller, Issuer};
 use shared::process::lifecycle::Shutdown;
@@ -35,19 +35,13 @@ pub(crate) struct Row {
     pub(crate) encrypted: Vec<u8>,
 }
 
-pub(crate) fn master() -> MasterKey {
-    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
-}
-
 pub(crate) fn retitle(number: usize) -> NoteCommand {
     NoteCommand::Retitle { title: format!("{CANARY} {number}").try_into().expect("a title") }
 }
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let template = format!("es_{}", shared::process::migrate::fingerprint());
-        let migrate = async |url: String| shared::process::migrate::migrate(&url, &master()).await;
-        let database = testing::database(&template, migrate).await.expect("a database");
+        let database = database(Level::Log).await.expect("a database");
         let shutdown = Shutdown::new();
         let setup = Setup {
             database_url: database.url.clone(),
@@ -92,7 +86,7 @@ impl World {
     }
 
     pub(crate) fn command_meta(&self) -> CommandMeta {
-        command_meta(Some(self.caller))
+        CommandMeta { caller: Some(self.caller), ..CommandMeta::new("ada", "c", "POST /here") }
     }
 
     /// A new note with so many events.
@@ -138,20 +132,6 @@ impl World {
     }
 }
 
-fn command_meta(caller: Option<Caller>) -> CommandMeta {
-    CommandMeta {
-        caller,
-        on_behalf_of: None,
-        actor: "ada".to_owned(),
-        remembered: "ada".to_owned(),
-        key: None,
-        if_match: None,
-        correlation: "c".to_owned(),
-        causation: "c".to_owned(),
-        target: "POST /here".to_owned(),
-    }
-}
-
 async fn log_in(app: &App) -> Caller {
     let (user_id, session) = (UserId(Clock::System.new_id()), SessionId(Clock::System.new_id()));
     let open = SessionCommand::Open {
@@ -161,8 +141,13 @@ async fn log_in(app: &App) -> Caller {
         refresh: random::<32>().to_vec(),
         lifetime: TimeDelta::days(1),
     };
-    app.execute::<Session>(&command_meta(None), &session.to_string(), vec![open], &())
-        .await
-        .expect("it opens");
+    app.execute::<Session>(
+        &CommandMeta::new("ada", "c", "POST /here"),
+        &session.to_string(),
+        vec![open],
+        &(),
+    )
+    .await
+    .expect("it opens");
     app.verifier.verify(&Issuer::new(&app.keys, app.clock).issue(user_id, session).0).expect("a good token")
 }

@@ -1,7 +1,7 @@
 //! What instance A changes, B is asked about at once, with an older state in its memory.
 
 use chrono::TimeDelta;
-use command_api::app;
+use command_api::app::CommandMeta;
 use command_api::notes::{Note, NoteCommand};
 use command_api::sessions::{Session, SessionCommand};
 use serde_json::json;
@@ -98,7 +98,7 @@ impl Round<'_> {
             TestRequest::patch(&format!("/notes/{}", self.note), &body).by(&tokens)
         };
         assert_eq!(self.pair.send(B, nothing_new()).await.version(), self.note_version);
-        assert_eq!(self.pair.send(A, TestRequest::logout().by(&tokens)).await.version(), 2);
+        assert_eq!(self.pair.send(A, TestRequest::command("/auth/logout").by(&tokens)).await.version(), 2);
         self.pair.send(B, nothing_new()).await.is_refused(401, "session-ended");
         self.pair.send(A, nothing_new()).await.is_refused(401, "session-ended");
     }
@@ -122,18 +122,8 @@ impl Round<'_> {
     }
 }
 
-fn command_meta(person: &Tokens, caller: Option<Caller>) -> app::CommandMeta {
-    app::CommandMeta {
-        caller,
-        on_behalf_of: None,
-        actor: person.user.clone(),
-        remembered: person.user.clone(),
-        key: None,
-        if_match: None,
-        correlation: "round".to_owned(),
-        causation: "round".to_owned(),
-        target: "POST /round".to_owned(),
-    }
+fn command_meta(person: &Tokens, caller: Option<Caller>) -> CommandMeta {
+    CommandMeta { caller, ..CommandMeta::new(&person.user, "round", "POST /round") }
 }
 
 /// Each move of a note starts in the notebook where the one before has ended, and goes somewhere else.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, bail};
+use kit::master_digits;
 use serde_json::Value;
 use servers::leash::{Leash, Spawn};
 use servers::until::until;
 
 use super::LIMIT;
-use crate::{executable, master_digits};
+use crate::executable;
 
 /// Where the ports of services begin: below the range from which outgoing connections take theirs. One of those could
 /// sit on a service's port while that is down, and in that range a client can even be connected to itself.

@@ -7,13 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use servers::until::until;
-use tokio::process::Command;
 
 use super::LIMIT;
 use super::load::{Client, Note, Notebook};
 use super::report::Report;
 use super::world::World;
-use crate::{executable, master_digits};
+use crate::operate;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,19 +97,9 @@ fn version(row: &Value) -> i64 {
 }
 
 /// `daybook check`, which compares every column of every row with a rebuild.
-pub(super) async fn check(report: &mut Report, world: &World) -> Result<()> {
-    let check = Command::new(executable("daybook")?)
-        .arg("check")
-        .env("DATABASE_URL", world.database_url())
-        .env("NATS_URL", world.nats.url())
-        .env("DAYBOOK_MASTER_KEY", master_digits())
-        .kill_on_drop(true)
-        .output();
-    let checked = check.await?;
-    if !checked.status.success() {
+pub(super) async fn check(report: &mut Report, world: &World) {
+    if let Err(error) = operate("check", &world.database_url()).await {
         report.different += 1;
-        let (out, err) = (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
-        report.tell(format!("daybook check: {} {out} {err}", checked.status));
+        report.tell(error.to_string());
     }
-    Ok(())
 }

@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use reqwest::Client;
 use servers::nats::{self, Nats};
 use servers::postgres::{self, Durability, Postgres};
 use servers::testing;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::process::Command;
 
 use super::process::Process;
-use crate::{executable, master_digits};
+use crate::migrate;
 
 const DATABASE: &str = "daybook";
 
@@ -46,7 +45,7 @@ impl World {
         let durability = Durability::Durable;
         let postgres = Postgres::start(postgres::Options { data, durability, settings: Vec::new() }).await?;
         postgres.create_database(DATABASE).await?;
-        migrate(&postgres.url(DATABASE), &folder).await?;
+        migrate(&postgres.url(DATABASE)).await?;
         let nats = Nats::start(nats::Options { store: folder.path().join("nats"), port: None }).await?;
         let logs = folder.path();
         let pair = |program: &str, role: &str| -> Result<[Process; 2]> {
@@ -109,21 +108,4 @@ impl World {
         self.postgres.stop().await?;
         Ok(self.folder.take().filter(|_| keep).map(TempDir::keep))
     }
-}
-
-/// By the program itself, as an operator does it; then the services' roles may log in.
-async fn migrate(url: &str, folder: &TempDir) -> Result<()> {
-    let migrate = Command::new(executable("daybook")?)
-        .args(["migrate", "--data"])
-        .arg(folder.path())
-        .env("DATABASE_URL", url)
-        .env("DAYBOOK_MASTER_KEY", master_digits())
-        .output();
-    let ended = migrate.await?;
-    ensure!(ended.status.success(), "daybook migrate: {}", String::from_utf8_lossy(&ended.stderr));
-    let mut owner = PgConnection::connect(url).await?;
-    for role in ["daybook_command", "daybook_projector", "daybook_query"] {
-        owner.execute(format!("alter role {role} login").as_str()).await?;
-    }
-    Ok(owner.close().await?)
 }

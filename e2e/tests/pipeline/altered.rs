@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use e2e::Watch;
 use kit::{destroy_key, rewrite};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::domain::clock::Clock;
 use sqlx::{Connection, PgConnection};
 
-use crate::program::{Program, Watch, program, until};
+use crate::program::{Program, run, until};
 use crate::{CANARY, NOTEBOOK, ada_writes, folder};
 
 /// What is done to the only event of a note: to one column of it each time.
@@ -119,10 +119,6 @@ async fn altered(data: &Path) -> Altered {
     log
 }
 
-fn run(words: &[&str], data: &Path) -> Output {
-    Command::new(program()).args(words).arg("--data").arg(data).output().expect("it runs")
-}
-
 fn positions<'e>(events: impl IntoIterator<Item = &'e Value>) -> BTreeSet<i64> {
     events.into_iter().filter_map(|event| event["position"].as_i64()).collect()
 }
@@ -131,9 +127,9 @@ fn positions<'e>(events: impl IntoIterator<Item = &'e Value>) -> BTreeSet<i64> {
 /// stream: until the read tables are built for it, sockets end.
 async fn sent(data: &Path, token: &str, last: i64) -> BTreeSet<i64> {
     until(|| async {
-        let mut watch = Watch::start(data, token);
+        let mut watch = Watch::start(token, "--data", data);
         let mut sent = BTreeSet::new();
-        while let Some(frame) = watch.next().await.filter(|frame| frame["type"] != "reset") {
+        while let Some(frame) = watch.frame().await.filter(|frame| frame["type"] != "reset") {
             sent.extend(positions([&frame["event"]]));
             if sent.contains(&last) {
                 return Some(sent);
@@ -150,7 +146,7 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
     let mut log = altered(data.path()).await;
     let (_, last) = log.note("The last").await;
 
-    let printed = run(&["events"], data.path());
+    let printed = run(&["events"], data.path()).await;
     let (out, complaints) =
         (String::from_utf8_lossy(&printed.stdout), String::from_utf8_lossy(&printed.stderr));
     let shown: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -185,7 +181,7 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
         assert_eq!(status, 500, "{note}: {said}");
     }
     // Nor does it come into new tables.
-    let rebuilt = run(&["rebuild"], data.path());
+    let rebuilt = run(&["rebuild"], data.path()).await;
     assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
     for note in &log.notes {
         // Withheld from who is known to have access to it, and unknown to all others.
@@ -193,7 +189,7 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
             daybook.send(Method::GET, &format!("/notes/{note}"), &log.token, &Value::Null).await;
         assert!([404, 503].contains(&status) && !said.contains(CANARY), "{note}: {status} {said}");
     }
-    let quarantined = run(&["projector", "quarantine"], data.path());
+    let quarantined = run(&["projector", "quarantine"], data.path()).await;
     let quarantined = String::from_utf8_lossy(&quarantined.stdout).into_owned();
     for note in &log.notes {
         assert!(quarantined.contains(&format!("notes {note}: since position ")), "{quarantined}");

@@ -1,12 +1,11 @@
 //! What people write comes back as they wrote it: in reads, in events and on sockets, also after a restart.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use e2e::Watch;
 use serde_json::{Value, json};
 
-use super::program::{Program, program};
+use super::program::{Program, printed};
 use super::{NOTE, NOTEBOOK, ada_writes, folder};
 
 const BLOCK: &str = "0193a5f0-0000-7000-8000-000000000003";
@@ -14,34 +13,20 @@ const TASK: &str = "0193a5f0-0000-7000-8000-000000000004";
 
 /// The data of every event of these types, as a socket is sent them from the beginning on, until `count` are there.
 async fn watched(data: &Path, token: &str, types: &'static [&'static str], count: usize) -> Vec<Value> {
-    let mut watching = Command::new(program())
-        .args(["watch", "--after", "0", "--token", token, "--data"])
-        .arg(data)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let out = watching.stdout.take().expect("piped");
-    let seen = tokio::task::spawn_blocking(move || {
-        let frames = BufReader::new(out).lines();
-        let frames = frames.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("JSON"));
-        let mut events =
-            frames.filter(|frame| frame["type"] == "event").map(|mut frame| frame["event"].take());
-        let mut wanted = events.by_ref().filter(|event| types.iter().any(|name| event["type"] == *name));
-        wanted.by_ref().take(count).map(|mut event| event["data"].take()).collect()
-    });
-    let seen = seen.await.expect("no panic");
-    watching.kill().expect("it runs still");
-    watching.wait().expect("it was ours");
+    let (mut watch, mut seen) = (Watch::start(token, "--data", data), Vec::new());
+    while seen.len() < count {
+        seen.extend(of_types(watch.event().await, types));
+    }
     seen
 }
 
 /// The data of every event of these types in the log.
-fn logged(data: &Path, types: &[&str]) -> Vec<Value> {
-    let events = Command::new(program()).args(["events", "--data"]).arg(data).output().expect("it runs");
-    let events = String::from_utf8(events.stdout).expect("text");
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let wanted = events.filter(|event| types.iter().any(|name| event["type"] == *name));
-    wanted.map(|mut event| event["data"].take()).collect()
+async fn logged(data: &Path, types: &[&str]) -> Vec<Value> {
+    printed(data).await.into_iter().filter_map(|event| of_types(event, types)).collect()
+}
+
+fn of_types(mut event: Value, types: &[&str]) -> Option<Value> {
+    types.iter().any(|name| event["type"] == *name).then(|| event["data"].take())
 }
 
 #[tokio::test]
@@ -65,7 +50,7 @@ async fn any_number_in_preferences_comes_back_equal() {
     assert_eq!(me["preferences"]["one"].to_string(), "1.0");
     let events = [json!({"preferences": before}), json!({"preferences": expected})];
     assert_eq!(watched(data.path(), &token, TYPES, 2).await, events);
-    assert_eq!(logged(data.path(), TYPES), events);
+    assert_eq!(logged(data.path(), TYPES).await, events);
     daybook.stop();
 }
 
@@ -96,7 +81,7 @@ async fn every_line_end_comes_back_as_one_line_feed() {
     assert_eq!((&task["title"], &task["description"], &task["due_on"]), (&kept, &kept, &json!("2026-03-01")));
     assert_eq!(daybook.get(&notebook, &token).await["description"], kept);
     let seen = watched(data.path(), &token, &["BlockAdded", "TaskAdded", "NotebookDescribed"], 3).await;
-    assert_eq!(seen, logged(data.path(), &["BlockAdded", "TaskAdded", "NotebookDescribed"]));
+    assert_eq!(seen, logged(data.path(), &["BlockAdded", "TaskAdded", "NotebookDescribed"]).await);
     assert_eq!((&seen[1]["title"], &seen[1]["details"]["due_on"]), (&kept, &json!("2026-03-01")));
     // A title of one line takes none within, and says so.
     let (status, said) = daybook

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use e2e::Watch;
 use kit::Fact;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use tokio::process::Command;
 
-use super::program::{Program, Watch, program, scribe};
+use super::program::{Program, printed, scribe};
 use super::{NOTEBOOK, folder};
 
 /// The first version of `NotebookDescribed`, and data as it was stored; kept for ever.
@@ -77,17 +77,14 @@ fn described(event: &Value) -> Option<(Value, Value)> {
 
 /// What `daybook events` prints.
 async fn events(data: &Path) -> Vec<(Value, Value)> {
-    let printed =
-        Command::new(program()).args(["events", "--data"]).arg(data).output().await.expect("it runs");
-    let printed = String::from_utf8(printed.stdout).expect("text");
-    printed.lines().filter_map(|line| described(&parsed(line))).collect()
+    printed(data).await.iter().filter_map(described).collect()
 }
 
 /// What a socket is sent that has seen nothing yet.
 async fn frames(data: &Path, token: &str) -> Vec<(Value, Value)> {
-    let (mut watch, mut seen) = (Watch::start(data, token), Vec::new());
+    let (mut watch, mut seen) = (Watch::start(token, "--data", data), Vec::new());
     while seen.len() < 4 {
-        seen.extend(described(&watch.next().await.expect("it runs still")["event"]));
+        seen.extend(described(&watch.event().await));
     }
     seen
 }

@@ -10,7 +10,7 @@ use shared::domain::clock::{Clock, random};
 use sqlx::{Connection, PgConnection};
 
 use super::folder;
-use super::program::{Program, program, until};
+use super::program::{Program, run, until};
 
 /// People who change the same items at once, and how much each does before and after the crash.
 const PEOPLE: usize = 6;
@@ -39,15 +39,7 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 
 /// What the program says when it imports.
 async fn import(tree: &Path, data: &Path, token: &str) -> String {
-    let output = tokio::process::Command::new(program())
-        .arg("import")
-        .arg(tree)
-        .arg("--data")
-        .arg(data)
-        .args(["--token", token])
-        .output()
-        .await
-        .expect("it runs");
+    let output = run(&["import", tree.to_str().expect("UTF-8"), "--token", token], data).await;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{said}");
     said

@@ -10,9 +10,9 @@ mod quarantined;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use program::{Program, program, until};
+use e2e::Watch;
+use program::{Program, printed, run, until};
 use serde_json::{Value, json};
 use servers::testing;
 use sqlx::{Connection, PgConnection};
@@ -50,11 +50,7 @@ async fn what_was_answered_is_there_after_kill_nine() {
     let notebook = format!("/notebooks/{NOTEBOOK}?after={renamed}");
     assert_eq!(daybook.get(&notebook, &token).await["name"], "Laboratory");
 
-    let second = Command::new(program())
-        .args(["up", "--listen", "127.0.0.1:0", "--data"])
-        .arg(data.path())
-        .output()
-        .expect("it runs");
+    let second = run(&["up", "--listen", "127.0.0.1:0"], data.path()).await;
     assert!(!second.status.success());
     assert!(
         String::from_utf8_lossy(&second.stderr).contains("already"),
@@ -92,27 +88,14 @@ async fn a_watching_operator_sees_the_note_appear() {
     let daybook = Program::start(data.path()).await;
     let (token, position) = ada_writes(&daybook).await;
     daybook.get(&format!("/notes/{NOTE}?after={position}"), &token).await;
-    let mut watching = Command::new(program())
-        .args(["watch", "--after", "0", "--token", &token, "--data"])
-        .arg(data.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let out = watching.stdout.take().expect("piped");
-    let seen = tokio::task::spawn_blocking(move || {
-        let frames = std::io::BufRead::lines(std::io::BufReader::new(out));
-        let frames =
-            frames.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("a frame is JSON"));
-        // Before or after `live`: the gateway may come to what can be read a moment later than the reads.
-        frames.filter(|frame| frame["type"] == "event").take(4).collect::<Vec<_>>()
-    });
-    let events = seen.await.expect("no panic");
-    let types: Vec<_> =
-        events.iter().map(|frame| frame["event"]["type"].as_str().unwrap_or_default()).collect();
+    // Before or after `live`: the gateway may come to what can be read a moment later than the reads.
+    let (mut watch, mut events) = (Watch::start(&token, "--data", data.path()), Vec::new());
+    while events.len() < 4 {
+        events.push(watch.event().await);
+    }
+    let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect();
     assert_eq!(types, ["UserRegistered", "SessionOpened", "NotebookCreated", "NoteCreated"]);
-    assert_eq!(events[3]["event"]["data"]["title"], CANARY);
-    watching.kill().expect("it runs still");
-    watching.wait().expect("it was ours");
+    assert_eq!(events[3]["data"]["title"], CANARY);
 }
 
 #[tokio::test]
@@ -150,10 +133,8 @@ async fn content_is_encrypted_and_gone_with_its_key() {
     let daybook = Program::start(data.path()).await;
     assert_eq!(daybook.status(&format!("/notes/{NOTE}"), &token).await, 404);
     assert_eq!(daybook.get(&format!("/notebooks/{NOTEBOOK}"), &token).await["name"], "Lab");
-    let events =
-        Command::new(program()).args(["events", "--data"]).arg(data.path()).output().expect("it runs");
-    let events = String::from_utf8(events.stdout).expect("text");
-    let erased: Value = serde_json::from_str(events.lines().last().expect("there are events")).expect("JSON");
+    let events = printed(data.path()).await;
+    let erased = events.last().expect("there are events");
     assert_eq!((&erased["type"], &erased["data"]), (&json!("NoteCreated"), &Value::Null));
     assert!(!dump(&daybook.database_url, "%").await.contains(CANARY), "the content outlived its key");
 }

@@ -9,15 +9,14 @@ use serde_json::json;
 use shared::process::read_schema;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::program::{Program, program, scribe, until};
+use super::program::{self, Program, scribe, until};
 use super::{NOTE, NOTEBOOK, ada_writes, folder};
 
 const READERS: usize = 20;
 
 /// Runs a command of the program; whether it was content, and what it said.
 async fn run(command: &str, data: &Path) -> (bool, String) {
-    let running = tokio::process::Command::new(program()).args([command, "--data"]).arg(data).output();
-    let output = running.await.expect("it runs");
+    let output = program::run(&[command], data).await;
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
@@ -117,7 +116,7 @@ async fn a_rebuild_goes_on_after_kill_nine() {
 
     let come_to = format!("select position from {}_new.checkpoint", read_schema::name());
     let come_to = || async { sqlx::query_scalar::<_, i64>(&come_to).fetch_one(&owner).await.ok() };
-    let mut rebuild = tokio::process::Command::new(program())
+    let mut rebuild = tokio::process::Command::new(program::program())
         .args(["rebuild", "--data"])
         .arg(data.path())
         .stdout(Stdio::null())

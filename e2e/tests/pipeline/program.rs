@@ -1,21 +1,14 @@
 //! A `daybook up` with servers of its own, on a data folder that outlives it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use e2e::{LIMIT, PASSWORD, executable};
 use kit::Scribe;
 use reqwest::Method;
 use serde_json::{Value, json};
 use servers::leash::send;
 use shared::log::encryption::MasterKey;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::ChildStdout;
-use tokio::time::{Instant, interval, timeout};
-
-/// How long something that must come may take on a busy machine; only a hang takes so long.
-pub(crate) const LIMIT: Duration = Duration::from_mins(5);
-const PASSWORD: &str = "correct horse battery";
 
 /// A Daybook with its own Postgres (fsync on) and NATS.
 pub(crate) struct Program {
@@ -45,12 +38,21 @@ pub(crate) fn scribe(data: &Path) -> Scribe {
     Scribe::new(MasterKey::from_hex(&master).expect("64 digits"))
 }
 
-/// The program stands beside the folder of the test executables; `./dev test` builds it first.
+/// The program; `./dev test` builds it first.
 pub(crate) fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows itself");
-    let program = test.ancestors().nth(2).expect("a test stands in target/<profile>/deps").join("daybook");
-    assert!(program.is_file(), "{} is not there; build it first: cargo build -p daybook", program.display());
-    program
+    executable("daybook").expect("built")
+}
+
+/// Runs a command of the program to its end.
+pub(crate) async fn run(words: &[&str], data: &Path) -> Output {
+    let mut command = tokio::process::Command::new(program());
+    command.args(words).arg("--data").arg(data).kill_on_drop(true).output().await.expect("it runs")
+}
+
+/// What `daybook events` prints.
+pub(crate) async fn printed(data: &Path) -> Vec<Value> {
+    let printed = String::from_utf8(run(&["events"], data).await.stdout).expect("text");
+    printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 impl Program {
@@ -155,42 +157,7 @@ impl Program {
     }
 }
 
-/// `daybook watch`, from the beginning of the log.
-pub(crate) struct Watch {
-    lines: Lines<BufReader<ChildStdout>>,
-    /// Ends with this.
-    _program: tokio::process::Child,
-}
-
-impl Watch {
-    pub(crate) fn start(data: &Path, token: &str) -> Self {
-        let mut program = tokio::process::Command::new(program())
-            .args(["watch", "--after", "0", "--token", token, "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("it runs");
-        let lines = BufReader::new(program.stdout.take().expect("piped")).lines();
-        Self { lines, _program: program }
-    }
-
-    /// The next frame; `None` when the program has ended.
-    pub(crate) async fn next(&mut self) -> Option<Value> {
-        let line = timeout(LIMIT, self.lines.next_line()).await.expect("a frame in time");
-        line.expect("text").map(|line| serde_json::from_str(&line).expect("JSON"))
-    }
-}
-
 /// Looks again until there is something, within the limit.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + LIMIT;
-    let mut ticks = interval(Duration::from_millis(20));
-    while Instant::now() < deadline {
-        ticks.tick().await;
-        if let Some(found) = look().await {
-            return found;
-        }
-    }
-    panic!("it did not come to be within {LIMIT:?}")
+    kit::until(LIMIT, "what a test waits for", async || look().await).await
 }

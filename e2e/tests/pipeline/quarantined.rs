@@ -1,22 +1,16 @@
 //! An event that nobody can read: its note is withheld, and everything else goes on.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use kit::Fact;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use crate::program::{Program, program, scribe, until};
+use crate::program::{Program, run, scribe, until};
 use crate::{NOTE, NOTEBOOK, ada_writes, folder};
 
 const OTHER: &str = "0193a5f0-0000-7000-8000-000000000003";
-
-fn operator(data: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(program());
-    command.args(["projector", words[0], "--data"]).arg(data).args(&words[1..]);
-    command.output().expect("it runs")
-}
 
 fn said(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -37,7 +31,7 @@ async fn one_bad_event_withholds_its_note_and_stops_nothing() {
     let data = folder();
     let daybook = Program::start(data.path()).await;
     let (token, _) = ada_writes(&daybook).await;
-    assert_eq!(said(&operator(data.path(), &["quarantine"])), "No row is quarantined.\n");
+    assert_eq!(said(&run(&["projector", "quarantine"], data.path()).await), "No row is quarantined.\n");
     let position = spoil(&daybook, data.path()).await;
     let other = json!({"id": OTHER, "notebook_id": NOTEBOOK, "title": "Plans"});
     let after = daybook.post("/notes", &token, &other).await["position"].as_i64().expect("a position");
@@ -51,11 +45,11 @@ async fn one_bad_event_withholds_its_note_and_stops_nothing() {
     until(shown).await;
     until(|| daybook.is_ready()).await;
 
-    let listed = said(&operator(data.path(), &["quarantine"]));
+    let listed = said(&run(&["projector", "quarantine"], data.path()).await);
     assert!(listed.starts_with(&format!("notes {NOTE}: since position {position}, 0 later")), "{listed}");
-    let skip = ["skip", &position.to_string(), "--why", "nobody wrote it"];
-    assert!(said(&operator(data.path(), &skip)).contains("daybook rebuild"));
-    let again = operator(data.path(), &skip);
+    let skip = ["projector", "skip", &position.to_string(), "--why", "nobody wrote it"];
+    assert!(said(&run(&skip, data.path()).await).contains("daybook rebuild"));
+    let again = run(&skip, data.path()).await;
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("It is already skipped"));
     assert!(daybook.stop().success());

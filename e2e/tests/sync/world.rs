@@ -1,26 +1,19 @@
 //! Three services over one database, of which the projector, and with it the policy, can be killed; who uses them.
 
-use std::time::Duration;
-
 use e2e::service::{Service, command};
-use e2e::{PASSWORD, executable, master_digits};
+use e2e::{LIMIT, PASSWORD, operate};
+use kit::{Level, database};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use servers::nats::Nats;
 use servers::testing::{self, TestDatabase};
 use servers::until::until;
 use shared::domain::clock::Clock;
-use shared::log::encryption::MasterKey;
-use shared::process::migrate;
 use sqlx::PgPool;
-use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::sync::watch;
 
 use super::actions::Action;
 
-/// How long anything here may take.
-const LIMIT: Duration = Duration::from_mins(5);
 /// From how many places the owner works at once, each with a session of its own.
 const DEVICES: usize = 8;
 const STRANGERS: usize = 2;
@@ -77,10 +70,7 @@ impl Policy {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let master = MasterKey::from_hex(&master_digits()).expect("64 digits");
-        let template = format!("e2e_{}", migrate::fingerprint());
-        let migrated = async |url: String| migrate::migrate(&url, &master).await;
-        let database = testing::database(&template, migrated).await.expect("a database");
+        let database = database(Level::Log).await.expect("a database");
         let nats = testing::nats().await.expect("NATS");
         let mut policy = Policy { database_url: database.url.clone(), nats_url: nats.url(), running: None };
         policy.start().await;
@@ -137,16 +127,7 @@ impl World {
 
     /// `daybook check` finds no difference.
     pub(crate) async fn check(&self) {
-        let data = TempDir::new().expect("a new folder");
-        let check = Command::new(executable("daybook").expect("built"))
-            .args(["check", "--data"])
-            .arg(data.path())
-            .env("DATABASE_URL", &self.database.url)
-            .env("DAYBOOK_MASTER_KEY", master_digits())
-            .output();
-        let ended = check.await.expect("it runs");
-        let said = [ended.stdout, ended.stderr].concat();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&said));
+        operate("check", &self.database.url).await.expect("no difference");
     }
 }
 

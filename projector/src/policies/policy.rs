@@ -64,17 +64,11 @@ impl<'a> Reaction<'a> {
     }
 
     fn command_meta(&self) -> CommandMeta {
-        let actor = format!("{POLICY}{}", self.policy);
         CommandMeta {
-            caller: None,
             on_behalf_of: self.person(),
-            remembered: actor.clone(),
-            actor,
             key: Some(format!("{}/{}/{}", self.policy, self.event.id, self.sent)),
-            if_match: None,
             correlation: self.event.meta.correlation.clone(),
-            causation: self.event.id.to_string(),
-            target: self.policy.to_owned(),
+            ..CommandMeta::new(format!("{POLICY}{}", self.policy), self.event.id.to_string(), self.policy)
         }
     }
 }

@@ -7,25 +7,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::Client;
-use kit::{Fact, Scribe, rewrite};
+use kit::{Fact, Level, Scribe, database, master, rewrite};
 use projector::engine::{Engine, Tools};
 use projector::{Handles, ShadowBuild, Status, run};
 use serde_json::{Value, json};
-use servers::testing::{TestDatabase, database};
-use shared::log::encryption::MasterKey;
+use servers::testing::TestDatabase;
 use shared::log::event::Recorded;
 use shared::log::event_log;
 use shared::log::keyring::Keyring;
 use shared::log::server_keys;
 use shared::log::stored_event::{Payload, StoredEvent};
 use shared::process::lifecycle::Shutdown;
-use shared::process::migrate;
 use shared::process::postgres::{DatabaseRole, options, pool};
 use shared::process::read_schema::{self, VERSIONS};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// How long anything may take.
@@ -33,7 +31,6 @@ const DEADLINE: Duration = Duration::from_mins(2);
 
 pub(crate) struct World {
     pub(crate) owner: PgPool,
-    pub(crate) master: MasterKey,
     sequences: HashMap<String, i64>,
     position: i64,
     // Last, so that it outlives the pools.
@@ -128,12 +125,9 @@ pub(crate) fn a_bit_of_all(notes: u128) -> Vec<Fact> {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let master = MasterKey::from_hex(&"07".repeat(32)).unwrap();
-        let name = format!("projector_{}", migrate::fingerprint());
-        let migrate = async |url: String| migrate::migrate(&url, &master).await;
-        let database = database(&name, migrate).await.unwrap();
+        let database = database(Level::Log).await.unwrap();
         let owner = PgPool::connect(&database.url).await.unwrap();
-        Self { owner, master, sequences: HashMap::new(), position: 0, database }
+        Self { owner, sequences: HashMap::new(), position: 0, database }
     }
 
     /// Records facts as `es.append` would, encrypted under a key for each aggregate.
@@ -143,7 +137,7 @@ impl World {
             fact.sequence = Some(*sequence);
         }
         let mut connection = self.owner.acquire().await.unwrap();
-        self.position = Scribe::new(self.master.clone()).store(&mut connection, facts).await.unwrap();
+        self.position = Scribe::new(master()).store(&mut connection, facts).await.unwrap();
     }
 
     /// The last position of the log.
@@ -181,7 +175,7 @@ impl World {
 
     /// An event with the MAC of what it says.
     pub(crate) async fn genuine(&self, recorded: Recorded, payload: Payload) -> StoredEvent {
-        let mac_key = server_keys::mac_key(&self.owner, &self.master).await.unwrap();
+        let mac_key = server_keys::mac_key(&self.owner, &master()).await.unwrap();
         StoredEvent::new(recorded, payload, &mac_key)
     }
 
@@ -213,7 +207,7 @@ impl World {
     pub(crate) fn tools(&self, schema: &str) -> Tools {
         let pool = self.pool(schema);
         Tools {
-            keyring: Keyring::new(self.master.clone(), pool.clone()),
+            keyring: Keyring::new(master(), pool.clone()),
             pool,
             schema: schema.to_owned(),
             nats: None,
@@ -226,7 +220,7 @@ impl World {
         ShadowBuild {
             connect: options(&self.database.url, DatabaseRole::Projector, None).unwrap(),
             schema: schema.to_owned(),
-            keyring: Keyring::new(self.master.clone(), self.pool(schema)),
+            keyring: Keyring::new(master(), self.pool(schema)),
             status: watch::channel(Status::default()).0,
         }
     }
@@ -278,7 +272,7 @@ impl World {
         let handles = Handles {
             schema: schema.to_owned(),
             connect: options(&self.database.url, DatabaseRole::Projector, None).unwrap(),
-            keyring: Keyring::new(self.master.clone(), pool.clone()),
+            keyring: Keyring::new(master(), pool.clone()),
             pool,
             nats,
         };
@@ -331,13 +325,7 @@ impl Running {
     }
 }
 
-/// The one helper that polls.
+/// Asks until it holds.
 pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let polled = async {
-        let mut ticks = interval(Duration::from_millis(10));
-        while !holds().await {
-            ticks.tick().await;
-        }
-    };
-    timeout(DEADLINE, polled).await.expect("in time");
+    kit::until(DEADLINE, "what a test waits for", async || holds().await.then_some(())).await;
 }

@@ -4,22 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Result;
+use axum::Router;
 use futures::{SinkExt, StreamExt};
-use kit::{Fact, Scribe};
+use kit::{Answer, Fact, Level, Scribe, TestRequest, database, master};
 use query_api::live::{self, Live, Parts, Settings};
 use query_api::watermark::Watermark;
 use serde_json::{Map, Value, json};
-use servers::testing::{self, TestDatabase};
+use servers::testing::TestDatabase;
 use shared::domain::clock::Clock;
 use shared::domain::id::{NoteId, NotebookId, SessionId, UserId};
-use shared::log::encryption::MasterKey;
 use shared::log::keyring::Keyring;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::{Issuer, Verifier};
 use shared::process::lifecycle::Shutdown;
 use shared::process::postgres::{DatabaseRole, pool};
-use shared::process::{migrate, read_schema};
+use shared::process::read_schema;
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -45,6 +44,7 @@ pub(crate) struct World {
     /// What the events say that were written, by their positions.
     data: Mutex<Map<String, Value>>,
     address: SocketAddr,
+    router: Router,
     _database: TestDatabase,
 }
 
@@ -55,26 +55,13 @@ pub(crate) fn small() -> Settings {
     Settings { ring_events: 4, page: 3, queue: 2, catch_ups: 1, ..Settings::default() }
 }
 
-fn master() -> MasterKey {
-    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
-}
-
-async fn migrated(url: String) -> Result<()> {
-    migrate::migrate(&url, &master()).await?;
-    let projector = pool(&url, DatabaseRole::Projector, None, 1)?;
-    read_schema::ensure(&projector, read_schema::name()).await?;
-    projector.close().await;
-    Ok(())
-}
-
 impl World {
     pub(crate) async fn start(settings: Settings) -> Self {
         Self::with(settings, None).await
     }
 
     pub(crate) async fn with(settings: Settings, nats: Option<async_nats::Client>) -> Self {
-        let template = format!("live_{}_{}", migrate::fingerprint(), read_schema::name());
-        let database = testing::database(&template, migrated).await.expect("a database");
+        let database = database(Level::Tables).await.expect("a database");
         let url = &database.url;
         let options: sqlx::postgres::PgConnectOptions = url.parse().expect("an address");
         let owner = PgPool::connect_lazy_with(options.options([("search_path", read_schema::name())]));
@@ -91,6 +78,7 @@ impl World {
             keys,
             data: Mutex::default(),
             address,
+            router: Router::new(),
             _database: database,
         };
         world.serve(settings, nats).await;
@@ -119,6 +107,7 @@ impl World {
         let gateway = live::routes().with_state::<()>(live);
         let (router, _) =
             utoipa_axum::router::OpenApiRouter::new().nest("/api/v1", gateway).split_for_parts();
+        self.router = router.clone();
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 
@@ -238,23 +227,13 @@ impl World {
 
     /// What to add to the address to come with a ticket.
     pub(crate) async fn ticket(&self, token: &str) -> String {
-        let answer = self.post("/api/v1/live/tickets", token).await;
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-        let body = answer.split_once("\r\n\r\n").expect("a body").1;
-        let ticket: Value = serde_json::from_str(body).expect("JSON");
-        format!("?ticket={}", ticket["ticket"].as_str().expect("a ticket"))
+        let answer = self.ask_for_ticket(token).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        format!("?ticket={}", answer.body["ticket"].as_str().expect("a ticket"))
     }
 
-    pub(crate) async fn post(&self, path: &str, token: &str) -> String {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\nauthorization: Bearer {token}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        answer
+    pub(crate) async fn ask_for_ticket(&self, token: &str) -> Answer {
+        TestRequest::command("/api/v1/live/tickets").bearer(token).send(&self.router).await
     }
 }
 

@@ -41,7 +41,7 @@ async fn texts(world: &World, note: u128) -> Vec<String> {
 /// The titles of the tasks that a person sees with this query.
 async fn titles(world: &World, user: UserId, query: &str) -> Vec<String> {
     let answer = world.get(user, &format!("/tasks?{query}")).await;
-    assert_eq!(answer.status.as_u16(), 200, "{query}: {}", answer.body);
+    assert_eq!(answer.status, 200, "{query}: {}", answer.body);
     answer.items("title")
 }
 
@@ -79,7 +79,7 @@ async fn a_block_is_shown_as_it_is_stored() {
     assert_eq!(block, expected);
     world.write("update blocks set version = 5").await;
     let changed = world.get_unless(ADA, &address("notes", 2), Some(&tag)).await;
-    assert_eq!((changed.status.as_u16(), &changed.body["blocks"][0]["version"]), (200, &json!(5)));
+    assert_eq!((changed.status, &changed.body["blocks"][0]["version"]), (200, &json!(5)));
 }
 
 #[tokio::test]
@@ -470,8 +470,8 @@ async fn what_is_no_filter_is_refused() {
     ] {
         assert_eq!(world.get(ADA, &format!("/tasks?{wrong}")).await.refusal(), (400, "bad-query"), "{wrong}");
     }
-    assert_eq!(world.get(ADA, &format!("/tasks?q={}", "%C3%A9".repeat(200))).await.status.as_u16(), 200);
-    assert_eq!(world.get(ADA, "/tasks/no-uuid").await.status.as_u16(), 404);
+    assert_eq!(world.get(ADA, &format!("/tasks?q={}", "%C3%A9".repeat(200))).await.status, 200);
+    assert_eq!(world.get(ADA, "/tasks/no-uuid").await.status, 404);
     assert_eq!(world.get(ADA, "/tasks?after=0000000b-1").await.refusal(), (409, "epoch-changed"));
 }
 
@@ -497,7 +497,7 @@ async fn a_quarantined_task_is_withheld_and_the_others_are_there() {
     world.quarantined("tasks", &key(39), &scopes(2, 1)).await;
     assert_eq!(world.get(ADA, &address("tasks", 39)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(titles(&world, ADA, "").await, ["34", "32"]);
-    assert_eq!(world.get(ADA, &address("tasks", 32)).await.status.as_u16(), 200);
+    assert_eq!(world.get(ADA, &address("tasks", 32)).await.status, 200);
     // Strangers do not even hear of it.
     assert!(!is_withheld(&world, BOB, "").await);
     for id in [31, 33, 39] {
@@ -547,7 +547,7 @@ async fn with_a_membership_quarantined_the_tasks_it_showed_are_withheld() {
     assert!(is_withheld(&world, ADA, "").await);
     // What is asked of elsewhere is whole.
     assert!(!is_withheld(&world, ADA, &format!("notebook_id={}", key(1))).await);
-    assert_eq!(world.get(ADA, &address("tasks", 33)).await.status.as_u16(), 200);
+    assert_eq!(world.get(ADA, &address("tasks", 33)).await.status, 200);
     // A membership that has no row yet may be the one that shows more.
     world
         .quarantined("notebook_members", &format!("{}/{ADA}", key(77)), &format!("notebook:{}", key(77)))

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::world::{ADA, BOB, in_schema, world};
-use axum::body::Body;
-use axum::http::Request;
+use kit::TestRequest;
 use query_api::watermark::Mark;
 use serde_json::json;
 use uuid::Uuid;
@@ -24,7 +23,7 @@ async fn a_person_reads_themselves() {
         "last_name": null, "avatar_url": null, "preferences": {"theme": "dark"},
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-02T00:00:00Z", "version": 3
     });
-    assert_eq!((me.status.as_u16(), me.body.clone()), (200, wanted));
+    assert_eq!((me.status, me.body.clone()), (200, wanted));
     assert_eq!((me.header("position"), me.header("content-type")), ("0000000a-7", "application/json"));
 }
 
@@ -40,7 +39,7 @@ async fn numbers_in_preferences_are_read_as_they_were_kept() {
 #[tokio::test]
 async fn nobody_is_refused_and_a_newcomer_asked_to_wait() {
     let world = world().await;
-    let nobody = world.ask(Request::get("/me").body(Body::empty()).expect("a request")).await;
+    let nobody = world.ask(TestRequest::get("/me")).await;
     assert_eq!(nobody.refusal(), (401, "token-missing"));
     assert_eq!(world.get(ADA, "/me").await.refusal(), (503, "not-yet"));
 }
@@ -62,7 +61,7 @@ async fn a_notebook_and_its_notes_are_there_for_its_members_only() {
         assert_eq!(hidden.refusal(), (404, slug));
         assert_eq!(hidden.body, missing.body);
     }
-    assert_eq!(world.get(ADA, "/notes/no-uuid").await.status.as_u16(), 404);
+    assert_eq!(world.get(ADA, "/notes/no-uuid").await.status, 404);
     assert!(world.get(BOB, "/notes").await.items("id").is_empty());
 }
 
@@ -91,16 +90,16 @@ async fn what_was_seen_is_not_sent_again_until_it_changes() {
         let opaque = tag.trim_start_matches("W/");
         for seen in [&tag, opaque, &format!("W/{opaque}"), &format!("\"other\", W/\"a,b\" ,{tag}"), "*"] {
             let again = world.get_unless(ADA, &address, Some(seen)).await;
-            assert_eq!((again.status.as_u16(), again.header("etag")), (304, tag.as_str()), "{seen}");
+            assert_eq!((again.status, again.header("etag")), (304, tag.as_str()), "{seen}");
             assert_eq!((again.header("position"), &again.body), ("0000000a-7", &json!(null)));
         }
         let longer = opaque.replacen('"', "\"1.", 1);
         for unseen in ["\"1\"", "\"other\"", &longer, opaque.trim_matches('"'), ""] {
-            assert_eq!(world.get_unless(ADA, &address, Some(unseen)).await.status.as_u16(), 200, "{unseen}");
+            assert_eq!(world.get_unless(ADA, &address, Some(unseen)).await.status, 200, "{unseen}");
         }
         world.write("update notes set version = version + 1").await;
         let changed = world.get_unless(ADA, &address, Some(&tag)).await;
-        assert_eq!(changed.status.as_u16(), 200);
+        assert_eq!(changed.status, 200);
         assert_ne!(changed.header("etag"), tag);
     }
 }
@@ -140,7 +139,7 @@ async fn the_tag_of_one_thing_begins_with_its_version_and_that_of_a_list_is_weak
 async fn a_read_waits_for_what_its_caller_has_seen_but_not_for_ever() {
     let world = world().await;
     for reached in ["7", "0000000a-7", "0000000a-1"] {
-        assert_eq!(world.get(ADA, &format!("/notes?after={reached}")).await.status.as_u16(), 200);
+        assert_eq!(world.get(ADA, &format!("/notes?after={reached}")).await.status, 200);
     }
     let begun = Instant::now();
     let late = world.get(ADA, "/notes?after=8").await;
@@ -173,5 +172,5 @@ async fn tables_that_are_far_behind_are_being_built_and_the_answer_says_how_far(
     let detail = "The read tables are being built: 7 of 50007 events. Try again.";
     assert_eq!(building.body["detail"], detail);
     world.watermark.polled(Mark { epoch: "0000000b".to_owned(), position: 50_000, head: 50_007 });
-    assert_eq!(world.get(ADA, "/notes").await.status.as_u16(), 200);
+    assert_eq!(world.get(ADA, "/notes").await.status, 200);
 }

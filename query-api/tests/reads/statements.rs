@@ -79,7 +79,7 @@ async fn costs(world: &World, user: UserId, asked: &str, due: usize) {
     while let Some(address) = next {
         let (seen, made) = statements(world.get(user, &address)).await;
         assert_eq!(made.len(), due, "{address} made {made:#?}");
-        let status = seen.status.as_u16();
+        let status = seen.status;
         assert!(status == 200 || user == BOB && status == 404, "{address}: {status} {}", seen.body);
         let cursor = seen.body["next_cursor"].as_str();
         let joint = if first.contains('?') { '&' } else { '?' };

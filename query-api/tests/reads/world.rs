@@ -1,8 +1,8 @@
 //! The reads over a fresh database, with a hand in place of the projector.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::header::IF_NONE_MATCH;
+use kit::{Answer, Level, TestRequest, database, master};
 use query_api::watermark::{Mark, Watermark};
 use query_api::{Parts, QueryApp};
 use serde_json::{Value, json};
@@ -10,14 +10,12 @@ use servers::testing::{self, TestDatabase};
 use shared::domain::clock::Clock;
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::text::fold;
-use shared::log::encryption::MasterKey;
 use shared::log::server_keys::ServerKeys;
 use shared::process::auth::{Issuer, Verifier};
 use shared::process::lifecycle::Shutdown;
 use shared::process::postgres::{DatabaseRole, pool};
-use shared::process::{migrate, read_schema};
+use shared::process::read_schema;
 use sqlx::{Executor, PgPool};
-use tower::ServiceExt;
 use uuid::Uuid;
 
 pub(crate) const EPOCH: &str = "0000000a";
@@ -35,48 +33,11 @@ pub(crate) struct World {
     _database: TestDatabase,
 }
 
-/// What came back.
-pub(crate) struct Seen {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Seen {
-    /// The status, and which problem.
-    pub(crate) fn refusal(&self) -> (u16, &str) {
-        let kind = self.body["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/"));
-        (self.status.as_u16(), kind.unwrap_or_default())
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().expect("text")).unwrap_or_default()
-    }
-
-    /// One field of every item.
-    pub(crate) fn items(&self, field: &str) -> Vec<String> {
-        let items = self.body["items"].as_array().expect("a list");
-        items.iter().map(|item| item[field].as_str().expect("a text").to_owned()).collect()
-    }
-}
-
 fn merged(mut row: Value, more: Value) -> Value {
     if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
         row.extend(more);
     }
     row
-}
-
-fn master() -> MasterKey {
-    MasterKey::from_hex(&"07".repeat(32)).expect("64 digits")
-}
-
-async fn migrated(url: String) -> anyhow::Result<()> {
-    migrate::migrate(&url, &master()).await?;
-    let projector = pool(&url, DatabaseRole::Projector, None, 1)?;
-    read_schema::ensure(&projector, read_schema::name()).await?;
-    projector.close().await;
-    Ok(())
 }
 
 pub(crate) async fn world() -> World {
@@ -86,8 +47,7 @@ pub(crate) async fn world() -> World {
 /// Reads in the schema of that name, which may not be there.
 pub(crate) async fn in_schema(schema: &str) -> World {
     testing::will_count_statements();
-    let template = format!("reads_{}_{}", migrate::fingerprint(), read_schema::name());
-    let database = testing::database(&template, migrated).await.expect("a database");
+    let database = database(Level::Tables).await.expect("a database");
     let options: sqlx::postgres::PgConnectOptions = database.url.parse().expect("an address");
     let owner = PgPool::connect_lazy_with(options.options([("search_path", read_schema::name())]));
     let query = pool(&database.url, DatabaseRole::Query, Some(schema), 4).expect("a pool");
@@ -178,25 +138,19 @@ impl World {
         self.write(&format!("{why} values ('{table}', '{key}', 6, 'a test', '{{{scopes}}}')")).await;
     }
 
-    pub(crate) async fn get(&self, user: UserId, address: &str) -> Seen {
+    pub(crate) async fn get(&self, user: UserId, address: &str) -> Answer {
         self.get_unless(user, address, None).await
     }
 
     /// Asks with `If-None-Match`.
-    pub(crate) async fn get_unless(&self, user: UserId, address: &str, seen: Option<&str>) -> Seen {
+    pub(crate) async fn get_unless(&self, user: UserId, address: &str, seen: Option<&str>) -> Answer {
         let (token, _) = self.issuer.issue(user, SessionId(Uuid::from_u128(1)));
-        let mut request = Request::get(address).header("authorization", format!("Bearer {token}"));
-        if let Some(seen) = seen {
-            request = request.header("if-none-match", seen);
-        }
-        self.ask(request.body(Body::empty()).expect("a request")).await
+        let request = TestRequest::get(address).bearer(&token);
+        let request = seen.into_iter().fold(request, |request, seen| request.header(IF_NONE_MATCH, seen));
+        self.ask(request).await
     }
 
-    pub(crate) async fn ask(&self, request: Request<Body>) -> Seen {
-        let response = self.router.clone().oneshot(request).await.expect("infallible");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
-        let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Seen { status, headers, body }
+    pub(crate) async fn ask(&self, request: TestRequest) -> Answer {
+        request.send(&self.router).await
     }
 }
