@@ -58,7 +58,7 @@ pub(super) fn changes_only_with_its_version() {
             "rank": "a1"
           }
         }
-        "#)
+        "#);
     });
 }
 

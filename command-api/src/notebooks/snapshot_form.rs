@@ -45,7 +45,7 @@ pub(super) fn changes_only_with_its_version() {
             "name": "Den"
           }
         }
-        "#)
+        "#);
     });
 }
 

@@ -22,7 +22,7 @@ pub(super) fn changes_only_with_its_version() {
             "title": "Plans"
           }
         }
-        "#)
+        "#);
     });
 }
 

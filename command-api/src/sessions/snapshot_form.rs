@@ -24,6 +24,6 @@ pub(super) fn changes_only_with_its_version() {
             "user_id": "0193a5f0-0000-7000-8000-000000000001"
           }
         }
-        "#)
+        "#);
     });
 }

@@ -68,7 +68,7 @@ pub(super) fn changes_only_with_its_version() {
             "title": "Call"
           }
         }
-        "#)
+        "#);
     });
 }
 

@@ -49,7 +49,7 @@ pub(super) fn changes_only_with_its_version() {
             }
           }
         }
-        "#)
+        "#);
     });
 }
 

@@ -166,7 +166,7 @@ pub(crate) mod tests {
     }
 
     /// JSON on one line, or, if that would be a long one, with a line for each field.
-    pub(crate) fn lines(json: &Value) -> String {
+    fn lines(json: &Value) -> String {
         let line = json.to_string();
         if line.len() > 120 { format!("{json:#}") } else { line }
     }

@@ -71,7 +71,7 @@ mod tests {
             NotebookRenamed 1.0 {"name":"Laboratory"}
             NotebookDescribed 2.0 {"description":"What we tried"}
             NotebookDescribed 2.0 {"description":null}
-            "#)
+            "#);
         });
     }
 }

@@ -68,7 +68,7 @@ mod tests {
             NoteCreated 1.0 {"notebook_id":"0193a5f0-0000-7000-8000-000000000001","title":"Dreams"}
             NoteRetitled 1.0 {"title":"Plans"}
             NoteMoved 1.0 {"from":"0193a5f0-0000-7000-8000-000000000001","to":"0193a5f0-0000-7000-8000-000000000001"}
-            "#)
+            "#);
         });
     }
 }

@@ -66,7 +66,7 @@ mod tests {
             insta::assert_snapshot!(stored, @r#"
             SessionOpened 1.0 {"address":"127.0.0.1","device":"laptop","user_id":"0193a5f0-0000-7000-8000-000000000001"}
             SessionEnded 1.0 {"user_id":"0193a5f0-0000-7000-8000-000000000001"}
-            "#)
+            "#);
         });
     }
 }

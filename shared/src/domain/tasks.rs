@@ -529,7 +529,7 @@ mod tests {
             }
             TaskRemoved 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001"}
             TaskRestored 1.0 {"note_id":null}
-            "#)
+            "#);
         });
     }
 

@@ -86,7 +86,7 @@ mod tests {
             UserRegistered 1.0 {"display_name":"Ada","email":"ada@example.org","username":"ada"}
             ProfileEdited 1.0 {"avatar_url":null,"display_name":"Ada L.","first_name":"Ada","last_name":null}
             PreferencesSet 1.0 {"preferences":{"least":5e-324,"one":1.0,"theme":"dark","zoom":1.25}}
-            "#)
+            "#);
         });
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use strum::VariantArray;
 
 use super::*;
-use crate::domain::tests::{ID, lines, text as sample};
+use crate::domain::tests::{ID, text as sample};
 
 fn refusal(block_type: BlockType, content: Value) -> (String, String) {
     let error = Content::parse(block_type, content).expect_err("must be refused");
@@ -65,118 +65,39 @@ fn every_type_keeps_its_stored_form() {
         let has_sample = samples().iter().any(|content| content.block_type() == *block_type);
         assert!(has_sample, "{block_type:?} has no sample of its stored form");
     }
-    let mut stored = String::new();
-    for content in samples() {
-        let (block_type, data) = (content.block_type(), content.data());
-        let read = Content::parse(block_type, data.clone()).unwrap_or_else(|error| panic!("{data}: {error}"));
-        assert_eq!((read.block_type(), read.data()), (block_type, data));
-        let whole = serde_json::to_value(&content).unwrap();
-        assert_eq!(whole["type"], block_type.as_ref());
-        assert_eq!(serde_json::from_value::<Content>(whole.clone()).unwrap(), content);
-        stored += &format!("{}\n", lines(&whole));
-    }
+    let stored: Vec<String> = samples().iter().map(stored_form).collect();
     let advice = "What is stored of a block has changed, and events of the old form stay in the log. If there is more than \
-        a new type, give the events that carry blocks new versions and upcasters (shared/src/log/upcasters.rs).";
-    insta::with_settings!({description => advice}, { insta::assert_snapshot!(stored, @r#"
-    {"content":{"spans":[{"end":1,"kind":"bold","start":0}],"text":"a\n\tb"},"type":"text"}
-    {"content":{"level":1,"spans":[],"text":"a"},"type":"header"}
-    {"content":{"checked":true,"depth":0,"spans":[],"text":""},"type":"task"}
-    {"content":{"depth":8,"ordered":false,"spans":[{"end":1,"kind":"bold","start":0}],"text":"a"},"type":"list_item"}
-    {"content":{"depth":8,"spans":[],"text":"a"},"type":"quote"}
-    {"content":{},"type":"rule"}
-    {"content":{"language":null,"text":"a"},"type":"code"}
-    {"content":{"language":"rust","text":""},"type":"code"}
-    {"content":{"alt":"","src":{"blob":"0193a5f0-0000-7000-8000-000000000001"}},"type":"image"}
-    {"content":{"alt":"A","src":{"url":"/a.png"}},"type":"image"}
-    {
-      "content": {
-        "align": [
-          "left",
-          "none"
-        ],
-        "rows": [
-          [
-            {
-              "spans": [
-                {
-                  "end": 1,
-                  "kind": "bold",
-                  "start": 0
-                }
-              ],
-              "text": "a"
-            },
-            {
-              "spans": [],
-              "text": ""
-            }
-          ]
-        ]
-      },
-      "type": "table"
-    }
-    {"content":{"format":"html","text":"<br>"},"type":"raw"}
-    {
-      "content": {
-        "spans": [
-          {
-            "alt": "a",
-            "end": 1,
-            "kind": "image",
-            "src": {
-              "blob": "0193a5f0-0000-7000-8000-000000000001"
-            },
-            "start": 0
-          },
-          {
-            "end": 2,
-            "href": "mailto:ada@example.org",
-            "kind": "link",
-            "start": 0
-          },
-          {
-            "alt": "",
-            "end": 3,
-            "kind": "image",
-            "src": {
-              "url": "a"
-            },
-            "start": 2
-          }
-        ],
-        "text": "ab￼"
-      },
-      "type": "text"
-    }
-    {
-      "content": {
-        "spans": [
-          {
-            "end": 1,
-            "kind": "italic",
-            "start": 0
-          },
-          {
-            "end": 1,
-            "kind": "underline",
-            "start": 0
-          },
-          {
-            "end": 1,
-            "kind": "strike",
-            "start": 0
-          },
-          {
-            "end": 1,
-            "kind": "code",
-            "start": 0
-          }
-        ],
-        "text": "a"
-      },
-      "type": "text"
-    }
-    "#) });
+        a new type, give the events that carry blocks new versions and upcasters (shared/src/log/upcasters.rs). Then write \
+        the new form into the snapshot.";
+    insta::with_settings!({description => advice}, {
+        insta::assert_snapshot!(stored.join("\n"), @r#"
+        {"content":{"spans":[{"end":1,"kind":"bold","start":0}],"text":"a\n\tb"},"type":"text"}
+        {"content":{"level":1,"spans":[],"text":"a"},"type":"header"}
+        {"content":{"checked":true,"depth":0,"spans":[],"text":""},"type":"task"}
+        {"content":{"depth":8,"ordered":false,"spans":[{"end":1,"kind":"bold","start":0}],"text":"a"},"type":"list_item"}
+        {"content":{"depth":8,"spans":[],"text":"a"},"type":"quote"}
+        {"content":{},"type":"rule"}
+        {"content":{"language":null,"text":"a"},"type":"code"}
+        {"content":{"language":"rust","text":""},"type":"code"}
+        {"content":{"alt":"","src":{"blob":"0193a5f0-0000-7000-8000-000000000001"}},"type":"image"}
+        {"content":{"alt":"A","src":{"url":"/a.png"}},"type":"image"}
+        {"content":{"align":["left","none"],"rows":[[{"spans":[{"end":1,"kind":"bold","start":0}],"text":"a"},{"spans":[],"text":""}]]},"type":"table"}
+        {"content":{"format":"html","text":"<br>"},"type":"raw"}
+        {"content":{"spans":[{"alt":"a","end":1,"kind":"image","src":{"blob":"0193a5f0-0000-7000-8000-000000000001"},"start":0},{"end":2,"href":"mailto:ada@example.org","kind":"link","start":0},{"alt":"","end":3,"kind":"image","src":{"url":"a"},"start":2}],"text":"ab￼"},"type":"text"}
+        {"content":{"spans":[{"end":1,"kind":"italic","start":0},{"end":1,"kind":"underline","start":0},{"end":1,"kind":"strike","start":0},{"end":1,"kind":"code","start":0}],"text":"a"},"type":"text"}
+        "#);
+    });
+}
+
+/// What is stored of a content; it is read back.
+fn stored_form(content: &Content) -> String {
+    let (block_type, data) = (content.block_type(), content.data());
+    let read = Content::parse(block_type, data.clone()).unwrap_or_else(|error| panic!("{data}: {error}"));
+    assert_eq!((read.block_type(), read.data()), (block_type, data));
+    let whole = serde_json::to_value(content).unwrap();
+    assert_eq!(whole["type"], block_type.as_ref());
+    assert_eq!(&serde_json::from_value::<Content>(whole.clone()).unwrap(), content);
+    whole.to_string()
 }
 
 #[test]
