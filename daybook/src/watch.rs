@@ -7,7 +7,7 @@ use futures::{SinkExt, StreamExt};
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use servers::until::until;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -16,9 +16,8 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use crate::account::{Account, reason};
 use crate::output;
 
-/// How long a server may take until it can be read, and how often it is asked.
+/// How long a server may take until it can be read.
 const READABLE_WITHIN: Duration = Duration::from_mins(1);
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Watch {
@@ -60,14 +59,12 @@ impl Watch {
 /// that builds its read tables.
 async fn epoch(url: &str, token: &SecretString) -> anyhow::Result<String> {
     let client = reqwest::Client::new();
-    let deadline = Instant::now() + READABLE_WITHIN;
-    let answer = loop {
-        let answer = client.get(format!("{url}/api/v1/me")).bearer_auth(token.expose_secret()).send().await?;
-        if answer.status() != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > deadline {
-            break answer;
-        }
-        sleep(AGAIN_AFTER).await;
-    };
+    let answer = until(READABLE_WITHIN, "becoming readable", async || {
+        let me = client.get(format!("{url}/api/v1/me")).bearer_auth(token.expose_secret());
+        let answer = me.send().await?;
+        Ok((answer.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(answer))
+    })
+    .await?;
     let position = answer.headers().get("position").and_then(|value| value.to_str().ok());
     if let Some((epoch, _)) = position.and_then(|position| position.split_once('-')) {
         return Ok(epoch.to_owned());
