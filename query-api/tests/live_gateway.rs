@@ -148,7 +148,7 @@ async fn a_slow_reader_loses_nothing_and_hurts_nobody() {
         let events: Vec<_> =
             (0..each).map(|_| preferences(ADA, 30_000)).chain([preferences(BOB, 10)]).collect();
         world.append(&events).await;
-        assert_eq!(quick.next().await["type"], "event");
+        assert!(quick.event_or_live().await.is_ok());
     }
     let (mut positions, mut fell_back) = (Vec::new(), 0);
     while positions.len() < rounds * each {

@@ -175,8 +175,8 @@ pub struct Snapshot {
 pub struct Stream {
     /// Its snapshot, of whatever form; not looked for if it has no events.
     pub snapshot: Option<Snapshot>,
-    /// The event that the snapshot was taken after, if it has the form that was asked for, and all later ones; else all,
-    /// as when there is no such event.
+    /// The event that the snapshot was taken after and all later ones; all events if the snapshot has another form than
+    /// was asked for, or was taken after none of them.
     pub events: Vec<StoredEvent>,
     /// The key owners of these, with their keys as they are stored; `None` where there is none, or no longer.
     pub keys: Vec<(String, Option<Vec<u8>>)>,
