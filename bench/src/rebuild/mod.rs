@@ -6,7 +6,6 @@ mod events;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::services::shadow_build;
 use anyhow::{Context, Result, ensure};
 use projector::engine::checkpoint::Checkpoint;
 use projector::engine::{BATCH, Tools};
@@ -22,6 +21,8 @@ use shared::process::read_schema;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::services::shadow_build;
 
 pub(crate) use beside::Beside;
 

@@ -47,8 +47,15 @@ pub(crate) fn keep_form<A: Decide>(histories: &[&[&Fact]], compare: impl FnOnce(
     insta::with_settings!({description => advice}, { compare(forms) });
 }
 
+/// For any history of such facts, and a rest anywhere in it.
+pub(crate) fn rest_anywhere<A: Decide>(any: impl Strategy<Value = Fact>) {
+    proptest!(|(facts in proptest::collection::vec(any, 0..20), cut in 0usize..20)| {
+        rests::<A>(&facts, cut)?;
+    });
+}
+
 /// Folding in one go, or resting at `cut` in the form of a snapshot.
-pub(crate) fn rests<A: Decide>(facts: &[Fact], cut: usize) -> Result<(), TestCaseError> {
+fn rests<A: Decide>(facts: &[Fact], cut: usize) -> Result<(), TestCaseError> {
     let (before, after) = facts.split_at(cut.min(facts.len()));
     let form = serde_json::to_vec(&fold(A::default(), 0, before)).expect("an aggregate serializes");
     let rested = fold::<A>(serde_json::from_slice(&form).expect("and is read back"), before.len(), after);

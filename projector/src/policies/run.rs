@@ -175,7 +175,10 @@ impl<'a, P: Policy> Follower<'a, P> {
                     self.queue.push(&lane, event);
                 }
                 Err(error) => {
-                    let cause = error.into_database().map_or_else(Ok, |error| Err(Stopped::from(error)))?;
+                    let cause = match error.into_database() {
+                        Ok(error) => return Err(error.into()),
+                        Err(cause) => cause,
+                    };
                     tracing::error!(%cause, policy = P::NAME, "An event is passed over, as it was altered");
                 }
             }
