@@ -1,6 +1,7 @@
 //! What it costs to work where others work: many clients in one note, and as many in a note each.
 
 mod crowd;
+mod hostile;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::measure::{Writer, histogram, work};
 use crate::report::{hundredths, milliseconds};
 use crate::services::{Api, on_own_servers};
 use crowd::Crowd;
+use hostile::Hostile;
 
 /// How long each way is tried before it is measured.
 const WARM: Duration = Duration::from_millis(500);
@@ -55,6 +57,7 @@ const WAYS: [(&str, Way); 4] = [
 /// What was measured.
 pub(crate) struct Measured {
     figures: Vec<Figure>,
+    hostile: Hostile,
     crowd: Option<Crowd>,
 }
 
@@ -175,8 +178,9 @@ fn median(all: &[f64]) -> f64 {
 pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     on_own_servers(&plan.folder, async |own| {
         let figures = compare(plan, &own.api, &mut own.owner).await?;
+        let hostile = hostile::run(own, plan.rounds, plan.length).await?;
         let crowd = if plan.behind == 0 { None } else { Some(crowd::run(own, plan.behind).await?) };
-        Ok(Measured { figures, crowd })
+        Ok(Measured { figures, hostile, crowd })
     })
     .await
 }
@@ -259,7 +263,7 @@ pub(crate) fn json(measured: &Measured) -> String {
             "ratio": hundredths(median(&figure.ratios)),
         });
     }
-    json!({ "contention": by_way, "crowd": measured.crowd }).to_string()
+    json!({ "contention": by_way, "hostile": measured.hostile, "crowd": measured.crowd }).to_string()
 }
 
 /// A table for people.
@@ -283,6 +287,7 @@ pub(crate) fn table(measured: &Measured) -> String {
         )
         .expect("a string takes everything");
     }
+    write!(table, "\n\n{}", measured.hostile).expect("a string takes everything");
     if let Some(crowd) = &measured.crowd {
         write!(table, "\n\n{crowd}").expect("a string takes everything");
     }
