@@ -1,5 +1,5 @@
 //! `daybook events`: prints the log, decrypted, one event a line. Of one that cannot be read, or is not as it
-//! was recorded, only that is said.
+//! was recorded, only its position and the reason are printed.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Events {
                     }
                     Err(unopened) => {
                         position = unopened.recorded.position;
-                        output::complaint(&unopened.why.to_string());
+                        output::complaint(&format!("{position}: {}", unopened.why));
                     }
                 }
             }

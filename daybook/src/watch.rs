@@ -61,7 +61,7 @@ async fn epoch(url: &str, token: &SecretString) -> anyhow::Result<String> {
     let client = reqwest::Client::new();
     let answer = until(READABLE_WITHIN, "becoming readable", async || {
         let me = client.get(format!("{url}/api/v1/me")).bearer_auth(token.expose_secret());
-        let answer = me.send().await?;
+        let answer = me.send().await.with_context(|| format!("No server answers at {url}"))?;
         Ok((answer.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(answer))
     })
     .await?;

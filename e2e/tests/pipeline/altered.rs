@@ -159,8 +159,9 @@ async fn what_was_altered_in_the_database_is_named_and_not_shown() {
             .any(|line| line.contains("is not as it was recorded") || line.contains("cannot be decrypted"));
         assert!(named, "{position}: {complaints}");
     }
-    for (named, _) in &log.keys {
-        assert!(complaints.contains(named), "{named}: {complaints}");
+    for (named, position) in &log.keys {
+        let named = format!("{position}: {named}");
+        assert!(complaints.contains(&named), "{named}: {complaints}");
     }
     let all = log.positions.len() + log.keys.len();
     assert_eq!(complaints.lines().count(), all, "{complaints}");

@@ -36,7 +36,7 @@ pub enum EncryptionError {
     Wrapped(String),
     /// Its row is gone. A key that was destroyed leaves one.
     #[error(
-        "the key of {0} is missing from es.key, where also keys that were destroyed have a row: was only a part restored?"
+        "the key of {0} is missing from es.key. It was not destroyed, as that leaves a row: restore the row from a backup"
     )]
     NoKey(String),
     /// The ciphertext does not belong to this event, or was changed.
