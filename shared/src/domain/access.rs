@@ -1,6 +1,14 @@
-//! Roles, and the one rule by which they combine.
+//! Access as data: roles and the one rule by which they combine, containers, grants, and what an event does to both.
+
+mod effect;
+mod grant;
+mod scope;
 
 use serde::{Deserialize, Serialize};
+
+pub use effect::{Effect, EffectError, Left, MOST_EFFECTS};
+pub use grant::Grant;
+pub use scope::{Container, Kind, NoScope, Principal, Scope, Scopes};
 
 /// What somebody may do with a notebook or a note, from least to most.
 #[derive(
