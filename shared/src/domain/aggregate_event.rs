@@ -3,6 +3,8 @@
 use cqrs_es::DomainEvent;
 use serde_json::{Map, Value};
 
+use crate::domain::access::{Effect, Scopes};
+
 /// What the event enum of each aggregate type says of itself.
 pub trait AggregateEvent: DomainEvent {
     /// The aggregate type: a singular noun, the same in stored events, subjects and on the wire.
@@ -18,6 +20,9 @@ pub trait AggregateEvent: DomainEvent {
     fn tells_all(&self) -> bool {
         false
     }
+
+    /// What it does to containers and grants, when it is recorded with these scopes: mostly nothing.
+    fn effects(&self, scopes: &Scopes) -> Vec<Effect>;
 
     /// The facts without the name: what `data` holds.
     fn data(&self) -> Value {
@@ -50,7 +55,7 @@ pub trait AggregateEvent: DomainEvent {
 }
 
 /// Implements cqrs-es' and our own trait for an event enum that derives `AsRefStr` and `VariantNames`. The tests beside
-/// it must have samples of its events, and a test that holds what is stored of them.
+/// it must have samples of its events, a test that holds what is stored of them, and one that holds their effects.
 #[macro_export]
 macro_rules! aggregate_event {
     ($event:ty, aggregate: $aggregate:literal$(, tells_all: $tells_all:ident)?) => {
@@ -75,6 +80,10 @@ macro_rules! aggregate_event {
                 <Self as strum::VariantNames>::VARIANTS.contains(&event_type)
             }
 
+            fn effects(&self, scopes: &$crate::domain::access::Scopes) -> Vec<$crate::domain::access::Effect> {
+                <$event>::effects(self, scopes)
+            }
+
             $(fn tells_all(&self) -> bool {
                 <$event>::$tells_all(self)
             })?
@@ -86,6 +95,6 @@ macro_rules! aggregate_event {
         }
 
         #[cfg(test)]
-        const _: fn() = tests::every_event_keeps_its_stored_form;
+        const _: [fn(); 2] = [tests::every_event_keeps_its_stored_form, tests::every_event_keeps_its_effects];
     };
 }

@@ -16,6 +16,7 @@ pub mod users;
 
 use serde_json::Value;
 
+use access::{Effect, Scopes};
 pub use aggregate_event::AggregateEvent;
 use blocks::BlockEvent;
 use notebooks::NotebookEvent;
@@ -128,6 +129,18 @@ impl Event {
         }
     }
 
+    /// What it does to containers and grants, when it is recorded with these scopes.
+    pub fn effects(&self, scopes: &Scopes) -> Vec<Effect> {
+        match self {
+            Self::User(event) => event.effects(scopes),
+            Self::Session(event) => event.effects(scopes),
+            Self::Notebook(event) => event.effects(scopes),
+            Self::Note(event) => event.effects(scopes),
+            Self::Block(event) => event.effects(scopes),
+            Self::Task(event) => event.effects(scopes),
+        }
+    }
+
     /// Reads an event by its type's name.
     pub fn parse(event_type: &str, data: Value) -> Result<Self, ParseError> {
         let malformed = |error| ParseError::Malformed(event_type.to_owned(), error);
@@ -190,6 +203,19 @@ pub(crate) mod tests {
         let advice = "What is stored of an event has changed, and events of the old form stay in the log. If there is \
             more than a new optional field or a new event, give it a new version and an upcaster \
             (shared/src/log/upcasters.rs). Then write the new form into the snapshot.";
+        insta::with_settings!({description => advice}, { compare(stored) });
+    }
+
+    /// Effects are stored as well. `compare` compares those of each sample with a snapshot in that module's tests.
+    pub(crate) fn keep_effects<E: Listed>(samples: &[E], scopes: &[&str], compare: impl FnOnce(String)) {
+        let scopes = Scopes::parse(scopes);
+        let stored = samples.iter().map(|sample| {
+            let effects = Effect::to_json(&sample.effects(&scopes)).unwrap_or_default();
+            format!("{} {}\n", sample.event_type(), lines(&effects))
+        });
+        let stored = stored.collect();
+        let advice = "What an event does to containers and grants has changed. Who sees events of the past is decided \
+            by the effects that were stored with them, so both must be right together.";
         insta::with_settings!({description => advice}, { compare(stored) });
     }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::UserId;
+use crate::domain::access::{Container, Effect, Kind, Principal, Role, Scopes};
+use crate::domain::id::{NotebookId, UserId};
 use crate::domain::text::{Description, Title};
 
 /// A fact about one notebook. Stored for ever: add variants and optional fields, never rename.
@@ -45,6 +46,27 @@ impl NotebookEvent {
             }
         }
     }
+
+    /// What it does to containers and grants.
+    pub fn effects(&self, scopes: &Scopes) -> Vec<Effect> {
+        match self {
+            Self::NotebookCreated { owner, .. } => {
+                let granted = |container| Effect::Granted {
+                    container,
+                    principal: Principal::User(*owner),
+                    role: Role::Owner,
+                };
+                scopes.container().map(granted).into_iter().collect()
+            }
+            Self::NotebookRenamed { .. } | Self::NotebookDescribed { .. } => Vec::new(),
+        }
+    }
+}
+
+impl From<NotebookId> for Container {
+    fn from(notebook: NotebookId) -> Self {
+        Self { kind: Kind::Notebook, id: notebook.0 }
+    }
 }
 
 crate::aggregate_event!(NotebookEvent, aggregate: "notebook");
@@ -52,7 +74,7 @@ crate::aggregate_event!(NotebookEvent, aggregate: "notebook");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tests::{ID, keep_stored_form, text};
+    use crate::domain::tests::{ID, keep_effects, keep_stored_form, text};
 
     pub(super) fn samples() -> Vec<NotebookEvent> {
         vec![
@@ -71,6 +93,26 @@ mod tests {
             NotebookRenamed 1.0 {"name":"Laboratory"}
             NotebookDescribed 2.0 {"description":"What we tried"}
             NotebookDescribed 2.0 {"description":null}
+            "#);
+        });
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_effects() {
+        keep_effects(&samples(), &["notebook:0193a5f0-0000-7000-8000-000000000002"], |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            NotebookCreated [
+              {
+                "granted": {
+                  "container": "notebook:0193a5f0-0000-7000-8000-000000000002",
+                  "principal": "user:0193a5f0-0000-7000-8000-000000000001",
+                  "role": "owner"
+                }
+              }
+            ]
+            NotebookRenamed null
+            NotebookDescribed null
+            NotebookDescribed null
             "#);
         });
     }

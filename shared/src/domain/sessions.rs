@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::access::{Effect, Scopes};
 use crate::domain::id::UserId;
 
 /// A fact about one login. Stored for ever: add variants and optional fields, never rename.
@@ -40,6 +41,13 @@ impl SessionEvent {
             Self::SessionEnded { .. } => true,
         }
     }
+
+    /// What it does to containers and grants.
+    pub fn effects(&self, _: &Scopes) -> Vec<Effect> {
+        match self {
+            Self::SessionOpened { .. } | Self::SessionEnded { .. } => Vec::new(),
+        }
+    }
 }
 
 crate::aggregate_event!(SessionEvent, aggregate: "session");
@@ -47,7 +55,7 @@ crate::aggregate_event!(SessionEvent, aggregate: "session");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tests::{ID, keep_stored_form};
+    use crate::domain::tests::{ID, keep_effects, keep_stored_form};
 
     pub(super) fn samples() -> Vec<SessionEvent> {
         vec![
@@ -67,6 +75,16 @@ mod tests {
             SessionOpened 1.0 {"address":"127.0.0.1","device":"laptop","user_id":"0193a5f0-0000-7000-8000-000000000001"}
             SessionEnded 1.0 {"user_id":"0193a5f0-0000-7000-8000-000000000001"}
             "#);
+        });
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_effects() {
+        keep_effects(&samples(), &["user:0193a5f0-0000-7000-8000-000000000001"], |stored| {
+            insta::assert_snapshot!(stored, @r"
+            SessionOpened null
+            SessionEnded null
+            ");
         });
     }
 }

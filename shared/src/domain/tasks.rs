@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::BlockText;
+use crate::domain::access::{Effect, Left, Scopes};
 use crate::domain::id::{NoteId, UserId};
 use crate::domain::text::Description;
 
@@ -406,6 +407,28 @@ impl TaskEvent {
             | Self::TaskRestored { .. } => false,
         }
     }
+
+    /// What it does to containers and grants. A task is no container; but who sees the note that it left must hear of it.
+    pub fn effects(&self, scopes: &Scopes) -> Vec<Effect> {
+        match self {
+            Self::TaskMoved { from, .. } => {
+                let container = (*from).into();
+                vec![Effect::Left(Left { container, parent: scopes.parent_of(container) })]
+            }
+            Self::TaskAdded { .. }
+            | Self::TaskRetitled { .. }
+            | Self::TaskDescribed { .. }
+            | Self::TaskScheduled { .. }
+            | Self::TaskUnscheduled {}
+            | Self::TaskPrioritized { .. }
+            | Self::TaskAssigned { .. }
+            | Self::TaskUnassigned { .. }
+            | Self::TaskCompleted {}
+            | Self::TaskReopened {}
+            | Self::TaskRemoved { .. }
+            | Self::TaskRestored { .. } => Vec::new(),
+        }
+    }
 }
 
 crate::aggregate_event!(TaskEvent, aggregate: "task", tells_all: tells_all);
@@ -414,7 +437,7 @@ crate::aggregate_event!(TaskEvent, aggregate: "task", tells_all: tells_all);
 mod tests {
     use super::*;
     use crate::domain::AggregateEvent;
-    use crate::domain::tests::{ID, keep_stored_form, text};
+    use crate::domain::tests::{ID, keep_effects, keep_stored_form, text};
     use serde_json::json;
 
     pub(super) fn samples() -> Vec<TaskEvent> {
@@ -529,6 +552,38 @@ mod tests {
             }
             TaskRemoved 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001"}
             TaskRestored 1.0 {"note_id":null}
+            "#);
+        });
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_effects() {
+        // The note it is in now, the note it was in, and what each of them is in.
+        let scopes = [
+            "note:0193a5f0-0000-7000-8000-000000000002",
+            "notebook:0193a5f0-0000-7000-8000-000000000003",
+            "note:0193a5f0-0000-7000-8000-000000000001",
+            "notebook:0193a5f0-0000-7000-8000-000000000004",
+        ];
+        keep_effects(&samples(), &scopes, |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            TaskAdded null
+            TaskAdded null
+            TaskRetitled null
+            TaskDescribed null
+            TaskDescribed null
+            TaskScheduled null
+            TaskScheduled null
+            TaskUnscheduled null
+            TaskPrioritized null
+            TaskAssigned null
+            TaskUnassigned null
+            TaskCompleted null
+            TaskReopened null
+            TaskMoved [{"left":["note:0193a5f0-0000-7000-8000-000000000001","notebook:0193a5f0-0000-7000-8000-000000000004"]}]
+            TaskMoved [{"left":["note:0193a5f0-0000-7000-8000-000000000001","notebook:0193a5f0-0000-7000-8000-000000000004"]}]
+            TaskRemoved null
+            TaskRestored null
             "#);
         });
     }

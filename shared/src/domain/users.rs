@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::access::{Effect, Scopes};
 use crate::domain::text::{DisplayName, Email, Username, WebAddress};
 
 /// A fact about one person. Stored for ever: add variants and optional fields, never rename.
@@ -50,6 +51,15 @@ impl UserEvent {
             Self::UserRegistered { .. } | Self::ProfileEdited { .. } | Self::PreferencesSet { .. } => false,
         }
     }
+
+    /// What it does to containers and grants.
+    pub fn effects(&self, _: &Scopes) -> Vec<Effect> {
+        match self {
+            Self::UserRegistered { .. } | Self::ProfileEdited { .. } | Self::PreferencesSet { .. } => {
+                Vec::new()
+            }
+        }
+    }
 }
 
 crate::aggregate_event!(UserEvent, aggregate: "user");
@@ -57,7 +67,7 @@ crate::aggregate_event!(UserEvent, aggregate: "user");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tests::{keep_stored_form, text};
+    use crate::domain::tests::{keep_effects, keep_stored_form, text};
     use serde_json::json;
 
     pub(super) fn samples() -> Vec<UserEvent> {
@@ -87,6 +97,17 @@ mod tests {
             ProfileEdited 1.0 {"avatar_url":null,"display_name":"Ada L.","first_name":"Ada","last_name":null}
             PreferencesSet 1.0 {"preferences":{"least":5e-324,"one":1.0,"theme":"dark","zoom":1.25}}
             "#);
+        });
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_effects() {
+        keep_effects(&samples(), &["user:0193a5f0-0000-7000-8000-000000000001"], |stored| {
+            insta::assert_snapshot!(stored, @r"
+            UserRegistered null
+            ProfileEdited null
+            PreferencesSet null
+            ");
         });
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Content;
+use crate::domain::access::{Effect, Left, Scopes};
 use crate::domain::id::NoteId;
 use crate::domain::rank::Rank;
 
@@ -107,6 +108,22 @@ impl BlockEvent {
             | Self::BlockRestored { .. } => false,
         }
     }
+
+    /// What it does to containers and grants. A block is no container; but who sees the note that it left must hear of it.
+    pub fn effects(&self, scopes: &Scopes) -> Vec<Effect> {
+        match self {
+            Self::BlockMoved { from, whole: Some(_), .. } => {
+                let container = (*from).into();
+                vec![Effect::Left(Left { container, parent: scopes.parent_of(container) })]
+            }
+            Self::BlockAdded { .. }
+            | Self::BlockEdited { .. }
+            | Self::BlockTypeChanged { .. }
+            | Self::BlockMoved { whole: None, .. }
+            | Self::BlockRemoved { .. }
+            | Self::BlockRestored { .. } => Vec::new(),
+        }
+    }
 }
 
 crate::aggregate_event!(BlockEvent, aggregate: "block", tells_all: tells_all);
@@ -115,7 +132,7 @@ crate::aggregate_event!(BlockEvent, aggregate: "block", tells_all: tells_all);
 mod tests {
     use super::*;
     use crate::domain::blocks::{BlockText, Depth};
-    use crate::domain::tests::{ID, keep_stored_form, text};
+    use crate::domain::tests::{ID, keep_effects, keep_stored_form, text};
 
     pub(super) fn samples() -> Vec<BlockEvent> {
         let note_id = NoteId(ID);
@@ -196,6 +213,28 @@ mod tests {
             }
             BlockRemoved 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001"}
             BlockRestored 1.0 {"note_id":"0193a5f0-0000-7000-8000-000000000001","rank":"Zz"}
+            "#);
+        });
+    }
+
+    #[test]
+    pub(super) fn every_event_keeps_its_effects() {
+        // The note it is in now, the note it was in, and what each of them is in.
+        let scopes = [
+            "note:0193a5f0-0000-7000-8000-000000000002",
+            "notebook:0193a5f0-0000-7000-8000-000000000003",
+            "note:0193a5f0-0000-7000-8000-000000000001",
+            "notebook:0193a5f0-0000-7000-8000-000000000004",
+        ];
+        keep_effects(&samples(), &scopes, |stored| {
+            insta::assert_snapshot!(stored, @r#"
+            BlockAdded null
+            BlockEdited null
+            BlockTypeChanged null
+            BlockMoved null
+            BlockMoved [{"left":["note:0193a5f0-0000-7000-8000-000000000001","notebook:0193a5f0-0000-7000-8000-000000000004"]}]
+            BlockRemoved null
+            BlockRestored null
             "#);
         });
     }
