@@ -6,6 +6,7 @@ pub mod event;
 pub mod event_log;
 pub mod keyring;
 pub mod server_keys;
+pub mod sight;
 pub mod stored_event;
 pub mod upcasters;
 pub mod visibility;
