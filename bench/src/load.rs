@@ -166,6 +166,7 @@ impl Subject {
             payload: self.key.encrypt(&about(event_type, &self.id, sequence), &data),
             meta,
             key: None,
+            effects: Vec::new(),
             mac: Mac::default(),
             scopes: vec![format!("note:{}", self.id), format!("notebook:{}", self.id)],
         }

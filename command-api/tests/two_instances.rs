@@ -14,6 +14,7 @@ mod statements;
 use axum::http::header::IF_MATCH;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::log::event_log;
 use tokio::task::JoinSet;
 
 use pair::{Answer, Pair, TestRequest, Tokens, id, new_id};
@@ -46,6 +47,51 @@ async fn a_hundred_requests_with_one_key_make_one_note() {
     .unwrap();
     let told = (id(&first.body), first.number("version"), first.number("position"));
     assert_eq!(notes, [told], "what was told is what was recorded");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_does_to_containers_is_stored_beside_its_events() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let [lab, den] = [pair.notebook(&ada, "Lab").await, pair.notebook(&ada, "Den").await];
+    let [here, there] = [pair.note(&ada, &lab).await, pair.note(&ada, &lab).await];
+    let block = json!({"note_id": here, "type": "text", "content": {"text": "One"}});
+    let block = id(&pair.send(0, TestRequest::post("/blocks", &block).by(&ada)).await.body);
+    for (instance, request) in [
+        TestRequest::patch(&format!("/notes/{here}"), &json!({"title": "Later"})),
+        TestRequest::post(&format!("/blocks/{block}/move"), &json!({"note_id": there})),
+        TestRequest::patch(&format!("/notes/{here}"), &json!({"notebook_id": den})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = pair.send(instance % 2, request.by(&ada)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let [note, lab, den] = [format!("note:{here}"), format!("notebook:{lab}"), format!("notebook:{den}")];
+    let of_ada = |container: &String| json!([{"granted": {"container": container, "principal": format!("user:{}", ada.user), "role": "owner"}}]);
+    let inside = || Some(json!([{"inside": lab}]));
+    let all: Vec<(String, Option<Value>)> = sqlx::query_as(
+        "select event_type, effects from es.event where event_type !~ '^(User|Session)' order by position",
+    )
+    .fetch_all(&pair.owner)
+    .await
+    .unwrap();
+    let expected = [
+        ("NotebookCreated", Some(of_ada(&lab))),
+        ("NotebookCreated", Some(of_ada(&den))),
+        ("NoteCreated", inside()),
+        ("NoteCreated", inside()),
+        ("BlockAdded", None),
+        ("NoteRetitled", None),
+        ("BlockMoved", Some(json!([{"left": [note, lab]}]))),
+        ("NoteMoved", Some(json!([{"left": [lab]}, {"inside": den}, {"cleared": note}]))),
+    ];
+    assert_eq!(all, expected.map(|(event_type, effects)| (event_type.to_owned(), effects)));
+    // And with its MAC.
+    let stored = event_log::after(&pair.owner, 0, i64::MAX).await.unwrap();
+    pair.app(1).keyring.open(stored).await.expect("all is as it was recorded");
     pair.stop().await;
 }
 

@@ -6,6 +6,8 @@ use std::fmt::Display;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use shared::domain::Event;
+use shared::domain::access::{Effect, Scopes};
 use shared::domain::clock::Clock;
 use shared::log::encryption::{DataKey, MasterKey, about};
 use shared::log::event::{AggregateRef, Meta, Recorded};
@@ -32,6 +34,8 @@ pub struct Fact {
     pub in_clear: bool,
     /// The containers that it belonged to, and the persons whom it concerns.
     pub scopes: Vec<String>,
+    /// What it does to containers and grants, as that is stored; if not given, what this release says that it does.
+    pub effects: Option<Value>,
     /// The actor and the causes.
     pub meta: Meta,
     /// When it was recorded; if not given, by the clock of Postgres, or with the last event if that is later.
@@ -51,6 +55,7 @@ impl Fact {
             data,
             in_clear: false,
             scopes: vec![format!("{aggregate}:{id}")],
+            effects: None,
             meta,
             at: None,
         }
@@ -96,15 +101,15 @@ impl Scribe {
         }
         sqlx::query(
             "insert into es.event (position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-                                   event_version, payload, metadata, scopes, mac, recorded_at)
+                                   event_version, payload, metadata, scopes, effects, mac, recorded_at)
              select e.position, e.id, e.aggregate->>'type', e.aggregate->>'id', (e.aggregate->>'version')::bigint,
-                    e.type, e.event_version, r.payload, e.meta, e.scopes, r.mac,
+                    e.type, e.event_version, r.payload, e.meta, e.scopes, e.effects, r.mac,
                     coalesce((r.row->>'at')::timestamptz, greatest(clock_timestamp(), last.at))
                from (select max(recorded_at) as at from es.event) last,
                     unnest($1::jsonb[], $2::bytea[], $3::bytea[]) r (row, payload, mac)
               cross join lateral jsonb_to_record(r.row->'event')
                              e (position bigint, id uuid, aggregate jsonb, type text, event_version text,
-                                scopes text[], meta jsonb)",
+                                scopes text[], effects jsonb, meta jsonb)",
         )
         .bind(rows)
         .bind(payloads)
@@ -164,6 +169,7 @@ fn event(
         let key = keys.get(&fact.key_owner()).context("every key was read or made")?;
         key.encrypt(&about(&fact.event_type, &fact.id, sequence), &fact.data)
     };
+    let effects = fact.effects.clone().or_else(|| effects(&fact));
     let recorded = Recorded {
         position,
         id: Clock::System.new_id(),
@@ -173,9 +179,16 @@ fn event(
         event_version: fact.event_version,
         data: Value::Null,
         scopes: fact.scopes,
+        effects,
         meta: fact.meta,
     };
     Ok(StoredEvent::new(recorded, payload, mac_key))
+}
+
+/// What an event of this release says that it does.
+fn effects(fact: &Fact) -> Option<Value> {
+    let event = Event::parse(&fact.event_type, fact.data.clone()).ok()?;
+    Effect::to_json(&event.effects(&Scopes::parse(&fact.scopes)))
 }
 
 /// Destroys a key, as erasure does.

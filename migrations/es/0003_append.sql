@@ -23,7 +23,7 @@ create function es.append(
   c_events int[], -- how many events it has
   -- Events. e_scopes: joined by U+001F, as SQL has no ragged arrays.
   e_cmd int[], e_id uuid[], e_type text[], e_aggregate text[], e_sequence bigint[], e_event text[],
-  e_version text[], e_payload bytea[], e_metadata jsonb[], e_scopes text[], e_mac bytea[],
+  e_version text[], e_payload bytea[], e_metadata jsonb[], e_scopes text[], e_effects jsonb[], e_mac bytea[],
   -- Aggregates that are written (before the first event) or only read, with the last sequence each must
   -- have; 0: must not exist.
   x_cmd int[], x_type text[], x_aggregate text[], x_sequence bigint[],
@@ -182,10 +182,10 @@ begin
   -- What is left stands.
   insert into es.event
     select base + row_number() over (order by u.nth), u.id, u.type, u.aggregate, u.sequence, u.event, u.version,
-           u.payload, u.metadata, string_to_array(u.scopes, chr(31)), null, null, u.mac, now_at
+           u.payload, u.metadata, string_to_array(u.scopes, chr(31)), null, u.effects, u.mac, now_at
       from unnest(e_cmd, e_id, e_type, e_aggregate, e_sequence, e_event, e_version, e_payload, e_metadata,
-                  e_scopes, e_mac) with ordinality
-             u(cmd, id, type, aggregate, sequence, event, version, payload, metadata, scopes, mac, nth)
+                  e_scopes, e_effects, e_mac) with ordinality
+             u(cmd, id, type, aggregate, sequence, event, version, payload, metadata, scopes, effects, mac, nth)
      where u.cmd <> all (out_);
   if true = any (c_kept) then
     insert into es.command (hash, fingerprint, id, version, position, created_at)

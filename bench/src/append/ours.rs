@@ -159,6 +159,7 @@ impl OurWriter {
             payload,
             meta: Meta { actor: self.actor.clone(), correlation: self::id(), causation: self::id() },
             key: None,
+            effects: Vec::new(),
             mac: Mac::default(),
         }
         .with_mac(&self.mac_key)

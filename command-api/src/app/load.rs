@@ -171,7 +171,7 @@ impl<A: Decide> Loaded<A> {
 
 /// An event as postgres-es reads it through `es.stream`: its payload is a string of hexadecimal digits, and its other
 /// columns are in the metadata. What is missing makes an event that is not genuine.
-fn stored(mut event: SerializedEvent) -> StoredEvent {
+fn stored(event: SerializedEvent) -> StoredEvent {
     let version = i64::try_from(event.sequence).unwrap_or(i64::MAX);
     let aggregate = AggregateRef { kind: event.aggregate_type, id: event.aggregate_id, version };
     let text = |name| event.metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -191,6 +191,7 @@ fn stored(mut event: SerializedEvent) -> StoredEvent {
             event_version: event.event_version,
             data: Value::Null,
             scopes: scopes.filter_map(Value::as_str).map(str::to_owned).collect(),
+            effects: event.metadata.get("effects").filter(|effects| !effects.is_null()).cloned(),
             meta: Meta {
                 actor: text("actor"),
                 correlation: text("correlation"),
@@ -198,7 +199,6 @@ fn stored(mut event: SerializedEvent) -> StoredEvent {
             },
         },
         owner: event.metadata.get("owner").and_then(Value::as_str).map(str::to_owned),
-        effects: event.metadata.get_mut("effects").map(Value::take).filter(|effects| !effects.is_null()),
         payload: Payload::from_bytes(payload.unwrap_or_default()),
         mac,
     }

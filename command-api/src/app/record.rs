@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use shared::domain::AggregateEvent;
+use shared::domain::access::{Effect, Scopes};
 use shared::log::encryption::{DataKey, EncryptionError, about};
 use shared::log::event::Meta;
 use shared::log::keyring::KeyState;
@@ -63,6 +64,7 @@ struct Fact {
     version: String,
     data: Value,
     encrypted: bool,
+    effects: Vec<Effect>,
 }
 
 /// What is sent to the log, and what is kept in memory once it is recorded.
@@ -86,7 +88,8 @@ impl Written {
     ) -> Self {
         let sequence = loaded.sequence + i64::try_from(events.len()).expect("a command has few events");
         let (name, snapshot, mut state) = (id.to_owned(), loaded.snapshot, loaded.state.clone());
-        let facts = events.iter().map(Fact::new).collect();
+        let scopes = Scopes::parse(&home.scopes);
+        let facts = events.iter().map(|event| Fact::new(event, &scopes)).collect();
         let keep = move |app: &App, first: At, ending: Option<Mark>| {
             let mut at = first;
             for event in events {
@@ -150,12 +153,13 @@ impl Written {
 }
 
 impl Fact {
-    fn new<E: AggregateEvent>(event: &E) -> Self {
+    fn new<E: AggregateEvent>(event: &E, scopes: &Scopes) -> Self {
         Self {
             event_type: event.event_type(),
             version: event.event_version(),
             data: event.data(),
             encrypted: event.is_encrypted(),
+            effects: event.effects(scopes),
         }
     }
 }
@@ -241,6 +245,7 @@ impl App {
             },
             key: meta.key.clone(),
             scopes: one.home.scopes.clone(),
+            effects: fact.effects.clone(),
             mac: Mac::default(),
         };
         event.with_mac(mac_key)

@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shared::domain::access::Effect;
 use shared::log::encryption::DataKey;
 use shared::log::event::Meta;
 use shared::log::stored_event::{Mac, MacInput, Payload};
@@ -83,6 +84,8 @@ pub struct NewEvent {
     pub key: Option<String>,
     /// The containers and persons it concerns.
     pub scopes: Vec<String>,
+    /// What it does to containers and grants.
+    pub effects: Vec<Effect>,
     /// Over all of that; see [`NewEvent::with_mac`].
     pub mac: Mac,
 }
@@ -91,6 +94,7 @@ impl NewEvent {
     /// The same with the MAC of what it says.
     #[must_use]
     pub fn with_mac(mut self, key: &DataKey) -> Self {
+        let effects = Effect::to_json(&self.effects);
         let input = MacInput {
             id: &self.event_id,
             aggregate: (self.aggregate_type, &self.aggregate_id),
@@ -99,7 +103,7 @@ impl NewEvent {
             meta: [&self.meta.actor, &self.meta.correlation, &self.meta.causation],
             owner: None,
             scopes: &self.scopes,
-            effects: None,
+            effects: effects.as_ref(),
             digest: self.payload.digest(),
         };
         self.mac = input.mac(key);

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use shared::domain::access::{Effect, MOST_EFFECTS};
 use tokio::sync::oneshot;
 
 use super::{Append, LogError, NewEvent, Outcome, SideRow};
 
 const MOST_EVENTS: usize = 1_000;
-/// The largest event, as it is stored and sent: with its place, its scopes and all else that [`Recorded`] has.
+/// The largest event, as it is stored and sent: with its place, its scopes, its effects and all else that [`Recorded`] has.
 ///
 /// [`Recorded`]: shared::log::event::Recorded
 const LARGEST_EVENT: usize = 256 * 1_024;
@@ -87,6 +88,9 @@ fn joined_scopes(event: &NewEvent) -> Result<String, LogError> {
     if event.scopes.len() > MOST_SCOPES {
         return Err(LogError::TooLarge("an event with more than 64 scopes"));
     }
+    if event.effects.len() > MOST_EFFECTS {
+        return Err(LogError::TooLarge("an event with more than 64 effects"));
+    }
     if event_size(event) > LARGEST_EVENT {
         return Err(LogError::TooLarge("an event of more than 256 KiB"));
     }
@@ -100,12 +104,13 @@ fn joined_scopes(event: &NewEvent) -> Result<String, LogError> {
 fn event_size(event: &NewEvent) -> usize {
     let names = event.aggregate_id.len() + event.event_type.len() + event.event_version.len();
     let scopes: usize = event.scopes.iter().map(|scope| scope.len() + 3).sum();
+    let effects = Effect::to_json(&event.effects).map_or(0, |effects| effects.to_string().len());
     let data = event.payload.json_len(event.scopes.first().map_or("", String::as_str));
     let meta: usize = [&event.meta.actor, &event.meta.correlation, &event.meta.causation]
         .map(|text| escaped(text))
         .iter()
         .sum();
-    data + meta + names + scopes + FRAME
+    data + meta + names + scopes + effects + FRAME
 }
 
 /// The most that a text takes in JSON, without its quotes.
@@ -171,6 +176,7 @@ fn hash(thing: impl Hash) -> u64 {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shared::domain::access::{Principal, Role};
     use shared::domain::clock::Clock;
     use shared::log::event::{AggregateRef, Meta, Recorded};
     use shared::log::stored_event::{Mac, Payload};
@@ -180,7 +186,11 @@ mod tests {
 
     const ID: &str = "0193a5f0-0000-7000-8000-000000000001";
 
-    fn event(data: usize, scopes: usize) -> NewEvent {
+    /// An event with that much data, and so many scopes and effects.
+    fn event(data: usize, scopes: usize, effects: usize) -> NewEvent {
+        let container = format!("notebook:{ID}").parse().expect("a container");
+        let principal = Principal::User(ID.parse().expect("an id"));
+        let effect = Effect::Granted { container, principal, role: Role::Viewer };
         NewEvent {
             event_id: Clock::System.new_id(),
             aggregate_type: "note",
@@ -192,6 +202,7 @@ mod tests {
             meta: Meta { actor: ID.to_owned(), correlation: ID.to_owned(), causation: ID.to_owned() },
             key: None,
             scopes: vec![format!("notebook:{ID}"); scopes],
+            effects: vec![effect; effects],
             mac: Mac::default(),
         }
     }
@@ -210,6 +221,7 @@ mod tests {
             event_version: event.event_version.clone(),
             data: event.payload.to_json(&event.scopes[0]),
             scopes: event.scopes.clone(),
+            effects: Effect::to_json(&event.effects),
             meta: event.meta.clone(),
         }
     }
@@ -222,25 +234,30 @@ mod tests {
 
     #[test]
     fn an_event_is_as_large_as_all_of_it() {
-        let mut data = LARGEST_EVENT - 4_000;
-        while prepared(event(data, 64)).is_ok() {
-            let size = serde_json::to_vec(&recorded(&event(data, 64))).expect("JSON").len();
+        let mut data = LARGEST_EVENT - 14_000;
+        while prepared(event(data, 64, 64)).is_ok() {
+            let size = serde_json::to_vec(&recorded(&event(data, 64, 64))).expect("JSON").len();
             assert!(size <= LARGEST_EVENT, "{size}");
             data += 1;
         }
-        let size = serde_json::to_vec(&recorded(&event(data, 64))).expect("JSON").len();
+        let size = serde_json::to_vec(&recorded(&event(data, 64, 64))).expect("JSON").len();
         assert!(size > LARGEST_EVENT - 400, "{size} is far from the limit");
-        assert!(matches!(prepared(event(data, 64)), Err(LogError::TooLarge(_))));
-        // With fewer scopes there is room for it.
-        assert!(prepared(event(data, 1)).is_ok());
+        assert!(matches!(prepared(event(data, 64, 64)), Err(LogError::TooLarge(_))));
+        // With fewer scopes or effects there is room for it.
+        assert!(prepared(event(data, 1, 64)).is_ok());
+        assert!(prepared(event(data, 64, 63)).is_ok());
     }
 
     #[test]
-    fn an_event_has_at_most_64_scopes() {
-        assert!(prepared(event(1, 64)).is_ok());
+    fn an_event_has_at_most_64_scopes_and_64_effects() {
+        assert!(prepared(event(1, 64, 64)).is_ok());
         assert!(matches!(
-            prepared(event(1, 65)),
+            prepared(event(1, 65, 64)),
             Err(LogError::TooLarge("an event with more than 64 scopes"))
+        ));
+        assert!(matches!(
+            prepared(event(1, 64, 65)),
+            Err(LogError::TooLarge("an event with more than 64 effects"))
         ));
     }
 }

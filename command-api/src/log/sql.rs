@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+use shared::domain::access::Effect;
 use shared::log::event::Meta;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
@@ -29,6 +30,11 @@ impl<'e> Metadata<'e> {
     fn of(event: &'e NewEvent) -> Json<Self> {
         Json(Self { meta: &event.meta, key: event.key.as_deref() })
     }
+}
+
+/// What is in the column `effects`.
+fn effects(event: &NewEvent) -> Option<Json<&[Effect]>> {
+    (!event.effects.is_empty()).then_some(Json(&event.effects))
 }
 
 /// One row of `es.answer`.
@@ -78,7 +84,7 @@ pub(super) async fn append(
         r#"select cmd as "cmd!", outcome as "outcome!", last, kind, id, sequence, fingerprint, recorded_at
              from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48)"#,
+                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49)"#,
         &column(&commands, |a| a.key.hash())[..],
         &column(&commands, Append::is_kept)[..],
         &column(&commands, |a| a.key.fingerprint.as_slice()) as &[&[u8]],
@@ -95,6 +101,7 @@ pub(super) async fn append(
         &column(&events, |e| e.payload.as_bytes()) as &[&[u8]],
         &column(&events, Metadata::of) as &[Json<Metadata<'_>>],
         &column(&scopes, String::as_str) as &[&str],
+        &column(&events, effects) as &[Option<Json<&[Effect]>>],
         &column(&events, |e| e.mac.as_slice()) as &[&[u8]],
         &cmds(&expected)[..],
         &column(&expected, |x| x.0) as &[&str],

@@ -30,6 +30,7 @@ pub(crate) fn event(note: &str, sequence: i64) -> NewEvent {
         payload: Payload::clear(&json!({"title": "x"})),
         meta: Meta { actor: "someone".into(), correlation: String::new(), causation: String::new() },
         key: None,
+        effects: Vec::new(),
         scopes: vec!["note:1".into(), "notebook:2".into()],
         mac: Mac::default(),
     }

@@ -1,8 +1,13 @@
 //! Whatever happens to stream and log, the relay ends with a stream that is the log; a new epoch begins exactly
 //! when the histories have parted.
 
-use crate::world::{World, until};
+use kit::master;
+use serde_json::Value;
+use shared::log::event_log;
+use shared::log::keyring::Keyring;
 use shared::process::jetstream;
+
+use crate::world::{World, until};
 
 #[tokio::test]
 async fn events_come_in_order_with_their_positions_as_sequences() {
@@ -17,9 +22,29 @@ async fn events_come_in_order_with_their_positions_as_sequences() {
     world.carried().await;
     assert_eq!(world.epoch().await, before);
     let message = world.stream().await.unwrap().get_raw_message(7).await.unwrap();
-    let event = shared::log::event_log::at(&world.owner, 7).await.unwrap().unwrap();
+    let event = event_log::at(&world.owner, 7).await.unwrap().unwrap();
     assert_eq!(jetstream::event(Some(&message.headers), &message.payload).unwrap(), event);
     assert_eq!(message.subject.as_str(), format!("daybook.{}.event.note.NoteRetitled", before.epoch));
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_has_its_effects_in_the_stream_too() {
+    let world = World::new().await;
+    let relay = world.relay().await;
+    world.stream_made().await;
+    let position = world.append_with_effects().await;
+    relay.tell(position);
+    world.carried().await;
+    let stored = event_log::at(&world.owner, position).await.unwrap().unwrap();
+    assert_eq!(stored.recorded.effects.as_ref().and_then(Value::as_array).map(Vec::len), Some(3));
+    let stream = world.stream().await.unwrap();
+    let message = stream.get_raw_message(u64::try_from(position).unwrap()).await.unwrap();
+    assert_eq!(*message.payload, *jetstream::payload(&stored));
+    let carried = jetstream::event(Some(&message.headers), &message.payload).unwrap();
+    assert_eq!((carried.leaf(), &carried), (stored.leaf(), &stored));
+    let keyring = Keyring::new(master(), world.owner.clone());
+    keyring.open(vec![carried]).await.expect("it is as it was recorded");
     relay.stop().await;
 }
 

@@ -110,6 +110,15 @@ impl World {
         i64::try_from(self.stream().await?.cached_info().state.last_sequence).ok()
     }
 
+    /// Appends a note that moves, past `es.append`. Returns its position.
+    pub(crate) async fn append_with_effects(&self) -> i64 {
+        let [note, from, to] = std::array::from_fn(|_| Clock::System.new_id());
+        let scopes = vec![format!("note:{note}"), format!("notebook:{from}"), format!("notebook:{to}")];
+        let moved = Fact::new("note", note, "NoteMoved", json!({"from": from, "to": to}));
+        let mut owner = self.owner.acquire().await.unwrap();
+        self.scribe.store(&mut owner, vec![Fact { scopes, ..moved }]).await.unwrap()
+    }
+
     /// Appends events past `es.append`: what is in them does not matter here. Returns the new head.
     pub(crate) async fn append(&self, count: i64) -> i64 {
         let retitled = |_| {

@@ -15,7 +15,7 @@ use crate::program::{Program, run, until};
 use crate::{CANARY, NOTEBOOK, ada_writes, folder};
 
 /// What is done to the only event of a note: to one column of it each time.
-const ALTERED: [&str; 17] = [
+const ALTERED: [&str; 20] = [
     "metadata = jsonb_set(metadata, '{actor}', to_jsonb(gen_random_uuid()))",
     "metadata = jsonb_set(metadata, '{correlation}', to_jsonb(gen_random_uuid()))",
     "metadata = jsonb_set(metadata, '{causation}', to_jsonb(gen_random_uuid()))",
@@ -25,6 +25,9 @@ const ALTERED: [&str; 17] = [
     "scopes = scopes || null::text",
     "owner = 'user:' || gen_random_uuid()",
     "effects = '{\"inside\": \"notebook\"}'",
+    "effects = null",
+    "effects = jsonb_set(effects, '{0,inside}', to_jsonb('notebook:' || gen_random_uuid()))",
+    "effects = effects || jsonb_build_array(jsonb_build_object('ended', scopes[2]))",
     "event_type = 'NoteRetitled'",
     "event_version = '2.0'",
     "event_id = gen_random_uuid()",

@@ -136,6 +136,7 @@ async fn content_is_encrypted_and_gone_with_its_key() {
     let events = printed(data.path()).await;
     let erased = events.last().expect("there are events");
     assert_eq!((&erased["type"], &erased["data"]), (&json!("NoteCreated"), &Value::Null));
+    assert_eq!(erased["effects"], json!([{"inside": format!("notebook:{NOTEBOOK}")}]));
     assert!(!dump(&daybook.database_url, "%").await.contains(CANARY), "the content outlived its key");
 }
 

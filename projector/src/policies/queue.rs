@@ -219,6 +219,7 @@ mod tests {
             event_version: "1.0".to_owned(),
             data: Value::Null,
             scopes: Vec::new(),
+            effects: None,
             meta: Meta { actor: actor.to_string(), correlation: String::new(), causation: String::new() },
         }
     }

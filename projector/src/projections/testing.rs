@@ -26,6 +26,7 @@ pub(crate) fn recorded(position: i64) -> Recorded {
         event_version: "1.0".to_owned(),
         data: serde_json::Value::Null,
         scopes: vec![],
+        effects: None,
         meta: Meta { actor: "ada".to_owned(), correlation: String::new(), causation: String::new() },
     }
 }

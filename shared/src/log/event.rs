@@ -29,6 +29,11 @@ pub struct Recorded {
     pub data: Value,
     /// The containers it belonged to when it was decided, and the persons whom it concerns.
     pub scopes: Vec<String>,
+    /// What it does to containers and grants, in clear; absent if nothing. As it is stored, so that effects of a newer
+    /// release are passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Object>)]
+    pub effects: Option<Value>,
     /// The actor and the causes.
     pub meta: Meta,
 }

@@ -38,7 +38,6 @@ impl From<EventRow> for StoredEvent {
         Self {
             payload: Payload::from_bytes(take(&mut row.payload)),
             owner: row.owner.take(),
-            effects: row.effects.take(),
             mac: bytes(&row.mac),
             recorded: row.recorded(),
         }
@@ -50,7 +49,6 @@ impl From<EventRow> for StoredHeader {
         Self {
             digest: bytes(&row.payload),
             owner: row.owner.take(),
-            effects: row.effects.take(),
             mac: bytes(&row.mac),
             recorded: row.recorded(),
         }
@@ -80,6 +78,7 @@ impl EventRow {
             data: Value::Null,
             // None is null.
             scopes: row.scopes.into_iter().map(Option::unwrap_or_default).collect(),
+            effects: row.effects,
         }
     }
 }

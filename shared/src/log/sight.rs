@@ -1,6 +1,6 @@
 //! Who sees an event, judged by its scopes and effects alone: one pure function, which knows no module.
 //!
-//! It decides about no event yet: [`crate::log::visibility`] does, until effects are stored. The tests compare the two.
+//! It decides about no event yet: [`crate::log::visibility`] does. The tests compare the two.
 //!
 //! What an event says of the past is not changed by what happened later. Its owner is the container whose key encrypts
 //! it: who sees that container now, and had a grant when the event was recorded, sees the event. So a grant shows
@@ -57,7 +57,7 @@ impl Subject {
             Some(owner) => owner.parse().ok(),
             None => scopes.owner(),
         };
-        let effects = Effect::from_json(event.effects.as_ref())?;
+        let effects = Effect::from_json(event.recorded.effects.as_ref())?;
         Ok(Self { position: event.recorded.position, owner, scopes: scopes.all().to_vec(), effects })
     }
 

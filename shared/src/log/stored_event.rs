@@ -27,8 +27,6 @@ pub struct StoredEvent {
     pub recorded: Recorded,
     /// Whose it is, if that is not the first scope.
     pub owner: Option<String>,
-    /// What it does to containers and grants.
-    pub effects: Option<Value>,
     /// Its data.
     pub payload: Payload,
     /// Over all of that but position and time.
@@ -42,8 +40,6 @@ pub struct StoredHeader {
     pub recorded: Recorded,
     /// Whose it is, if that is not the first scope.
     pub owner: Option<String>,
-    /// What it does to containers and grants.
-    pub effects: Option<Value>,
     /// The SHA-256 of its payload.
     pub digest: [u8; 32],
     /// Over all of that but position and time.
@@ -81,7 +77,7 @@ pub struct MacInput<'e> {
     pub owner: Option<&'e str>,
     /// All of them, in order.
     pub scopes: &'e [String],
-    /// As [`StoredEvent::effects`].
+    /// As [`Recorded::effects`].
     pub effects: Option<&'e Value>,
     /// The SHA-256 of the payload.
     pub digest: [u8; 32],
@@ -187,14 +183,8 @@ impl DataKey {
 impl StoredEvent {
     /// An event with the MAC of what it says; its data is in the payload.
     pub fn new(recorded: Recorded, payload: Payload, key: &DataKey) -> Self {
-        let mac = input(&recorded, None, None, payload.digest()).mac(key);
-        Self {
-            recorded: Recorded { data: Value::Null, ..recorded },
-            owner: None,
-            effects: None,
-            payload,
-            mac,
-        }
+        let mac = input(&recorded, None, payload.digest()).mac(key);
+        Self { recorded: Recorded { data: Value::Null, ..recorded }, owner: None, payload, mac }
     }
 
     /// Under whose key its data is encrypted, if it is.
@@ -218,7 +208,7 @@ impl StoredEvent {
         let owner = recorded.scopes.first().map_or("", String::as_str);
         let payload = Payload::from_json(&recorded.data, owner)?;
         recorded.data = Value::Null;
-        Some(Self { recorded, owner: None, effects: None, payload, mac })
+        Some(Self { recorded, owner: None, payload, mac })
     }
 
     /// The leaf of a proof: canonical JSON (RFC 8785), with the time in microseconds and encrypted data as it is stored.
@@ -235,14 +225,14 @@ impl StoredEvent {
             "scopes": event.scopes,
             "meta": event.meta,
         });
-        if let Some(effects) = &self.effects {
-            leaf["effects"] = effects.clone();
+        if let Some(effects) = event.effects {
+            leaf["effects"] = effects;
         }
         canonical(&leaf)
     }
 
     fn input(&self) -> MacInput<'_> {
-        input(&self.recorded, self.owner.as_deref(), self.effects.as_ref(), self.payload.digest())
+        input(&self.recorded, self.owner.as_deref(), self.payload.digest())
     }
 
     /// Whether it is as it was recorded, whatever is in its payload.
@@ -254,16 +244,11 @@ impl StoredEvent {
 impl StoredHeader {
     /// Whether it, and the payload that it is of, are as they were recorded.
     pub(crate) fn is_genuine(&self, key: &DataKey) -> bool {
-        input(&self.recorded, self.owner.as_deref(), self.effects.as_ref(), self.digest).fits(key, &self.mac)
+        input(&self.recorded, self.owner.as_deref(), self.digest).fits(key, &self.mac)
     }
 }
 
-fn input<'e>(
-    event: &'e Recorded,
-    owner: Option<&'e str>,
-    effects: Option<&'e Value>,
-    digest: [u8; 32],
-) -> MacInput<'e> {
+fn input<'e>(event: &'e Recorded, owner: Option<&'e str>, digest: [u8; 32]) -> MacInput<'e> {
     MacInput {
         id: &event.id,
         aggregate: (&event.aggregate.kind, &event.aggregate.id),
@@ -272,7 +257,7 @@ fn input<'e>(
         meta: [&event.meta.actor, &event.meta.correlation, &event.meta.causation],
         owner,
         scopes: &event.scopes,
-        effects,
+        effects: event.effects.as_ref(),
         digest,
     }
 }
@@ -349,6 +334,7 @@ mod tests {
             event_version: "1.0".to_owned(),
             data: Value::Null,
             scopes: vec![format!("note:{NOTE}"), "notebook:é".to_owned()],
+            effects: None,
             meta: Meta { actor: "ada".to_owned(), correlation: "a".to_owned(), causation: "b".to_owned() },
         }
     }
@@ -391,7 +377,7 @@ mod tests {
     fn the_leaf_of_an_event_in_clear_and_with_effects() {
         let data = json!({"b": [1, null, "é\n"], "a": {}});
         let mut event = StoredEvent::new(recorded(), Payload::clear(&data), &key());
-        event.effects = Some(json!([{"left": ["notebook:1"]}]));
+        event.recorded.effects = Some(json!([{"left": ["notebook:1"]}]));
         insta::assert_snapshot!(leaf(&event), @r#"
         {"aggregate":{"id":"0193a5f0-0000-7000-8000-000000000002",
         "type":"note",
@@ -423,7 +409,7 @@ mod tests {
     fn the_mac_of_an_event_in_clear_with_owner_and_effects() {
         let mut event = StoredEvent::new(recorded(), Payload::clear(&json!({"b": 1, "a": "é"})), &key());
         event.owner = Some("vault:1".to_owned());
-        event.effects = Some(json!([{"left": ["notebook:1"]}]));
+        event.recorded.effects = Some(json!([{"left": ["notebook:1"]}]));
         assert_eq!(hex::encode(event.input().mac(&key())), "908564acdabf7d32ff7ec96eb7ef2ae3");
     }
 
@@ -445,7 +431,7 @@ mod tests {
             event.recorded.meta.correlation.clear();
         },
         |event| event.owner = Some(String::new()),
-        |event| event.effects = Some(Value::Null),
+        |event| event.recorded.effects = Some(Value::Null),
         |event| event.recorded.scopes.clear(),
         |event| event.recorded.scopes.swap(0, 1),
         |event| event.recorded.scopes = vec![event.recorded.scopes.concat()],
@@ -475,11 +461,16 @@ mod tests {
     fn an_event_comes_back_from_the_form_of_the_stream() {
         let data =
             json!({"owner": "somebody", "nonce": 1, "more": {"z": [], "a": 9_007_199_254_740_991_i64}});
-        for payload in [Payload::encrypted(&[5; NONCE + 20]), Payload::clear(&data)] {
-            let event = StoredEvent::new(recorded(), payload, &key());
+        let payloads = [Payload::encrypted(&[5; NONCE + 20]), Payload::clear(&data)];
+        for (payload, effects) in payloads.into_iter().zip([None, Some(json!([{"sung": {"z": 1, "a": []}}]))])
+        {
+            let event = StoredEvent::new(Recorded { effects, ..recorded() }, payload, &key());
             let wire = serde_json::to_string(&event.to_recorded()).expect("JSON");
             let read = StoredEvent::from_recorded(serde_json::from_str(&wire).expect("JSON"), event.mac);
-            assert_eq!(read, Some(event));
+            let read = read.expect("it has the form of the stream");
+            assert!(read.is_genuine(&key()));
+            assert_eq!(read.leaf(), event.leaf());
+            assert_eq!(read, event);
         }
     }
 

@@ -300,6 +300,7 @@ mod tests {
             event_version: "1.0".to_owned(),
             data,
             scopes: scopes.iter().map(Scope::to_string).collect(),
+            effects: None,
             meta: Meta { actor: ADA.to_string(), correlation: String::new(), causation: String::new() },
         };
         Opened { recorded, event }

@@ -349,10 +349,11 @@ fn stored(owner: Option<&str>, scopes: &[&str], effects: Option<Value>) -> Store
         event_version: "1.0".to_owned(),
         data: Value::Null,
         scopes: scopes.iter().copied().map(str::to_owned).collect(),
+        effects,
         meta: Meta { actor: String::new(), correlation: String::new(), causation: String::new() },
     };
     let payload = Payload::from_bytes(Vec::new());
-    StoredEvent { recorded, owner: owner.map(str::to_owned), effects, payload, mac: Mac::default() }
+    StoredEvent { recorded, owner: owner.map(str::to_owned), payload, mac: Mac::default() }
 }
 
 #[test]

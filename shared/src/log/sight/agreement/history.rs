@@ -335,11 +335,11 @@ impl World {
             event_version: event.version().to_owned(),
             data: Value::Null,
             scopes,
+            effects,
             meta: Meta { actor: String::new(), correlation: String::new(), causation: String::new() },
         };
         let payload = Payload::from_bytes(Vec::new());
-        let stored =
-            StoredEvent { recorded: recorded.clone(), owner: None, effects, payload, mac: Mac::default() };
+        let stored = StoredEvent { recorded: recorded.clone(), owner: None, payload, mac: Mac::default() };
         let subject = Subject::of(&stored).expect("effects of this release");
         let erased = today::Subject::of(&Opened { recorded: recorded.clone(), event: None });
         let event_type = recorded.event_type.clone();
