@@ -1,13 +1,18 @@
-//! Access as data: roles and the one rule by which they combine, containers, grants, and what an event does to both.
+//! Access as data: roles and the one rule by which they combine, containers, grants, what an event does to both, and who
+//! may do what.
 
+mod action;
 mod effect;
 mod grant;
+mod rule;
 mod scope;
 
 use serde::{Deserialize, Serialize};
 
+pub use action::{Action, Way};
 pub use effect::{Effect, EffectError, Left, MOST_EFFECTS};
 pub use grant::Grant;
+pub use rule::{Account, Answer, On, Rule, Situation, State, Who};
 pub use scope::{Container, Kind, NoScope, Principal, Scope, Scopes};
 
 /// What somebody may do with a notebook or a note, from least to most.
