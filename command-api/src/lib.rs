@@ -23,16 +23,20 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Every route of this service, without `/api/v1`, but for those of accounts, which have a state of their own.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(users::routes())
+    users::routes()
         .merge(sessions::routes())
         .merge(notebooks::routes())
         .merge(notes::routes())
         .merge(blocks::routes())
         .merge(tasks::routes())
+        .into_router()
 }
 
 /// Where others find the key that access tokens are signed with (RFC 7517).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "everybody may have the key, and no client of the API asks for it"
+)]
 pub fn jwks(verifier: &Verifier) -> Router {
     // Those who verify tokens need not ask for each token.
     let keys = ([(CACHE_CONTROL, "public, max-age=300")], axum::Json(verifier.jwks().clone()));

@@ -1,16 +1,18 @@
 //! What the operations of the API have in common, added to its description once.
 //!
 //! A route says what it takes and what it answers when all goes well. Everything else follows from what it is: whether it
-//! has a body or an id in its path, whether it is a command or a read, whether it needs a token. So a new route has its
-//! refusals and headers without a word, and none is described differently from the others.
+//! has a body or an id in its path, whether it is a command or a read, and what the rule of its action can answer. So a new
+//! route has its refusals and headers without a word, and none is described differently from the others.
 
 mod headers;
 mod refusals;
 
+use shared::domain::access::{Action, Answer, Rule};
 use shared::domain::blocks::schema;
+use shared::process::http::operations;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{HttpMethod, OpenApi, PathItem, Ref, RefOr, Response, Schema};
+use utoipa::openapi::{HttpMethod, OpenApi, Ref, RefOr, Response, Schema};
 
 use headers::{Header, RequestHeader};
 use refusals::{REFUSALS, Refusal};
@@ -52,8 +54,8 @@ struct Traits {
     has_id: bool,
     /// It takes parameters of the query.
     has_query: bool,
-    /// It needs an access token.
-    is_secured: bool,
+    /// Who may do it.
+    rule: Rule,
     /// It is recorded, and answers with its position.
     is_command: bool,
     /// It changes something that has a version.
@@ -65,9 +67,9 @@ struct Traits {
 impl Traits {
     fn of(method: &HttpMethod, path: &str, operation: &Operation) -> Self {
         let has_id = path.contains('{');
-        let is_secured = operation.security.is_none();
+        let rule = rule(operation);
         let is_command = operation.responses.responses.values().any(answers_accepted);
-        let is_read = *method == HttpMethod::Get && is_secured;
+        let is_read = *method == HttpMethod::Get && rule.can(Answer::LogIn);
         Self {
             has_body: operation.request_body.is_some(),
             has_id,
@@ -75,7 +77,7 @@ impl Traits {
                 .parameters
                 .as_ref()
                 .is_some_and(|parameters| parameters.iter().any(is_in_query)),
-            is_secured,
+            rule,
             is_command,
             is_change: is_command && (has_id || *method != HttpMethod::Post),
             is_read,
@@ -83,7 +85,7 @@ impl Traits {
     }
 
     fn complete(self, operation: &mut Operation) {
-        operation.security = Some(if self.is_secured {
+        operation.security = Some(if self.rule.can(Answer::LogIn) {
             vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]
         } else {
             Vec::new()
@@ -132,6 +134,12 @@ impl Traits {
     }
 }
 
+/// An operation has the name of its action.
+fn rule(operation: &Operation) -> Rule {
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    name.parse::<Action>().expect("routes are made of actions").rule()
+}
+
 fn answers_accepted(response: &RefOr<Response>) -> bool {
     let RefOr::T(response) = response else { return false };
     response.content.values().any(|content| {
@@ -153,18 +161,6 @@ fn tell_blocks_apart(described: &mut RefOr<Schema>) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
-    [
-        (HttpMethod::Get, &mut item.get),
-        (HttpMethod::Post, &mut item.post),
-        (HttpMethod::Put, &mut item.put),
-        (HttpMethod::Patch, &mut item.patch),
-        (HttpMethod::Delete, &mut item.delete),
-    ]
-    .into_iter()
-    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
-}
-
 fn token() -> SecurityScheme {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
     let description = "An access token, as `POST /api/v1/auth/login` answers it. It is valid for 15 minutes; \
@@ -177,9 +173,40 @@ mod tests {
     use std::collections::BTreeSet;
 
     use serde_json::Value;
+    use shared::domain::access::{Action, Way};
 
     fn document() -> Value {
         serde_json::to_value(crate::api::document()).expect("plain data")
+    }
+
+    /// Method, path and name of every operation.
+    fn operations(document: &Value) -> Vec<(String, String, String)> {
+        let paths = document["paths"].as_object().expect("paths").iter();
+        let each = paths.flat_map(|(path, item)| {
+            item.as_object().expect("operations").iter().map(move |(method, operation)| {
+                let name = operation["operationId"].as_str().expect("a name").to_owned();
+                (method.clone(), path.clone(), name)
+            })
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn every_action_that_has_a_route_is_served_once() {
+        let mut served: Vec<String> = operations(&document()).into_iter().map(|(.., name)| name).collect();
+        let routes = Action::ALL.iter().filter(|action| action.way() == Way::Route);
+        let mut due: Vec<&str> = routes.map(AsRef::as_ref).collect();
+        served.sort_unstable();
+        due.sort_unstable();
+        assert_eq!(served, due);
+    }
+
+    #[test]
+    fn every_route_with_an_id_is_about_a_thing() {
+        for (method, path, name) in operations(&document()) {
+            let rule = name.parse::<Action>().expect("the name of an action").rule();
+            assert!(!path.contains('{') || !rule.on.is_empty(), "{method} {path}");
+        }
     }
 
     /// Every `$ref` in a part of the document.

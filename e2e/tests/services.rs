@@ -285,6 +285,7 @@ async fn without_postgres_requests_are_refused_and_with_it_back_all_goes_on() {
 }
 
 /// A collector of traces, and what it is sent.
+#[expect(clippy::disallowed_methods, reason = "no API")]
 async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
     let (sender, received) = mpsc::unbounded_channel();
     let take = axum::routing::post(async move |body: Bytes| drop(sender.send(body.to_vec())));

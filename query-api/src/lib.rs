@@ -20,10 +20,10 @@ pub use app::{Parts, QueryApp};
 
 /// The reads over HTTP. The gateway brings its own state, so the process merges [`live::routes`] beside these.
 pub fn routes() -> OpenApiRouter<QueryApp> {
-    OpenApiRouter::new()
-        .merge(users::routes())
+    users::routes()
         .merge(notebooks::routes())
         .merge(notes::routes())
         .merge(tasks::routes())
+        .into_router()
         .route_layer(from_fn(answer::unless_seen))
 }

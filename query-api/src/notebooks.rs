@@ -3,13 +3,12 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use shared::domain::access::Role;
+use shared::domain::access::{Action, Role};
 use shared::domain::id::NotebookId;
 use shared::process::auth::Caller;
-use shared::process::http::{Path, Query};
+use shared::process::http::{Api, Path, Query};
 use shared::process::problem::{Problem, ProblemType};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
@@ -19,8 +18,8 @@ use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
 use crate::watermark::After;
 
 /// The routes of the module.
-pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+pub(crate) fn routes() -> Api<QueryApp> {
+    Api::new().route(Action::NotebooksList, routes!(list)).route(Action::NotebooksRead, routes!(read))
 }
 
 /// A notebook as one person sees it.
@@ -124,7 +123,7 @@ impl Listed for Notebook {
 /// List notebooks.
 ///
 /// Those that you may see; the one that you were given access to last comes first.
-#[utoipa::path(get, path = "/notebooks", operation_id = "notebooks_list", tag = "notebooks", params(Which),
+#[utoipa::path(get, path = "/notebooks", tag = "notebooks", params(Which),
     responses((status = 200, body = Page<Notebook>)))]
 async fn list(
     caller: Caller,
@@ -175,7 +174,7 @@ async fn list(
 }
 
 /// Read a notebook.
-#[utoipa::path(get, path = "/notebooks/{id}", operation_id = "notebooks_read", tag = "notebooks",
+#[utoipa::path(get, path = "/notebooks/{id}", tag = "notebooks",
     params(("id" = NotebookId, Path), When),
     responses((status = 200, body = Notebook)))]
 async fn read(

@@ -4,14 +4,13 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use shared::domain::access::Role;
+use shared::domain::access::{Action, Role};
 use shared::domain::id::{BlockId, NoteId, NotebookId};
 use shared::process::auth::Caller;
-use shared::process::http::{Path, Query};
+use shared::process::http::{Api, Path, Query};
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::types::Json as SqlJson;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
@@ -22,8 +21,11 @@ use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
 use crate::watermark::After;
 
 /// The routes of the module.
-pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(as_markdown))
+pub(crate) fn routes() -> Api<QueryApp> {
+    Api::new()
+        .route(Action::NotesList, routes!(list))
+        .route(Action::NotesRead, routes!(read))
+        .route(Action::NotesMarkdown, routes!(as_markdown))
 }
 
 /// A note as one person sees it.
@@ -144,7 +146,7 @@ impl Listed for Note {
 /// List notes.
 ///
 /// Those that you may see, newest first.
-#[utoipa::path(get, path = "/notes", operation_id = "notes_list", tag = "notes", params(Which),
+#[utoipa::path(get, path = "/notes", tag = "notes", params(Which),
     responses((status = 200, body = Page<Note>)))]
 async fn list(
     caller: Caller,
@@ -289,7 +291,7 @@ impl From<WholeRow> for Found<Whole> {
 /// Read a note.
 ///
 /// With its blocks in order.
-#[utoipa::path(get, path = "/notes/{id}", operation_id = "notes_read", tag = "notes", params(("id" = NoteId, Path), When),
+#[utoipa::path(get, path = "/notes/{id}", tag = "notes", params(("id" = NoteId, Path), When),
     responses((status = 200, body = Whole)))]
 async fn read(
     caller: Caller,
@@ -303,7 +305,7 @@ async fn read(
 /// Export a note as Markdown.
 ///
 /// Imported again, it has the same blocks. Its title is in the name of the file.
-#[utoipa::path(get, path = "/notes/{id}/markdown", operation_id = "notes_markdown", tag = "notes", params(("id" = NoteId, Path), When),
+#[utoipa::path(get, path = "/notes/{id}/markdown", tag = "notes", params(("id" = NoteId, Path), When),
     responses((status = 200, body = String, content_type = "text/markdown",
         headers(("Content-Disposition" = String, description = "The name of the file: the title of the note.")))))]
 async fn as_markdown(

@@ -3,15 +3,14 @@
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use shared::domain::access::Role;
+use shared::domain::access::{Action, Role};
 use shared::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use shared::domain::tasks::{DueTime, Priority};
 use shared::domain::text::fold;
 use shared::process::auth::Caller;
-use shared::process::http::{Path, Query};
+use shared::process::http::{Api, Path, Query};
 use shared::process::problem::{Problem, ProblemType};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -22,8 +21,8 @@ use crate::cursor::{Limit, Listed, Page, Paging};
 use crate::watermark::After;
 
 /// The routes of the module.
-pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+pub(crate) fn routes() -> Api<QueryApp> {
+    Api::new().route(Action::TasksList, routes!(list)).route(Action::TasksRead, routes!(read))
 }
 
 /// A task as one person sees it.
@@ -256,7 +255,7 @@ impl Sort {
 /// List tasks.
 ///
 /// Those that you may see, in the order of `sort`.
-#[utoipa::path(get, path = "/tasks", operation_id = "tasks_list", tag = "tasks", params(Which),
+#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which),
     responses((status = 200, body = Page<Task>)))]
 async fn list(
     caller: Caller,
@@ -360,7 +359,7 @@ async fn list(
 }
 
 /// Read a task.
-#[utoipa::path(get, path = "/tasks/{id}", operation_id = "tasks_read", tag = "tasks", params(("id" = TaskId, Path), When),
+#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = TaskId, Path), When),
     responses((status = 200, body = Task)))]
 async fn read(
     caller: Caller,

@@ -4,12 +4,12 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use shared::domain::access::Action;
 use shared::domain::id::UserId;
 use shared::process::auth::Caller;
-use shared::process::http::Query;
+use shared::process::http::{Api, Query};
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::after::{self, When, not_yet};
@@ -17,8 +17,8 @@ use crate::answer::{Answer, Found, Versioned, failed};
 use crate::app::QueryApp;
 
 /// The routes of the module.
-pub(crate) fn routes() -> OpenApiRouter<QueryApp> {
-    OpenApiRouter::new().routes(routes!(me))
+pub(crate) fn routes() -> Api<QueryApp> {
+    Api::new().route(Action::MeRead, routes!(me))
 }
 
 /// A person as they see themselves.
@@ -55,7 +55,7 @@ impl Versioned for Me {
 }
 
 /// Read your profile and your preferences.
-#[utoipa::path(get, path = "/me", operation_id = "me_read", tag = "users", params(When),
+#[utoipa::path(get, path = "/me", tag = "users", params(When),
     responses((status = 200, body = Me)))]
 async fn me(
     caller: Caller,

@@ -1,5 +1,7 @@
 //! A port under peers that are too many, too slow, or deaf.
 
+#![expect(clippy::disallowed_methods, reason = "no API")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -25,6 +25,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// A port that answers with the address of who asks.
+#[expect(clippy::disallowed_methods, reason = "no API")]
 async fn port(shutdown: Shutdown) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");

@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use shared::domain::access::Action;
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::text::{DisplayName, Email, Username, fold, fold_login, label};
-use shared::process::http::{Json, present};
+use shared::process::http::{Api, Json, present};
 use shared::process::problem::{Problem, ProblemType};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -28,7 +29,11 @@ const USERNAME_ATTEMPTS: usize = 8;
 
 /// The routes of the module.
 pub fn routes() -> OpenApiRouter<Accounts> {
-    OpenApiRouter::new().routes(routes!(register)).routes(routes!(login)).routes(routes!(refresh))
+    let api = Api::new()
+        .route(Action::AuthRegister, routes!(register))
+        .route(Action::AuthLogin, routes!(login))
+        .route(Action::AuthRefresh, routes!(refresh));
+    api.into_router()
 }
 
 /// A new account.
@@ -97,9 +102,9 @@ struct Tokens {
 
 /// Register an account.
 ///
-/// Log in with it afterwards. Where registration is closed, the answer is 403.
-#[utoipa::path(post, path = "/auth/register", operation_id = "auth_register", tag = "auth", request_body = Register, security(()),
-    responses((status = 201, body = Accepted)))]
+/// Log in with it afterwards.
+#[utoipa::path(post, path = "/auth/register", tag = "auth", request_body = Register,
+    responses((status = 201, body = Accepted), (status = 403, description = "This server does not accept new accounts.")))]
 async fn register(
     State(accounts): State<Accounts>,
     mut parts: Parts,
@@ -143,7 +148,7 @@ async fn register(
 /// Log in.
 ///
 /// With an e-mail address or a username, and the password.
-#[utoipa::path(post, path = "/auth/login", operation_id = "auth_login", tag = "auth", request_body = Credentials, security(()),
+#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Credentials,
     responses((status = 200, body = Tokens), (status = 401, description = "No account has this login with this password.")))]
 async fn login(
     State(accounts): State<Accounts>,
@@ -178,7 +183,7 @@ async fn login(
 /// Refresh the tokens of a session.
 ///
 /// Answers a new access token and a new refresh token. The old refresh token can be used no longer.
-#[utoipa::path(post, path = "/auth/refresh", operation_id = "auth_refresh", tag = "auth", request_body = Refresh, security(()),
+#[utoipa::path(post, path = "/auth/refresh", tag = "auth", request_body = Refresh,
     responses((status = 200, body = Tokens), (status = 401, description = "The refresh token is not valid any more.")))]
 async fn refresh(
     State(accounts): State<Accounts>,

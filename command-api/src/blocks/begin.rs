@@ -3,12 +3,12 @@
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use shared::domain::access::Action;
 use shared::domain::id::{NoteId, NotebookId};
 use shared::domain::text::Title;
-use shared::process::http::{Json, present};
+use shared::process::http::{Api, Json, present};
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::NewBlock;
@@ -18,8 +18,8 @@ use crate::app::{Accepted, Answer, App, Decide, Decision, UnitOfWork};
 use crate::context::CommandContext;
 use crate::notes::{Note, NoteCommand};
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create))
+pub(super) fn routes() -> Api<App> {
+    Api::new().route(Action::NotesCreate, routes!(create))
 }
 
 /// A new note.
@@ -44,7 +44,7 @@ struct Create {
 /// Create a note.
 ///
 /// In a notebook that you may edit, with its first blocks if you like.
-#[utoipa::path(post, path = "/notes", operation_id = "notes_create", tag = "notes", request_body = Create,
+#[utoipa::path(post, path = "/notes", tag = "notes", request_body = Create,
     responses((status = 201, body = Accepted)))]
 async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| NoteId(context.new_id()));

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use shared::domain::access::Action;
 use shared::domain::blocks::{BlockType, Content, lower_blob_ids, schema};
 use shared::domain::id::{BlockId, NoteId};
-use shared::process::http::{Json, Path, make_whole, present};
+use shared::process::http::{Api, Json, Path, make_whole, present};
 use shared::process::problem::{FieldError, Problem};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::begin;
@@ -22,12 +22,13 @@ use crate::context::CommandContext;
 const MOST: usize = 999;
 
 /// The routes of the module.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes() -> Api<App> {
     begin::routes()
-        .routes(routes!(add))
-        .routes(routes!(change, remove))
-        .routes(routes!(put))
-        .routes(routes!(restore))
+        .route(Action::BlocksAdd, routes!(add))
+        .route(Action::BlocksChange, routes!(change))
+        .route(Action::BlocksRemove, routes!(remove))
+        .route(Action::BlocksMove, routes!(put))
+        .route(Action::BlocksRestore, routes!(restore))
 }
 
 /// A block that a note begins with.
@@ -107,7 +108,7 @@ struct Move {
 }
 
 /// Add a block to a note.
-#[utoipa::path(post, path = "/blocks", operation_id = "blocks_add", tag = "blocks", request_body = Add,
+#[utoipa::path(post, path = "/blocks", tag = "blocks", request_body = Add,
     responses((status = 201, body = Accepted)))]
 async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| BlockId(context.new_id()));
@@ -120,7 +121,7 @@ async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response,
 /// Change a block.
 ///
 /// Its content, its type, or both.
-#[utoipa::path(patch, path = "/blocks/{id}", operation_id = "blocks_change", tag = "blocks", request_body = Change,
+#[utoipa::path(patch, path = "/blocks/{id}", tag = "blocks", request_body = Change,
     params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,
@@ -134,7 +135,7 @@ async fn change(
 /// Move a block.
 ///
 /// Within its note, or to another note; you need to be an editor of both.
-#[utoipa::path(post, path = "/blocks/{id}/move", operation_id = "blocks_move", tag = "blocks", request_body = Move,
+#[utoipa::path(post, path = "/blocks/{id}/move", tag = "blocks", request_body = Move,
     params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn put(
     context: CommandContext,
@@ -149,7 +150,7 @@ async fn put(
 /// Remove a block from its note.
 ///
 /// It can be restored.
-#[utoipa::path(delete, path = "/blocks/{id}", operation_id = "blocks_remove", tag = "blocks",
+#[utoipa::path(delete, path = "/blocks/{id}", tag = "blocks",
     params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn remove(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
     context.execute::<Block>(id, vec![BlockCommand::Remove], &()).await
@@ -158,7 +159,7 @@ async fn remove(context: CommandContext, Path(id): Path<BlockId>) -> Result<Acce
 /// Restore a removed block.
 ///
 /// It stands where it was before.
-#[utoipa::path(post, path = "/blocks/{id}/restore", operation_id = "blocks_restore", tag = "blocks",
+#[utoipa::path(post, path = "/blocks/{id}/restore", tag = "blocks",
     params(("id" = BlockId, Path)), responses((status = 200, body = Accepted)))]
 async fn restore(context: CommandContext, Path(id): Path<BlockId>) -> Result<Accepted, Problem> {
     let command = BlockCommand::Restore { anchor: Anchor::Former };

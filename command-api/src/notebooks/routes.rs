@@ -2,12 +2,12 @@
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use shared::domain::access::Action;
 use shared::domain::id::NotebookId;
 use shared::domain::text::{Description, Title};
-use shared::process::http::{Json, Path, present};
+use shared::process::http::{Api, Json, Path, present};
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Notebook, NotebookCommand};
@@ -15,8 +15,8 @@ use crate::app::{Accepted, App};
 use crate::context::CommandContext;
 
 /// The routes of the module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(change))
+pub fn routes() -> Api<App> {
+    Api::new().route(Action::NotebooksCreate, routes!(create)).route(Action::NotebooksChange, routes!(change))
 }
 
 /// A new notebook.
@@ -54,7 +54,7 @@ struct Change {
 /// Create a notebook.
 ///
 /// You become its owner.
-#[utoipa::path(post, path = "/notebooks", operation_id = "notebooks_create", tag = "notebooks", request_body = Create,
+#[utoipa::path(post, path = "/notebooks", tag = "notebooks", request_body = Create,
     responses((status = 201, body = Accepted)))]
 async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| NotebookId(context.new_id()));
@@ -67,7 +67,7 @@ async fn create(context: CommandContext, Json(body): Json<Create>) -> Result<Res
 /// Change a notebook.
 ///
 /// Its name, its description, or both.
-#[utoipa::path(patch, path = "/notebooks/{id}", operation_id = "notebooks_change", tag = "notebooks", request_body = Change,
+#[utoipa::path(patch, path = "/notebooks/{id}", tag = "notebooks", request_body = Change,
     params(("id" = NotebookId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,

@@ -1,12 +1,12 @@
 //! Commands on notes over HTTP. A note is created in `blocks`, as it may begin with some.
 
 use serde::{Deserialize, Serialize};
+use shared::domain::access::Action;
 use shared::domain::id::{NoteId, NotebookId};
 use shared::domain::text::Title;
-use shared::process::http::{Json, Path, present};
+use shared::process::http::{Api, Json, Path, present};
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Note, NoteCommand};
@@ -14,8 +14,8 @@ use crate::app::{Accepted, App};
 use crate::context::CommandContext;
 
 /// The routes of the module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(change))
+pub fn routes() -> Api<App> {
+    Api::new().route(Action::NotesChange, routes!(change))
 }
 
 /// What to change of a note; what is absent stays.
@@ -36,7 +36,7 @@ struct Change {
 /// Change a note.
 ///
 /// Its title, its notebook, or both.
-#[utoipa::path(patch, path = "/notes/{id}", operation_id = "notes_change", tag = "notes", request_body = Change,
+#[utoipa::path(patch, path = "/notes/{id}", tag = "notes", request_body = Change,
     params(("id" = NoteId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,

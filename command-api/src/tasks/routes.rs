@@ -2,14 +2,14 @@
 
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use shared::domain::access::Action;
 use shared::domain::blocks::BlockText;
 use shared::domain::id::{NoteId, TaskId, UserId};
 use shared::domain::tasks::{Details, Due, DueDate, DueTime, Priority};
 use shared::domain::text::Description;
-use shared::process::http::{Json, Path, present};
+use shared::process::http::{Api, Json, Path, present};
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Task, TaskCommand};
@@ -17,13 +17,14 @@ use crate::app::{Accepted, App};
 use crate::context::CommandContext;
 
 /// The routes of the module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(add))
-        .routes(routes!(change, remove))
-        .routes(routes!(complete))
-        .routes(routes!(reopen))
-        .routes(routes!(restore))
+pub fn routes() -> Api<App> {
+    Api::new()
+        .route(Action::TasksAdd, routes!(add))
+        .route(Action::TasksChange, routes!(change))
+        .route(Action::TasksRemove, routes!(remove))
+        .route(Action::TasksComplete, routes!(complete))
+        .route(Action::TasksReopen, routes!(reopen))
+        .route(Action::TasksRestore, routes!(restore))
 }
 
 /// A new task.
@@ -93,7 +94,7 @@ struct Change {
 /// Add a task.
 ///
 /// To a note, or without a note as your own.
-#[utoipa::path(post, path = "/tasks", operation_id = "tasks_add", tag = "tasks", request_body = Add,
+#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = Add,
     responses((status = 201, body = Accepted)))]
 async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response, Problem> {
     let id = body.id.unwrap_or_else(|| TaskId(context.new_id()));
@@ -116,7 +117,7 @@ async fn add(context: CommandContext, Json(body): Json<Add>) -> Result<Response,
 /// Change a task.
 ///
 /// Attributes that are absent stay as they are; null clears one.
-#[utoipa::path(patch, path = "/tasks/{id}", operation_id = "tasks_change", tag = "tasks", request_body = Change,
+#[utoipa::path(patch, path = "/tasks/{id}", tag = "tasks", request_body = Change,
     params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn change(
     context: CommandContext,
@@ -143,14 +144,14 @@ fn due(at: Option<DueTime>, on: Option<DueDate>) -> Result<Option<Due>, Problem>
 }
 
 /// Complete a task.
-#[utoipa::path(post, path = "/tasks/{id}/complete", operation_id = "tasks_complete", tag = "tasks",
+#[utoipa::path(post, path = "/tasks/{id}/complete", tag = "tasks",
     params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn complete(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Complete], &()).await
 }
 
 /// Reopen a completed task.
-#[utoipa::path(post, path = "/tasks/{id}/reopen", operation_id = "tasks_reopen", tag = "tasks",
+#[utoipa::path(post, path = "/tasks/{id}/reopen", tag = "tasks",
     params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn reopen(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Reopen], &()).await
@@ -159,14 +160,14 @@ async fn reopen(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accep
 /// Remove a task.
 ///
 /// It can be restored. If it has a block, that becomes a text block.
-#[utoipa::path(delete, path = "/tasks/{id}", operation_id = "tasks_remove", tag = "tasks",
+#[utoipa::path(delete, path = "/tasks/{id}", tag = "tasks",
     params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn remove(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Remove], &()).await
 }
 
 /// Restore a removed task.
-#[utoipa::path(post, path = "/tasks/{id}/restore", operation_id = "tasks_restore", tag = "tasks",
+#[utoipa::path(post, path = "/tasks/{id}/restore", tag = "tasks",
     params(("id" = TaskId, Path)), responses((status = 200, body = Accepted)))]
 async fn restore(context: CommandContext, Path(id): Path<TaskId>) -> Result<Accepted, Problem> {
     context.execute::<Task>(id, vec![TaskCommand::Restore], &()).await

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shared::domain::access::Action;
 use shared::domain::text::{DisplayName, WebAddress};
-use shared::process::http::{Json, present};
+use shared::process::http::{Api, Json, present};
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{User, UserCommand};
@@ -14,8 +14,8 @@ use crate::app::{Accepted, App};
 use crate::context::CommandContext;
 
 /// The routes of the module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(change))
+pub fn routes() -> Api<App> {
+    Api::new().route(Action::MeChange, routes!(change))
 }
 
 /// What to change of oneself; what is absent stays, null clears.
@@ -44,7 +44,7 @@ struct Change {
 }
 
 /// Change your profile and your preferences.
-#[utoipa::path(patch, path = "/me", operation_id = "me_change", tag = "users", request_body = Change,
+#[utoipa::path(patch, path = "/me", tag = "users", request_body = Change,
     responses((status = 200, body = Accepted)))]
 async fn change(context: CommandContext, Json(body): Json<Change>) -> Result<Accepted, Problem> {
     let edit = UserCommand::Edit {

@@ -1,5 +1,6 @@
 //! Every refusal that more than one route answers with, and which routes these are.
 
+use shared::domain::access::Answer;
 use shared::process::problem::Problem;
 use utoipa::ToSchema;
 use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
@@ -32,19 +33,19 @@ pub(super) const REFUSALS: [Refusal<'static>; 13] = [
         status: 401,
         name: "Unauthorized",
         description: "There is no valid access token, or its session has ended.",
-        applies_to: |operation| operation.is_secured,
+        applies_to: |operation| operation.rule.can(Answer::LogIn),
     },
     Refusal {
         status: 403,
         name: "Forbidden",
         description: "You may see this, but you may not do that with it.",
-        applies_to: |operation| operation.is_command,
+        applies_to: |operation| operation.rule.can(Answer::Forbidden),
     },
     Refusal {
         status: 404,
         name: "NotFound",
         description: "There is no such thing, or none that you may see.",
-        applies_to: |operation| operation.has_id,
+        applies_to: |operation| operation.has_id && operation.rule.can(Answer::Unseen),
     },
     Refusal {
         status: 408,
@@ -87,7 +88,7 @@ pub(super) const REFUSALS: [Refusal<'static>; 13] = [
         status: 429,
         name: "TooManyRequests",
         description: "There were too many attempts; wait as long as `Retry-After` says.",
-        applies_to: |operation| operation.has_body && !operation.is_secured,
+        applies_to: |operation| operation.has_body && !operation.rule.can(Answer::LogIn),
     },
     Refusal {
         status: 500,

@@ -25,3 +25,17 @@ async fn all(handles: &Handles, term: &Shutdown) {
         work(&BlockTaskSync, handles, term), //
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::access::{Action, Way};
+
+    use super::*;
+
+    #[test]
+    fn every_policy_has_an_action_of_its_name() {
+        let names = Action::ALL.iter().filter(|action| action.way() == Way::Policy);
+        let names: Vec<String> = names.map(|action| action.as_ref().replace('_', "-")).collect();
+        assert_eq!(names, [BlockTaskSync::NAME]);
+    }
+}

@@ -28,12 +28,13 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use shared::domain::AggregateEvent;
+use shared::domain::access::Action;
 use shared::domain::clock::Clock;
 use shared::domain::notebooks::NotebookEvent;
 use shared::log::keyring::Keyring;
 use shared::log::visibility::Placed;
 use shared::process::auth::Verifier;
-use shared::process::http::Origins;
+use shared::process::http::{Api, Origins};
 use shared::process::lifecycle::Shutdown;
 use shared::process::open_files;
 use sqlx::PgPool;
@@ -222,7 +223,10 @@ impl Live {
 
 /// The routes of the gateway.
 pub fn routes() -> OpenApiRouter<Live> {
-    OpenApiRouter::new().routes(routes!(upgrade::open)).routes(routes!(tickets::buy))
+    let api = Api::new()
+        .route(Action::LiveOpen, routes!(upgrade::open))
+        .route(Action::LiveTicket, routes!(tickets::buy));
+    api.into_router()
 }
 
 impl FromRef<Live> for Verifier {

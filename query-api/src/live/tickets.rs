@@ -34,7 +34,6 @@ pub(super) struct Ticket {
 #[utoipa::path(
     post,
     path = "/live/tickets",
-    operation_id = "live_ticket",
     tag = "live",
     responses((status = 201, body = Ticket))
 )]

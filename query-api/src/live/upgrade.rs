@@ -24,9 +24,7 @@ const BUFFER: usize = 4 * 1024;
 #[utoipa::path(
     get,
     path = "/live",
-    operation_id = "live_open",
     tag = "live",
-    security(()),
     params(("ticket" = Option<String>, Query, description = "From POST /api/v1/live/tickets. Without it, hello carries a token")),
     responses(
         (status = 101, description = "The connection is a WebSocket from now on."),

@@ -1,6 +1,7 @@
 //! HTTP conventions, in one place: reading requests, refusing them, and what each process adds around its routes
 //! once.
 
+mod api;
 mod docs;
 mod entity_tag;
 mod extract;
@@ -15,6 +16,7 @@ mod serve;
 mod tls;
 mod trace;
 
+pub use api::{Api, operations};
 pub use entity_tag::{EntityTag, EntityTags, MalformedTags};
 pub use extract::{Json, Path, Query, present};
 pub use middleware::{Health, middleware};

@@ -37,6 +37,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       frame-ancestors 'none'";
 
 /// The page, what it is made of, and the document that it shows.
+#[expect(clippy::disallowed_methods, reason = "pages of every process, outside of the API")]
 pub(super) fn routes(openapi: OpenApi) -> Router {
     let page =
         || get(|| async { ([(CONTENT_SECURITY_POLICY, POLICY)], asset("text/html; charset=utf-8", PAGE)) });

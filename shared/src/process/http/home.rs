@@ -39,6 +39,7 @@ struct Home {
     api: &'static str,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a page of every process, outside of the API")]
 pub(super) fn routes() -> Router {
     Router::new().route("/", get(home))
 }

@@ -34,6 +34,7 @@ pub trait Health: Send + Sync + 'static {
 }
 
 /// Adds everything around the API routes of a process.
+#[expect(clippy::disallowed_methods, reason = "every process has these, outside of the API")]
 pub fn middleware(api: Router, openapi: OpenApi, origins: &Origins, health: impl Health) -> Router {
     let metrics = metrics_handle();
     let health = Arc::new(health);
@@ -116,6 +117,7 @@ mod tests {
     }
 
     /// A process whose one route says which ids a request has.
+    #[expect(clippy::disallowed_methods, reason = "no API")]
     async fn ask(origins: &str, request: axum::http::request::Builder) -> (u16, HeaderMap, String) {
         let ids = async |headers: HeaderMap| {
             let text = |name| headers.get(name).map(|value| value.to_str().expect("text").to_owned());

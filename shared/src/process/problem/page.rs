@@ -45,6 +45,7 @@ const VARIES: (HeaderName, &str) = (header::VARY, "Accept");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages `/problems` and `/problems/{slug}`.
+#[expect(clippy::disallowed_methods, reason = "pages of every process, outside of the API")]
 pub fn routes() -> Router {
     Router::new().route("/problems", get(list)).route("/problems/{slug}", get(one))
 }
