@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use shared::domain::access::{self, Action, Role, Situation};
 use shared::process::http::EntityTags;
 use shared::process::problem::{Problem, ProblemType};
 
@@ -33,6 +34,9 @@ pub(crate) struct Found<T> {
 pub(crate) trait Versioned {
     /// What `If-Match` takes when changing it.
     fn version(&self) -> i64;
+
+    /// What the caller may do with it; `None` if it is no thing that others could see.
+    fn role(&self) -> Option<Role>;
 }
 
 /// A body with its position.
@@ -67,12 +71,25 @@ impl<T> Found<T> {
 
 impl<T: Versioned> Found<T> {
     /// The thing, or the refusal when there is none that the caller may see.
-    pub(crate) fn answer(self, missing: impl FnOnce() -> Problem) -> Result<Answer<T>, Problem> {
+    pub(crate) fn answer(
+        self,
+        action: Action,
+        missing: impl FnOnce() -> Problem,
+    ) -> Result<Answer<T>, Problem> {
         let position = self.position()?;
         if self.withheld {
             return Err(quarantined());
         }
-        let body = self.item.ok_or_else(missing)?;
+        let role = self.item.as_ref().and_then(Versioned::role);
+        let body = match action.rule().answer(Situation::live(role)) {
+            access::Answer::Yes => self.item,
+            // Nothing asks for more than a viewer yet, and nothing is in the trash.
+            access::Answer::LogIn
+            | access::Answer::Unseen
+            | access::Answer::Forbidden
+            | access::Answer::Trashed => None,
+        };
+        let body = body.ok_or_else(missing)?;
         Ok(Answer { position, version: Some(body.version()), body })
     }
 }

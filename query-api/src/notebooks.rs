@@ -55,6 +55,10 @@ impl Versioned for Notebook {
     fn version(&self) -> i64 {
         self.version
     }
+
+    fn role(&self) -> Option<Role> {
+        Some(self.role)
+    }
 }
 
 /// What both reads select: where the tables were, and a notebook or only nulls.
@@ -212,7 +216,7 @@ async fn read(
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    Found::from(row).answer(|| {
+    Found::from(row).answer(Action::NotebooksRead, || {
         Problem::new(ProblemType::NotebookMissing, "There is no such notebook, or none that you may see.")
     })
 }

@@ -80,6 +80,10 @@ impl Versioned for Whole {
     fn version(&self) -> i64 {
         self.version
     }
+
+    fn role(&self) -> Option<Role> {
+        Some(self.role)
+    }
 }
 
 /// What both reads select: where the tables were, and a note or only nulls.
@@ -299,7 +303,7 @@ async fn read(
     Path(id): Path<NoteId>,
     Query(when): Query<When>,
 ) -> Result<Answer<Whole>, Problem> {
-    whole(&app, caller, id, &when).await?.answer(missing)
+    whole(&app, caller, id, &when).await?.answer(Action::NotesRead, missing)
 }
 
 /// Export a note as Markdown.
@@ -314,7 +318,7 @@ async fn as_markdown(
     Path(id): Path<NoteId>,
     Query(when): Query<When>,
 ) -> Result<File, Problem> {
-    let note = whole(&app, caller, id, &when).await?.answer(missing)?;
+    let note = whole(&app, caller, id, &when).await?.answer(Action::NotesMarkdown, missing)?;
     note.file("text/markdown; charset=utf-8", |note| {
         let blocks = note.blocks.iter().map(Block::to_content).collect::<Result<Vec<_>, _>>();
         Ok((format!("{}.md", note.title), markdown::write(None, &blocks.map_err(Problem::internal)?)))

@@ -76,6 +76,10 @@ impl Versioned for Task {
     fn version(&self) -> i64 {
         self.version
     }
+
+    fn role(&self) -> Option<Role> {
+        Some(self.role)
+    }
 }
 
 /// What both reads select: where the tables were, and a task or only nulls.
@@ -406,6 +410,7 @@ async fn read(
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    Found::from(row)
-        .answer(|| Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see."))
+    Found::from(row).answer(Action::TasksRead, || {
+        Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see.")
+    })
 }

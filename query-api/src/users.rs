@@ -4,7 +4,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use shared::domain::access::Action;
+use shared::domain::access::{Action, Role};
 use shared::domain::id::UserId;
 use shared::process::auth::Caller;
 use shared::process::http::{Api, Query};
@@ -52,6 +52,10 @@ impl Versioned for Me {
     fn version(&self) -> i64 {
         self.version
     }
+
+    fn role(&self) -> Option<Role> {
+        None
+    }
 }
 
 /// Read your profile and your preferences.
@@ -93,5 +97,5 @@ async fn me(
         })
     });
     // A person with a token has registered, so the read tables have not reached that event yet.
-    found.answer(|| not_yet("Your account is so new that it cannot be read yet. Try again."))
+    found.answer(Action::MeRead, || not_yet("Your account is so new that it cannot be read yet. Try again."))
 }

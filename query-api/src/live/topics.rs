@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use shared::domain::access::{Action, Answer, Role, Situation};
 use shared::domain::id::UserId;
-use shared::log::visibility::{Access, Placed, Scope, is_candidate, sees, sees_scope};
+use shared::log::visibility::{Access, Placed, Scope, is_candidate, role_on_note, sees};
 
 use super::frames::TOPICS;
 use super::ring::Pushed;
@@ -49,9 +50,9 @@ pub(super) fn parse(topics: &[String]) -> Result<Vec<Topic>, Refusal> {
 
 /// Whether the person may subscribe to all of them.
 pub(super) fn may_all(access: &impl Access, user: UserId, topics: &[Topic]) -> bool {
-    topics.iter().all(|topic| match *topic {
-        Topic::All => true,
-        Topic::Of(scope) => sees_scope(access, user, scope),
+    topics.iter().all(|topic| {
+        let situation = Situation::live(topic.role(access, user));
+        topic.action().rule().answer(situation) == Answer::Yes
     })
 }
 
@@ -62,6 +63,28 @@ pub(super) fn notes(topics: &[Topic]) -> Vec<Placed> {
         Topic::All | Topic::Of(Scope::User(_) | Scope::Notebook(_)) => None,
     };
     topics.iter().filter_map(note).collect()
+}
+
+impl Topic {
+    /// What subscribing to it is.
+    fn action(self) -> Action {
+        match self {
+            Self::All => Action::TopicAll,
+            Self::Of(Scope::User(_)) => Action::TopicPerson,
+            Self::Of(Scope::Notebook(_)) => Action::TopicNotebook,
+            Self::Of(Scope::Note(_)) => Action::TopicNote,
+        }
+    }
+
+    /// The person's role on what it is about.
+    fn role(self, access: &impl Access, user: UserId) -> Option<Role> {
+        match self {
+            Self::All => None,
+            Self::Of(Scope::User(named)) => (named == user).then_some(Role::Owner),
+            Self::Of(Scope::Notebook(notebook)) => access.in_notebook(user, notebook),
+            Self::Of(Scope::Note(note)) => role_on_note(access, user, note),
+        }
+    }
 }
 
 impl Topics {
@@ -122,5 +145,21 @@ impl std::str::FromStr for Topic {
             return Ok(Self::All);
         }
         text.parse().map(Self::Of).map_err(|_| Refusal::Unseen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::access::Way;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_topic_has_an_action() {
+        let id = "0193a5f0-0000-7000-8000-00000000abcd";
+        let topics = ["*".to_owned(), format!("user:{id}"), format!("notebook:{id}"), format!("note:{id}")];
+        let asked = parse(&topics).expect("topics").into_iter().map(Topic::action);
+        let due = Action::ALL.iter().copied().filter(|action| action.way() == Way::Topic);
+        assert_eq!(asked.collect::<Vec<_>>(), due.collect::<Vec<_>>());
     }
 }
