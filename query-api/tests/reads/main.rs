@@ -3,6 +3,7 @@
 mod blocks_tasks;
 mod lists;
 mod one;
+mod permissions;
 mod quarantine;
 mod statements;
 mod world;
