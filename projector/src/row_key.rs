@@ -6,10 +6,15 @@ use std::hash::Hash;
 use shared::log::event::Recorded;
 use uuid::Uuid;
 
+use crate::projections::table::{Query, column};
+
 /// What tells the rows of a table apart.
 pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {
     /// The key as text.
     fn text(&self) -> String;
+
+    /// Binds many keys: one array for each column.
+    fn bind<'q>(query: Query<'q>, keys: &'q [Self]) -> Query<'q>;
 
     /// The name of the group of rows that this one belongs to; they can be quarantined together.
     fn group(&self) -> Option<String> {
@@ -21,12 +26,20 @@ impl RowKey for Uuid {
     fn text(&self) -> String {
         self.to_string()
     }
+
+    fn bind<'q>(query: Query<'q>, keys: &'q [Self]) -> Query<'q> {
+        query.bind(keys)
+    }
 }
 
 /// A person's row in a container: the container, then the person.
 impl RowKey for (Uuid, Uuid) {
     fn text(&self) -> String {
         format!("{}/{}", self.0, self.1)
+    }
+
+    fn bind<'q>(query: Query<'q>, keys: &'q [Self]) -> Query<'q> {
+        query.bind(column(keys, |key| &key.0)).bind(column(keys, |key| &key.1))
     }
 
     fn group(&self) -> Option<String> {

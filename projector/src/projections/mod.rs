@@ -35,6 +35,7 @@ mod notebook_members;
 mod notebooks;
 mod notes;
 mod sessions;
+pub mod table;
 mod tasks;
 mod users;
 

@@ -1,0 +1,297 @@
+//! A read table, declared once: `table!` lists its columns. The type of its rows, the statements that load, save and
+//! remove them, and what these bind all follow from the list.
+//!
+//! The migration names the columns too, because it also says what a list cannot: collations, constraints, and why.
+//! `tests/tables.rs` compares every list with the migrated tables and runs every statement.
+//!
+//! To add a column: one line in the list, one in the migration. To use another type for a column: implement
+//! [`ColumnType`].
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::Value;
+use shared::domain::access::Role;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::types::Json;
+use sqlx::{Decode, PgConnection, Postgres, Row, Type};
+use uuid::Uuid;
+
+use crate::row_key::RowKey;
+
+/// Declares a table: its row type and its name, the columns of its primary key, then the others, in the order of the
+/// migration.
+///
+/// ```ignore
+/// table! {
+///     /// A note as lists show it.
+///     NoteRow in notes, key (id: Uuid) {
+///         notebook_id: Uuid,
+///         title: String,
+///     }
+/// }
+/// ```
+macro_rules! table {
+    (
+        $(#[$doc:meta])*
+        $row:ident in $table:ident, key ($($key:ident: $key_type:ty),+) {
+            $($(#[$column_doc:meta])* $column:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the columns of the table, by their names")]
+        pub struct $row {
+            $(pub $key: $key_type,)+
+            $($(#[$column_doc])* pub $column: $type,)*
+        }
+
+        impl $crate::projections::table::Table for $row {
+            type Key = table!(@key $($key_type),+);
+            const NAME: &'static str = stringify!($table);
+            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
+            const COLUMNS: &'static [$crate::projections::table::Column] = &[
+                $($crate::projections::table::Column::of::<$key_type>(stringify!($key)),)+
+                $($crate::projections::table::Column::of::<$type>(stringify!($column)),)*
+            ];
+
+            fn statements() -> &'static $crate::projections::table::Statements {
+                use std::sync::LazyLock;
+                use $crate::projections::table::Statements;
+                static STATEMENTS: LazyLock<Statements> = LazyLock::new(Statements::of::<$row>);
+                &STATEMENTS
+            }
+
+            fn key(&self) -> Self::Key {
+                ($(self.$key),+)
+            }
+
+            fn read(mut columns: $crate::projections::table::Columns<'_>) -> sqlx::Result<Self> {
+                Ok(Self { $($key: columns.take()?,)+ $($column: columns.take()?,)* })
+            }
+
+            fn bind<'q>(
+                query: $crate::projections::table::Query<'q>,
+                rows: &'q [Self],
+            ) -> $crate::projections::table::Query<'q> {
+                use $crate::projections::table::column;
+                query$(.bind(column(rows, |row| &row.$key)))+$(.bind(column(rows, |row| &row.$column)))*
+            }
+        }
+    };
+    (@key $one:ty) => { $one };
+    (@key $($several:ty),+) => { ($($several),+) };
+}
+pub(super) use table;
+
+/// A statement and what is bound to it so far.
+pub type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
+
+/// A row of a table that was declared with `table!`.
+pub trait Table: Send + Sync + Unpin + Sized {
+    /// What tells rows apart.
+    type Key: RowKey;
+    /// The table.
+    const NAME: &'static str;
+    /// The columns of the primary key.
+    const KEY: &'static [&'static str];
+    /// All columns, those of the key first.
+    const COLUMNS: &'static [Column];
+
+    /// The statements over this table, built once.
+    fn statements() -> &'static Statements;
+    /// The key of this row.
+    fn key(&self) -> Self::Key;
+    /// A row of the columns as they are selected.
+    fn read(columns: Columns<'_>) -> sqlx::Result<Self>;
+    /// Binds one array for each column.
+    fn bind<'q>(query: Query<'q>, rows: &'q [Self]) -> Query<'q>;
+}
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as `pg_type` names it.
+    pub sql_type: &'static str,
+    /// Whether it may be null.
+    pub nullable: bool,
+}
+
+impl Column {
+    /// The column of a field. A keyword of Rust, such as `r#type`, is none in SQL.
+    pub const fn of<T: ColumnType>(field: &'static str) -> Self {
+        let name = match field.as_bytes() {
+            [b'r', b'#', ..] => field.split_at(2).1,
+            _ => field,
+        };
+        Self { name, sql_type: T::SQL, nullable: T::NULLABLE }
+    }
+}
+
+/// A type that a column can have.
+pub trait ColumnType: 'static {
+    /// The type in SQL, as `pg_type` names it.
+    const SQL: &'static str;
+    /// Whether the column may be null.
+    const NULLABLE: bool = false;
+    /// What is bound for it, borrowed where that saves a copy. Arrays of it can be bound too.
+    type Bound<'r>;
+    /// The value to bind.
+    fn bound(&self) -> Self::Bound<'_>;
+}
+
+/// Types that are bound as they are.
+macro_rules! bound_as_is {
+    ($($type:ty = $sql:literal),+ $(,)?) => {$(
+        impl ColumnType for $type {
+            const SQL: &'static str = $sql;
+            type Bound<'r> = Self;
+            fn bound(&self) -> Self {
+                *self
+            }
+        }
+    )+};
+}
+
+bound_as_is! {
+    Uuid = "uuid",
+    bool = "bool",
+    i16 = "int2",
+    i64 = "int8",
+    DateTime<Utc> = "timestamptz",
+    NaiveDate = "date",
+}
+
+impl ColumnType for String {
+    const SQL: &'static str = "text";
+    type Bound<'r> = &'r str;
+    fn bound(&self) -> &str {
+        self
+    }
+}
+
+impl ColumnType for Value {
+    const SQL: &'static str = "jsonb";
+    type Bound<'r> = Json<&'r Self>;
+    fn bound(&self) -> Json<&Self> {
+        Json(self)
+    }
+}
+
+/// Bound by its name: sqlx can bind no array of an enum.
+impl ColumnType for Role {
+    const SQL: &'static str = "text";
+    type Bound<'r> = &'static str;
+    fn bound(&self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl<T: ColumnType> ColumnType for Option<T> {
+    const SQL: &'static str = T::SQL;
+    const NULLABLE: bool = true;
+    type Bound<'r> = Option<T::Bound<'r>>;
+    fn bound(&self) -> Option<T::Bound<'_>> {
+        self.as_ref().map(T::bound)
+    }
+}
+
+/// The statements over one table.
+#[derive(Debug)]
+pub struct Statements {
+    /// Selects the rows of some keys.
+    pub load: String,
+    /// Writes rows over what was there.
+    pub save: String,
+    /// Deletes the rows of some keys.
+    pub remove: String,
+}
+
+impl Statements {
+    /// Builds them from the list of columns.
+    pub fn of<T: Table>() -> Self {
+        let table = T::NAME;
+        let (key, others) = T::COLUMNS.split_at(T::KEY.len());
+        let columns = each(T::COLUMNS, |column| format!("t.{column}"));
+        let names = each(T::COLUMNS, ToOwned::to_owned);
+        let conflict = each(key, ToOwned::to_owned);
+        let set = each(others, |column| format!("{column} = excluded.{column}"));
+        let save = format!(
+            "insert into {table} ({names}) select * from {} on conflict ({conflict}) do update set {set}",
+            unnest(T::COLUMNS)
+        );
+        // Of one column `any` is enough, and plans an index scan however many keys there are.
+        let (load, remove) = match T::KEY {
+            [key] => (
+                format!("select {columns} from {table} t where t.{key} = any($1)"),
+                format!("delete from {table} t where t.{key} = any($1)"),
+            ),
+            _ => {
+                let keys = format!("{} k ({conflict})", unnest(key));
+                let same = T::KEY.iter().map(|column| format!("t.{column} = k.{column}"));
+                let same = same.collect::<Vec<_>>().join(" and ");
+                (
+                    format!("select {columns} from {keys} join {table} t on {same}"),
+                    format!("delete from {table} t using {keys} where {same}"),
+                )
+            }
+        };
+        Self { load, save, remove }
+    }
+}
+
+/// Something for the name of each column, in a list.
+fn each(columns: &[Column], of: impl Fn(&str) -> String) -> String {
+    columns.iter().map(|column| of(column.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// One array for each column, as rows.
+fn unnest(columns: &[Column]) -> String {
+    let arrays = (1..).zip(columns).map(|(place, column)| format!("${place}::{}[]", column.sql_type));
+    format!("unnest({})", arrays.collect::<Vec<_>>().join(", "))
+}
+
+/// The columns of a selected row, one after the other.
+#[derive(Debug)]
+pub struct Columns<'r> {
+    row: &'r PgRow,
+    place: usize,
+}
+
+impl Columns<'_> {
+    /// The next column.
+    pub fn take<T: for<'d> Decode<'d, Postgres> + Type<Postgres>>(&mut self) -> sqlx::Result<T> {
+        let value = self.row.try_get(self.place)?;
+        self.place += 1;
+        Ok(value)
+    }
+}
+
+/// One column of many rows, as `unnest` takes it.
+pub fn column<'r, R, T: ColumnType>(rows: &'r [R], value: impl Fn(&'r R) -> &'r T) -> Vec<T::Bound<'r>> {
+    rows.iter().map(|row| value(row).bound()).collect()
+}
+
+/// Reads the rows of these keys, those that there are.
+pub async fn load<T: Table>(connection: &mut PgConnection, keys: &[T::Key]) -> sqlx::Result<Vec<T>> {
+    T::Key::bind(sqlx::query(&T::statements().load), keys)
+        .try_map(|row| T::read(Columns { row: &row, place: 0 }))
+        .fetch_all(connection)
+        .await
+}
+
+/// Writes these rows over what was there.
+pub async fn save<T: Table>(connection: &mut PgConnection, rows: &[T]) -> sqlx::Result<()> {
+    T::bind(sqlx::query(&T::statements().save), rows).execute(connection).await?;
+    Ok(())
+}
+
+/// Removes the rows of these keys.
+pub async fn remove<T: Table>(connection: &mut PgConnection, keys: &[T::Key]) -> sqlx::Result<()> {
+    T::Key::bind(sqlx::query(&T::statements().remove), keys).execute(connection).await?;
+    Ok(())
+}
