@@ -24,7 +24,6 @@ const LIVE: &str = "read_live";
 struct Fragile;
 
 impl Projection for Fragile {
-    const NAME: &'static str = Notes::NAME;
     const VERSION: u32 = Notes::VERSION;
     type Event = NoteEvent;
     type Key = Uuid;
@@ -38,22 +37,6 @@ impl Projection for Fragile {
         let row = Notes::apply(key, row, recorded, event);
         assert!(row.as_ref().is_none_or(|row| row.title != "Poison"), "a title that nobody bears");
         row
-    }
-
-    fn key(row: &NoteRow) -> Uuid {
-        Notes::key(row)
-    }
-
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<NoteRow>> {
-        Notes::load(connection, keys).await
-    }
-
-    async fn save(connection: &mut PgConnection, rows: &[NoteRow]) -> sqlx::Result<()> {
-        Notes::save(connection, rows).await
-    }
-
-    async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        Notes::remove(connection, keys).await
     }
 }
 

@@ -6,31 +6,29 @@ use shared::domain::blocks::{BlockEvent as E, Content, WholeBlock};
 use shared::domain::id::NoteId;
 use shared::domain::rank::Rank;
 use shared::log::event::Recorded;
-use sqlx::PgConnection;
-use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{FoldError, Projection, aggregate, column};
+use super::table::table;
+use super::{FoldError, Projection, aggregate};
 
 /// The table `blocks`.
 #[derive(Debug)]
 pub struct Blocks;
 
-/// A block as its note shows it.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the columns of the table, by their names")]
-pub struct BlockRow {
-    pub id: Uuid,
-    pub note_id: Uuid,
-    pub r#type: String,
-    pub content: Value,
-    pub rank: String,
-    pub removed: bool,
-    pub created_by: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_by: String,
-    pub updated_at: DateTime<Utc>,
-    pub version: i64,
+table! {
+    /// A block as its note shows it.
+    BlockRow in blocks, key (id: Uuid) {
+        note_id: Uuid,
+        r#type: String,
+        content: Value,
+        rank: String,
+        removed: bool,
+        created_by: String,
+        created_at: DateTime<Utc>,
+        updated_by: String,
+        updated_at: DateTime<Utc>,
+        version: i64,
+    }
 }
 
 touched!(BlockRow);
@@ -54,7 +52,6 @@ impl BlockRow {
 }
 
 impl Projection for Blocks {
-    const NAME: &'static str = "blocks";
     const VERSION: u32 = 1;
     type Event = E;
     type Key = Uuid;
@@ -94,52 +91,5 @@ impl Projection for Blocks {
                 None,
             ) => None,
         }
-    }
-
-    fn key(row: &BlockRow) -> Uuid {
-        row.id
-    }
-
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<BlockRow>> {
-        sqlx::query_as!(
-            BlockRow,
-            "select id, note_id, type, content, rank, removed, created_by, created_at, updated_by, updated_at, version
-               from blocks where id = any($1)",
-            keys
-        )
-        .fetch_all(connection)
-        .await
-    }
-
-    async fn save(connection: &mut PgConnection, rows: &[BlockRow]) -> sqlx::Result<()> {
-        sqlx::query!(
-            "insert into blocks (id, note_id, type, content, rank, removed, created_by, created_at, updated_by,
-                                 updated_at, version)
-             select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::text[], $6::boolean[],
-                                  $7::text[], $8::timestamptz[], $9::text[], $10::timestamptz[], $11::bigint[])
-             on conflict (id) do update set
-               note_id = excluded.note_id, type = excluded.type, content = excluded.content, rank = excluded.rank,
-               removed = excluded.removed, created_by = excluded.created_by, created_at = excluded.created_at,
-               updated_by = excluded.updated_by, updated_at = excluded.updated_at, version = excluded.version",
-            &column(rows, |row| row.id)[..],
-            &column(rows, |row| row.note_id)[..],
-            &column(rows, |row| row.r#type.as_str()) as &[&str],
-            &column(rows, |row| Json(&row.content)) as &[Json<&Value>],
-            &column(rows, |row| row.rank.as_str()) as &[&str],
-            &column(rows, |row| row.removed)[..],
-            &column(rows, |row| row.created_by.as_str()) as &[&str],
-            &column(rows, |row| row.created_at)[..],
-            &column(rows, |row| row.updated_by.as_str()) as &[&str],
-            &column(rows, |row| row.updated_at)[..],
-            &column(rows, |row| row.version)[..]
-        )
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-
-    async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query!("delete from blocks where id = any($1)", keys).execute(connection).await?;
-        Ok(())
     }
 }

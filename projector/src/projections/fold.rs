@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use shared::domain::{AggregateEvent, Listed};
 use shared::log::event::{Opened, Recorded};
 
+use super::table::Table;
 use super::{Entry, Projection};
 use crate::quarantine::Quarantine;
 use crate::row_key::RowKey;
@@ -72,7 +73,7 @@ pub fn fold<P: Projection>(
     steps: &[Step<'_, P>],
     quarantine: &mut Quarantine,
 ) -> Changes<P> {
-    let before: HashMap<P::Key, P::Row> = loaded.into_iter().map(|row| (P::key(&row), row)).collect();
+    let before: HashMap<P::Key, P::Row> = loaded.into_iter().map(|row| (row.key(), row)).collect();
     let mut rows = before.clone();
     let mut touched = HashSet::with_capacity(steps.len());
     for (place, step) in steps.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! Every projection, and what a projection is: a pure fold from events to the rows of one table.
 //!
-//! To add one: its table in `migrations/read`, its name in [`shared::process::read_schema::VERSIONS`], its file here, its
-//! line in [`project_all`]. To change what it does with events, raise its `VERSION` (and the one in that list).
+//! To add one: its table in `migrations/read`, its name in [`shared::process::read_schema::VERSIONS`], its file here with
+//! its list of columns ([`table`]), its line in [`project_all`] and in `tests/tables.rs`. To change what it does with
+//! events, raise its `VERSION` (and the one in that list).
 //!
 //! **Erased events fold to nothing.** When the key of a key owner is destroyed, none of its encrypted events reaches
 //! a fold: a note whose events are all erased has no row, and an event for a row that does not exist creates none.
@@ -58,6 +59,7 @@ pub use users::{UserRow, Users};
 
 use crate::quarantine::Quarantine;
 use crate::row_key::{self, RowKey};
+use table::Table;
 
 /// An event of a batch, as far as it can be read.
 #[derive(Clone, Debug)]
@@ -76,7 +78,7 @@ pub enum Entry {
 /// A table whose rows are each a function of the events of their key.
 pub trait Projection {
     /// The table, and the projection's name in [`shared::process::read_schema::VERSIONS`].
-    const NAME: &'static str;
+    const NAME: &'static str = <Self::Row as Table>::NAME;
     /// The version of the fold.
     const VERSION: u32;
     /// The events that are folded.
@@ -84,7 +86,7 @@ pub trait Projection {
     /// What tells rows apart.
     type Key: RowKey;
     /// A row.
-    type Row: Clone + Debug + PartialEq + Send + Sync;
+    type Row: Table<Key = Self::Key> + Clone + Debug + PartialEq;
 
     /// The rows that an event touches, known from the event alone.
     fn keys(recorded: &Recorded, event: &Self::Event) -> Result<Vec<Self::Key>, FoldError>;
@@ -95,29 +97,11 @@ pub trait Projection {
         recorded: &Recorded,
         event: &Self::Event,
     ) -> Option<Self::Row>;
-    /// The key of a row.
-    fn key(row: &Self::Row) -> Self::Key;
     /// The rows, or groups of rows, that an event of ours may concern of which only what is in clear can be told: all
     /// that any event of its aggregate can touch, as its type may be what was forged.
     fn concerned(recorded: &Recorded) -> Vec<String> {
         vec![row_key::aggregate_text(recorded)]
     }
-
-    /// Reads the rows of these keys, those that there are.
-    fn load(
-        connection: &mut PgConnection,
-        keys: &[Self::Key],
-    ) -> impl Future<Output = sqlx::Result<Vec<Self::Row>>> + Send;
-    /// Writes these rows over what was there.
-    fn save(
-        connection: &mut PgConnection,
-        rows: &[Self::Row],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-    /// Removes the rows of these keys.
-    fn remove(
-        connection: &mut PgConnection,
-        keys: &[Self::Key],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 /// An event that a fold cannot take.
@@ -171,12 +155,12 @@ pub async fn project<P: Projection>(
     let mut keys: Vec<_> = steps.iter().filter_map(key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let changes = fold::<P>(P::load(connection, &keys).await?, &steps, quarantine);
+    let changes = fold::<P>(table::load(connection, &keys).await?, &steps, quarantine);
     if !changes.saved.is_empty() {
-        P::save(connection, &changes.saved).await?;
+        table::save(connection, &changes.saved).await?;
     }
     if !changes.removed.is_empty() {
-        P::remove(connection, &changes.removed).await?;
+        table::remove::<P::Row>(connection, &changes.removed).await?;
     }
     Ok(())
 }
@@ -184,11 +168,6 @@ pub async fn project<P: Projection>(
 /// The id of the thing that an event is about.
 fn aggregate(recorded: &Recorded) -> Result<Uuid, FoldError> {
     recorded.aggregate.id.parse().map_err(|_| FoldError { position: recorded.position })
-}
-
-/// One column of many rows, as `unnest` takes it. One of texts is cast to what it is: `query!` expects `String`s.
-fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
-    rows.iter().map(value).collect()
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use shared::domain::notes::NoteEvent as E;
 use shared::log::event::Recorded;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::table::{self, table};
+use super::table::table;
 use super::{FoldError, Projection, aggregate};
 
 /// The table `notes`.
@@ -29,7 +28,6 @@ table! {
 touched!(NoteRow);
 
 impl Projection for Notes {
-    const NAME: &'static str = "notes";
     const VERSION: u32 = 1;
     type Event = E;
     type Key = Uuid;
@@ -59,21 +57,5 @@ impl Projection for Notes {
             }
             (E::NoteRetitled { .. } | E::NoteMoved { .. }, None) => None,
         }
-    }
-
-    fn key(row: &NoteRow) -> Uuid {
-        row.id
-    }
-
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<NoteRow>> {
-        table::load(connection, keys).await
-    }
-
-    async fn save(connection: &mut PgConnection, rows: &[NoteRow]) -> sqlx::Result<()> {
-        table::save(connection, rows).await
-    }
-
-    async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        table::remove::<NoteRow>(connection, keys).await
     }
 }

@@ -4,37 +4,36 @@ use chrono::{DateTime, NaiveDate, Utc};
 use shared::domain::tasks::{Details, Due, TaskEvent as E};
 use shared::domain::text::{Description, fold};
 use shared::log::event::Recorded;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{FoldError, Projection, aggregate, column};
+use super::table::table;
+use super::{FoldError, Projection, aggregate};
 
 /// The table `tasks`.
 #[derive(Debug)]
 pub struct Tasks;
 
-/// A task as lists show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of the table, by their names")]
-pub struct TaskRow {
-    pub id: Uuid,
-    pub note_id: Option<Uuid>,
-    pub owner_id: Uuid,
-    pub title: String,
-    pub description: Option<String>,
-    pub title_folded: String,
-    pub description_folded: Option<String>,
-    pub completed_at: Option<DateTime<Utc>>,
-    pub due_at: Option<DateTime<Utc>>,
-    pub due_on: Option<NaiveDate>,
-    pub priority: i16,
-    pub assignee_id: Option<Uuid>,
-    pub removed: bool,
-    pub created_by: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_by: String,
-    pub updated_at: DateTime<Utc>,
-    pub version: i64,
+table! {
+    /// A task as lists show it.
+    TaskRow in tasks, key (id: Uuid) {
+        note_id: Option<Uuid>,
+        owner_id: Uuid,
+        title: String,
+        description: Option<String>,
+        title_folded: String,
+        description_folded: Option<String>,
+        completed_at: Option<DateTime<Utc>>,
+        due_at: Option<DateTime<Utc>>,
+        due_on: Option<NaiveDate>,
+        priority: i16,
+        assignee_id: Option<Uuid>,
+        removed: bool,
+        created_by: String,
+        created_at: DateTime<Utc>,
+        updated_by: String,
+        updated_at: DateTime<Utc>,
+        version: i64,
+    }
 }
 
 touched!(TaskRow);
@@ -96,7 +95,6 @@ impl TaskRow {
 }
 
 impl Projection for Tasks {
-    const NAME: &'static str = "tasks";
     const VERSION: u32 = 2;
     type Event = E;
     type Key = Uuid;
@@ -123,67 +121,5 @@ impl Projection for Tasks {
             });
         }
         row.map(|row| row.after(event, recorded))
-    }
-
-    fn key(row: &TaskRow) -> Uuid {
-        row.id
-    }
-
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<TaskRow>> {
-        sqlx::query_as!(
-            TaskRow,
-            "select id, note_id, owner_id, title, description, title_folded, description_folded, completed_at, due_at,
-                    due_on, priority, assignee_id, removed, created_by, created_at, updated_by, updated_at, version
-               from tasks where id = any($1)",
-            keys
-        )
-        .fetch_all(connection)
-        .await
-    }
-
-    async fn save(connection: &mut PgConnection, rows: &[TaskRow]) -> sqlx::Result<()> {
-        sqlx::query!(
-            "insert into tasks (id, note_id, owner_id, title, description, title_folded, description_folded,
-                                completed_at, due_at, due_on, priority, assignee_id, removed, created_by, created_at,
-                                updated_by, updated_at, version)
-             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
-                                  $8::timestamptz[], $9::timestamptz[], $10::date[], $11::smallint[], $12::uuid[],
-                                  $13::boolean[], $14::text[], $15::timestamptz[], $16::text[],
-                                  $17::timestamptz[], $18::bigint[])
-             on conflict (id) do update set
-               note_id = excluded.note_id, owner_id = excluded.owner_id, title = excluded.title,
-               description = excluded.description, title_folded = excluded.title_folded,
-               description_folded = excluded.description_folded, completed_at = excluded.completed_at,
-               due_at = excluded.due_at, due_on = excluded.due_on, priority = excluded.priority,
-               assignee_id = excluded.assignee_id, removed = excluded.removed,
-               created_by = excluded.created_by, created_at = excluded.created_at,
-               updated_by = excluded.updated_by, updated_at = excluded.updated_at, version = excluded.version",
-            &column(rows, |row| row.id)[..],
-            &column(rows, |row| row.note_id) as &[Option<Uuid>],
-            &column(rows, |row| row.owner_id)[..],
-            &column(rows, |row| row.title.as_str()) as &[&str],
-            &column(rows, |row| row.description.as_deref()) as &[Option<&str>],
-            &column(rows, |row| row.title_folded.as_str()) as &[&str],
-            &column(rows, |row| row.description_folded.as_deref()) as &[Option<&str>],
-            &column(rows, |row| row.completed_at) as &[Option<DateTime<Utc>>],
-            &column(rows, |row| row.due_at) as &[Option<DateTime<Utc>>],
-            &column(rows, |row| row.due_on) as &[Option<NaiveDate>],
-            &column(rows, |row| row.priority)[..],
-            &column(rows, |row| row.assignee_id) as &[Option<Uuid>],
-            &column(rows, |row| row.removed)[..],
-            &column(rows, |row| row.created_by.as_str()) as &[&str],
-            &column(rows, |row| row.created_at)[..],
-            &column(rows, |row| row.updated_by.as_str()) as &[&str],
-            &column(rows, |row| row.updated_at)[..],
-            &column(rows, |row| row.version)[..]
-        )
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-
-    async fn remove(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query!("delete from tasks where id = any($1)", keys).execute(connection).await?;
-        Ok(())
     }
 }

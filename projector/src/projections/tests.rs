@@ -17,6 +17,7 @@ use shared::domain::users::UserEvent;
 use shared::log::event::{Opened, Recorded};
 use shared::process::read_schema::VERSIONS;
 
+use super::table::Table;
 use super::testing::{at, id, opened};
 use super::{
     Blocks, Entry, Feed, NotebookMembers, Notebooks, Notes, Projection, Sessions, Step, Tasks, Users, fold,
@@ -69,7 +70,7 @@ fn table_and_quarantine<P: Projection>(batches: &[&[Entry]]) -> (BTreeMap<P::Key
         };
         let loaded = steps.iter().filter_map(touched).collect();
         let changes = fold::<P>(loaded, &steps, &mut quarantine);
-        table.extend(changes.saved.into_iter().map(|row| (P::key(&row), row)));
+        table.extend(changes.saved.into_iter().map(|row| (row.key(), row)));
         for key in changes.removed {
             table.remove(&key);
         }
