@@ -18,13 +18,14 @@ use crate::watermark::Mark;
 
 const POSITION: HeaderName = HeaderName::from_static("position");
 
-/// One row of a read: how far the tables were, and the thing if there is one.
+/// The row of every read: how far the tables were, and the thing if there is one.
 ///
-/// Every read joins what it looks for to the checkpoint, so there is a row even when nothing is found.
-/// The columns of the thing are selected as `"x?"`: sqlx does not see in every such join that they may be null.
-pub(crate) struct Found<T> {
-    position: i64,
-    epoch: String,
+/// Every read joins what it looks for to the checkpoint, so there is a row even when nothing is found. A statement
+/// selects the thing as a whole, `n as "item?: Notebook"`, from a subselect with one column for each field of the answer.
+/// A record's columns have no names any more when they arrive: they stand **in the order of the fields**.
+pub(crate) struct Read<T> {
+    pub(crate) position: i64,
+    pub(crate) epoch: String,
     /// The row, or a part of it, is quarantined; see docs/quarantine.md.
     pub(crate) withheld: bool,
     pub(crate) item: Option<T>,
@@ -47,7 +48,7 @@ pub(crate) struct Answer<T> {
     body: T,
 }
 
-impl<T> Found<T> {
+impl<T> Read<T> {
     /// What a row says. `item` makes the thing of the row's columns: all of them are null, or only those that may be.
     pub(crate) fn new(
         position: i64,
@@ -69,7 +70,7 @@ impl<T> Found<T> {
     }
 }
 
-impl<T: Versioned> Found<T> {
+impl<T: Versioned> Read<T> {
     /// The thing, or the refusal when there is none that the caller may see.
     pub(crate) fn answer(
         self,

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{Ref, RefOr, Schema};
 use uuid::Uuid;
 
-use crate::answer::{Answer, Found};
+use crate::answer::{Answer, Read};
 
 /// The most things that a page has.
 const LARGEST: i64 = 200;
@@ -95,9 +95,9 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
     /// The page that the rows make.
     pub(crate) fn answer<T: Listed<Key = P>>(
         &self,
-        rows: Vec<impl Into<Found<T>>>,
+        rows: Vec<impl Into<Read<T>>>,
     ) -> Result<Answer<Page<T>>, Problem> {
-        let rows: Vec<Found<T>> = rows.into_iter().map(Into::into).collect();
+        let rows: Vec<Read<T>> = rows.into_iter().map(Into::into).collect();
         let first = rows.first().ok_or_else(|| Problem::internal("The checkpoint has no row"))?;
         let (position, withheld) = (first.position()?, first.withheld);
         let mut items: Vec<T> = rows.into_iter().filter_map(|row| row.item).collect();

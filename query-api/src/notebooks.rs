@@ -8,11 +8,12 @@ use shared::domain::id::NotebookId;
 use shared::process::auth::Caller;
 use shared::process::http::{Api, Path, Query};
 use shared::process::problem::{Problem, ProblemType};
+use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, Found, Versioned, failed};
+use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
 use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
 use crate::watermark::After;
@@ -23,7 +24,8 @@ pub(crate) fn routes() -> Api<QueryApp> {
 }
 
 /// A notebook as one person sees it.
-#[derive(Debug, Serialize, ToSchema)]
+// Selected in the order of these fields.
+#[derive(Debug, Decode, Serialize, ToSchema)]
 #[schema(as = notebooks::Notebook)]
 struct Notebook {
     id: NotebookId,
@@ -58,44 +60,6 @@ impl Versioned for Notebook {
 
     fn role(&self) -> Option<Role> {
         Some(self.role)
-    }
-}
-
-/// What both reads select: where the tables were, and a notebook or only nulls.
-struct Row {
-    at_position: i64,
-    at_epoch: String,
-    withheld: bool,
-    id: Option<NotebookId>,
-    name: Option<String>,
-    description: Option<String>,
-    role: Option<Role>,
-    note_count: Option<i64>,
-    created_by: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    updated_by: Option<String>,
-    updated_at: Option<DateTime<Utc>>,
-    version: Option<i64>,
-    since: Option<DateTime<Utc>>,
-}
-
-impl From<Row> for Found<Notebook> {
-    fn from(row: Row) -> Self {
-        Self::new(row.at_position, row.at_epoch, row.withheld, || {
-            Some(Notebook {
-                id: row.id?,
-                name: row.name?,
-                description: row.description?,
-                role: row.role?,
-                note_count: row.note_count,
-                created_by: row.created_by?,
-                created_at: row.created_at?,
-                updated_by: row.updated_by?,
-                updated_at: row.updated_at?,
-                version: row.version?,
-                since: row.since?,
-            })
-        })
     }
 }
 
@@ -138,12 +102,8 @@ async fn list(
     let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
     after::wait(&app.watermark, which.after.as_ref()).await?;
     let rows = sqlx::query_as!(
-        Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!",
-                  n.id as "id?: NotebookId", n.name as "name?",
-                  n.description as "description?", n.role as "role?: Role", null::bigint as note_count,
-                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
-                  n.updated_at as "updated_at?", n.version as "version?", n.since as "since?"
+        Read::<Notebook>,
+        r#"select c.position, c.epoch, w.withheld as "withheld!", n as "item?: Notebook"
              from checkpoint c
             cross join lateral (
                select exists (select from quarantine q where q.table_name = 'notebook_members' and q.key like '%/' || ($1::uuid)::text)
@@ -152,8 +112,8 @@ async fn list(
                                                   or (q.table_name = 'notebooks' and q.key = m.notebook_id::text)
                                where m.user_id = $1) as withheld) w
              left join (
-               select n.id, n.name, n.description, m.role, m.created_at as since, n.created_by, n.created_at,
-                      n.updated_by, n.updated_at, n.version
+               select n.id, n.name, n.description, m.role, null::bigint as note_count, n.created_by, n.created_at,
+                      n.updated_by, n.updated_at, n.version, m.created_at as since
                  from notebook_members m
                  join notebooks n on n.id = m.notebook_id
                 where m.user_id = $1
@@ -188,15 +148,9 @@ async fn read(
     Query(when): Query<When>,
 ) -> Result<Answer<Notebook>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    let row = sqlx::query_as!(
-        Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NotebookId", n.name as "name?",
-                  n.description as "description?", m.role as "role?: Role",
-                  case when exists (select from quarantine q
-                                     where q.table_name = 'notes' and q.scopes @> array['notebook:' || n.id])
-                       then null else (select count(*) from notes where notebook_id = n.id) end as note_count,
-                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
-                  n.updated_at as "updated_at?", n.version as "version?", m.created_at as "since?",
+    let read = sqlx::query_as!(
+        Read::<Notebook>,
+        r#"select c.position, c.epoch, n as "item?: Notebook",
                   exists (select from quarantine q
                            where q.table_name = 'notebooks' and q.key = ($2::uuid)::text
                              and exists (select from notebook_members where notebook_id = $2 and user_id = $1))
@@ -208,15 +162,22 @@ async fn read(
                                                       where notebook_id = $2 and user_id = $1))))
                     as "withheld!"
              from checkpoint c
-             left join (notebooks n join notebook_members m on m.notebook_id = n.id and m.user_id = $1)
-                  on n.id = $2"#,
+             left join (
+               select n.id, n.name, n.description, m.role,
+                      case when exists (select from quarantine q
+                                         where q.table_name = 'notes' and q.scopes @> array['notebook:' || n.id])
+                           then null else (select count(*) from notes where notebook_id = n.id) end as note_count,
+                      n.created_by, n.created_at, n.updated_by, n.updated_at, n.version, m.created_at as since
+                 from notebooks n
+                 join notebook_members m on m.notebook_id = n.id and m.user_id = $1
+                where n.id = $2) n on true"#,
         caller.user.0,
         id.0
     )
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    Found::from(row).answer(Action::NotebooksRead, || {
+    read.answer(Action::NotebooksRead, || {
         Problem::new(ProblemType::NotebookMissing, "There is no such notebook, or none that you may see.")
     })
 }

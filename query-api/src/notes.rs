@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, File, Found, Versioned, failed};
+use crate::answer::{Answer, File, Read, Versioned, failed};
 use crate::app::QueryApp;
 use crate::blocks::Block;
 use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
@@ -102,7 +102,7 @@ struct Row {
     version: Option<i64>,
 }
 
-impl From<Row> for Found<Note> {
+impl From<Row> for Read<Note> {
     fn from(row: Row) -> Self {
         Self::new(row.at_position, row.at_epoch, row.withheld, || {
             Some(Note {
@@ -271,7 +271,7 @@ fn taken<T>(column: &mut Option<Vec<T>>) -> std::vec::IntoIter<T> {
     column.take().unwrap_or_default().into_iter()
 }
 
-impl From<WholeRow> for Found<Whole> {
+impl From<WholeRow> for Read<Whole> {
     fn from(mut row: WholeRow) -> Self {
         let blocks = row.blocks();
         Self::new(row.at_position, row.at_epoch, row.withheld, || {
@@ -329,7 +329,7 @@ fn missing() -> Problem {
     Problem::new(ProblemType::NoteMissing, "There is no such note, or none that you may see.")
 }
 
-async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Result<Found<Whole>, Problem> {
+async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Result<Read<Whole>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
     // The blocks come as columns: a row for each would carry the note each time.
     let row = sqlx::query_as!(

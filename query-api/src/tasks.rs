@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::after::{self, When};
-use crate::answer::{Answer, Found, Versioned, failed};
+use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
 use crate::cursor::{Limit, Listed, Page, Paging};
 use crate::watermark::After;
@@ -107,7 +107,7 @@ struct Row {
     sort_key: Option<i64>,
 }
 
-impl From<Row> for Found<Task> {
+impl From<Row> for Read<Task> {
     fn from(row: Row) -> Self {
         Self::new(row.at_position, row.at_epoch, row.withheld, || {
             Some(Task {
@@ -410,7 +410,6 @@ async fn read(
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    Found::from(row).answer(Action::TasksRead, || {
-        Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see.")
-    })
+    Read::from(row)
+        .answer(Action::TasksRead, || Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see."))
 }

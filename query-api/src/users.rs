@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::after::{self, When, not_yet};
-use crate::answer::{Answer, Found, Versioned, failed};
+use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
 
 /// The routes of the module.
@@ -81,7 +81,7 @@ async fn me(
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    let found = Found::new(row.at_position, row.at_epoch, row.withheld, || {
+    let found = Read::new(row.at_position, row.at_epoch, row.withheld, || {
         Some(Me {
             id: row.id?,
             email: row.email?,

@@ -65,6 +65,30 @@ async fn a_notebook_and_its_notes_are_there_for_its_members_only() {
     assert!(world.get(BOB, "/notes").await.items("id").is_empty());
 }
 
+/// Records are selected by the order of their columns: none may stand in the field of another.
+#[tokio::test]
+async fn every_column_of_a_notebook_is_in_the_field_of_its_name() {
+    let world = world().await;
+    let id = Uuid::from_u128(1);
+    world
+        .write(&format!(
+            "insert into notebooks (id, name, description, created_by, created_at, updated_by, updated_at, version)
+             values ('{id}', 'Lab', 'What we tried', '{ADA}', '2026-01-01Z', '{BOB}', '2026-01-02Z', 5);
+             insert into notebook_members (notebook_id, user_id, role, created_at)
+             values ('{id}', '{ADA}', 'editor', '2026-01-03Z')"
+        ))
+        .await;
+    world.note(2, 1, 5).await;
+    let mut wanted = json!({
+        "id": id, "name": "Lab", "description": "What we tried", "role": "editor", "note_count": 1,
+        "created_by": ADA, "created_at": "2026-01-01T00:00:00Z", "updated_by": BOB,
+        "updated_at": "2026-01-02T00:00:00Z", "version": 5
+    });
+    assert_eq!(world.get(ADA, &address("notebooks", 1)).await.body, wanted);
+    wanted.as_object_mut().expect("an object").remove("note_count");
+    assert_eq!(world.get(ADA, "/notebooks").await.body["items"], json!([wanted]));
+}
+
 #[tokio::test]
 async fn a_shared_notebook_is_seen_in_the_role_it_was_shared_in() {
     let world = world().await;
