@@ -44,39 +44,40 @@ macro_rules! table {
             $($(#[$column_doc])* pub $column: $type,)*
         }
 
-        impl $crate::projections::table::Table for $row {
-            type Key = table!(@key $($key_type),+);
-            const NAME: &'static str = stringify!($table);
-            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
-            const COLUMNS: &'static [$crate::projections::table::Column] = &[
-                $($crate::projections::table::Column::of::<$key_type>(stringify!($key)),)+
-                $($crate::projections::table::Column::of::<$type>(stringify!($column)),)*
-            ];
+        const _: () = {
+            use $crate::projections::table::{Column, Columns, Query, Statements, Table, column};
 
-            fn statements() -> &'static $crate::projections::table::Statements {
-                use std::sync::LazyLock;
-                use $crate::projections::table::Statements;
-                static STATEMENTS: LazyLock<Statements> = LazyLock::new(Statements::of::<$row>);
-                &STATEMENTS
-            }
+            static STATEMENTS: std::sync::LazyLock<Statements> =
+                std::sync::LazyLock::new(Statements::of::<$row>);
 
-            fn key(&self) -> Self::Key {
-                ($(self.$key),+)
-            }
+            impl Table for $row {
+                type Key = table!(@key $($key_type),+);
+                const NAME: &'static str = stringify!($table);
+                const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
+                const COLUMNS: &'static [Column] = &[
+                    $(Column::of::<$key_type>(stringify!($key)),)+
+                    $(Column::of::<$type>(stringify!($column)),)*
+                ];
 
-            fn read(mut columns: $crate::projections::table::Columns<'_>) -> sqlx::Result<Self> {
-                Ok(Self { $($key: columns.take()?,)+ $($column: columns.take()?,)* })
-            }
+                fn statements() -> &'static Statements {
+                    &STATEMENTS
+                }
 
-            fn bind<'q>(
-                query: $crate::projections::table::Query<'q>,
-                rows: &'q [Self],
-            ) -> $crate::projections::table::Query<'q> {
-                use $crate::projections::table::column;
-                query$(.bind(column(rows, |row| &row.$key)))+$(.bind(column(rows, |row| &row.$column)))*
+                fn key(&self) -> Self::Key {
+                    ($(self.$key),+)
+                }
+
+                fn read(mut columns: Columns<'_>) -> sqlx::Result<Self> {
+                    Ok(Self { $($key: columns.take()?,)+ $($column: columns.take()?,)* })
+                }
+
+                fn bind<'q>(query: Query<'q>, rows: &'q [Self]) -> Query<'q> {
+                    query$(.bind(column(rows, |row| &row.$key)))+$(.bind(column(rows, |row| &row.$column)))*
+                }
             }
-        }
+        };
     };
+    // The type of a key: of one column its type, of several a tuple.
     (@key $one:ty) => { $one };
     (@key $($several:ty),+) => { ($($several),+) };
 }
@@ -118,7 +119,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// The column of a field. A keyword of Rust, such as `r#type`, is none in SQL.
+    /// The column of a field. A field that is a keyword of Rust (`r#type`) has its plain name in SQL.
     pub const fn of<T: ColumnType>(field: &'static str) -> Self {
         let name = match field.as_bytes() {
             [b'r', b'#', ..] => field.split_at(2).1,
