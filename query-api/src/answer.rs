@@ -21,8 +21,8 @@ const POSITION: HeaderName = HeaderName::from_static("position");
 /// The row of every read: how far the tables were, and the thing if there is one.
 ///
 /// Every read joins what it looks for to the checkpoint, so there is a row even when nothing is found. A statement
-/// selects the thing as a whole, `n as "item?: Notebook"`, from a subselect with one column for each field of the answer.
-/// A record's columns have no names any more when they arrive: they stand **in the order of the fields**.
+/// selects the thing as one record: `n as "item?: Note"` for a row of a subselect, or `row(n.id, …)`. The columns of a
+/// record arrive without names, so they stand **in the order of the fields**.
 pub(crate) struct Read<T> {
     pub(crate) position: i64,
     pub(crate) epoch: String,
@@ -49,16 +49,6 @@ pub(crate) struct Answer<T> {
 }
 
 impl<T> Read<T> {
-    /// What a row says. `item` makes the thing of the row's columns: all of them are null, or only those that may be.
-    pub(crate) fn new(
-        position: i64,
-        epoch: String,
-        withheld: bool,
-        item: impl FnOnce() -> Option<T>,
-    ) -> Self {
-        Self { position, epoch, withheld, item: item() }
-    }
-
     /// The position as the header carries it.
     pub(crate) fn position(&self) -> Result<String, Problem> {
         // A caller has registered, so a log without a fold is one that was not read yet.

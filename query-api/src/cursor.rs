@@ -93,11 +93,7 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
     }
 
     /// The page that the rows make.
-    pub(crate) fn answer<T: Listed<Key = P>>(
-        &self,
-        rows: Vec<impl Into<Read<T>>>,
-    ) -> Result<Answer<Page<T>>, Problem> {
-        let rows: Vec<Read<T>> = rows.into_iter().map(Into::into).collect();
+    pub(crate) fn answer<T: Listed<Key = P>>(&self, rows: Vec<Read<T>>) -> Result<Answer<Page<T>>, Problem> {
         let first = rows.first().ok_or_else(|| Problem::internal("The checkpoint has no row"))?;
         let (position, withheld) = (first.position()?, first.withheld);
         let mut items: Vec<T> = rows.into_iter().filter_map(|row| row.item).collect();

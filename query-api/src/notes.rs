@@ -3,13 +3,12 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use shared::domain::access::{Action, Role};
-use shared::domain::id::{BlockId, NoteId, NotebookId};
+use shared::domain::id::{NoteId, NotebookId};
 use shared::process::auth::Caller;
 use shared::process::http::{Api, Path, Query};
 use shared::process::problem::{Problem, ProblemType};
-use sqlx::types::Json as SqlJson;
+use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
@@ -29,7 +28,8 @@ pub(crate) fn routes() -> Api<QueryApp> {
 }
 
 /// A note as one person sees it.
-#[derive(Debug, Serialize, ToSchema)]
+// Selected in the order of these fields.
+#[derive(Debug, Decode, Serialize, ToSchema)]
 #[schema(as = notes::Note)]
 struct Note {
     id: NoteId,
@@ -50,7 +50,8 @@ struct Note {
 }
 
 /// A note with its blocks.
-#[derive(Debug, Serialize, ToSchema)]
+// Selected in the order of these fields.
+#[derive(Debug, Decode, Serialize, ToSchema)]
 #[schema(as = notes::Whole)]
 struct Whole {
     id: NoteId,
@@ -83,40 +84,6 @@ impl Versioned for Whole {
 
     fn role(&self) -> Option<Role> {
         Some(self.role)
-    }
-}
-
-/// What both reads select: where the tables were, and a note or only nulls.
-struct Row {
-    at_position: i64,
-    at_epoch: String,
-    withheld: bool,
-    id: Option<NoteId>,
-    notebook_id: Option<NotebookId>,
-    title: Option<String>,
-    role: Option<Role>,
-    created_by: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    updated_by: Option<String>,
-    updated_at: Option<DateTime<Utc>>,
-    version: Option<i64>,
-}
-
-impl From<Row> for Read<Note> {
-    fn from(row: Row) -> Self {
-        Self::new(row.at_position, row.at_epoch, row.withheld, || {
-            Some(Note {
-                id: row.id?,
-                notebook_id: row.notebook_id?,
-                title: row.title?,
-                role: row.role?,
-                created_by: row.created_by?,
-                created_at: row.created_at?,
-                updated_by: row.updated_by?,
-                updated_at: row.updated_at?,
-                version: row.version?,
-            })
-        })
     }
 }
 
@@ -164,11 +131,8 @@ async fn list(
     // sees, never the notes that others have. What is quarantined is left out by `not in`, not by a join: hardly ever is
     // there anything, and a join could cost the order of the index.
     let rows = sqlx::query_as!(
-        Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!", n.id as "id?: NoteId",
-                  n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", n.role as "role?: Role",
-                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
-                  n.updated_at as "updated_at?", n.version as "version?"
+        Read::<Note>,
+        r#"select c.position, c.epoch, w.withheld as "withheld!", n as "item?: Note"
              from checkpoint c
             cross join lateral (
                select exists (select from quarantine q
@@ -186,7 +150,7 @@ async fn list(
                       n.version
                  from notebook_members m
                 cross join lateral (
-                  select id, title, created_by, created_at, updated_by, updated_at, version
+                  select *
                     from notes
                    where notebook_id = m.notebook_id
                      and id::text not in (select key from quarantine where table_name = 'notes')
@@ -211,85 +175,6 @@ async fn list(
     .await
     .map_err(failed)?;
     paging.answer(rows)
-}
-
-/// What a note with its blocks is selected as.
-struct WholeRow {
-    at_position: i64,
-    at_epoch: String,
-    withheld: bool,
-    id: Option<NoteId>,
-    notebook_id: Option<NotebookId>,
-    title: Option<String>,
-    role: Option<Role>,
-    created_by: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    updated_by: Option<String>,
-    updated_at: Option<DateTime<Utc>>,
-    version: Option<i64>,
-    blocks_withheld: bool,
-    block_ids: Option<Vec<BlockId>>,
-    block_types: Option<Vec<String>>,
-    block_contents: Option<Vec<SqlJson<Box<RawValue>>>>,
-    block_ranks: Option<Vec<String>>,
-    block_creators: Option<Vec<String>>,
-    block_created: Option<Vec<DateTime<Utc>>>,
-    block_updaters: Option<Vec<String>>,
-    block_updated: Option<Vec<DateTime<Utc>>>,
-    block_versions: Option<Vec<i64>>,
-}
-
-impl WholeRow {
-    /// The blocks out of their columns.
-    fn blocks(&mut self) -> Vec<Block> {
-        let (ids, types) = (taken(&mut self.block_ids), taken(&mut self.block_types));
-        let (contents, ranks) = (taken(&mut self.block_contents), taken(&mut self.block_ranks));
-        let (creators, created) = (taken(&mut self.block_creators), taken(&mut self.block_created));
-        let (updaters, updated) = (taken(&mut self.block_updaters), taken(&mut self.block_updated));
-        let versions = taken(&mut self.block_versions);
-        let texts = ids.zip(types).zip(contents.zip(ranks));
-        let times = creators.zip(created).zip(updaters.zip(updated)).zip(versions);
-        let block = |(
-            ((id, r#type), (SqlJson(content), rank)),
-            (((created_by, created_at), (updated_by, updated_at)), version),
-        )| Block {
-            id,
-            r#type,
-            content,
-            rank,
-            created_by,
-            created_at,
-            updated_by,
-            updated_at,
-            version,
-        };
-        texts.zip(times).map(block).collect()
-    }
-}
-
-fn taken<T>(column: &mut Option<Vec<T>>) -> std::vec::IntoIter<T> {
-    column.take().unwrap_or_default().into_iter()
-}
-
-impl From<WholeRow> for Read<Whole> {
-    fn from(mut row: WholeRow) -> Self {
-        let blocks = row.blocks();
-        Self::new(row.at_position, row.at_epoch, row.withheld, || {
-            Some(Whole {
-                id: row.id?,
-                notebook_id: row.notebook_id?,
-                title: row.title?,
-                role: row.role?,
-                blocks,
-                withheld: row.blocks_withheld,
-                created_by: row.created_by?,
-                created_at: row.created_at?,
-                updated_by: row.updated_by?,
-                updated_at: row.updated_at?,
-                version: row.version?,
-            })
-        })
-    }
 }
 
 /// Read a note.
@@ -331,13 +216,19 @@ fn missing() -> Problem {
 
 async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Result<Read<Whole>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    // The blocks come as columns: a row for each would carry the note each time.
-    let row = sqlx::query_as!(
-        WholeRow,
-        r#"select c.position as at_position, c.epoch as at_epoch, n.id as "id?: NoteId",
-                  n.notebook_id as "notebook_id?: NotebookId", n.title as "title?", m.role as "role?: Role",
-                  n.created_by as "created_by?", n.created_at as "created_at?", n.updated_by as "updated_by?",
-                  n.updated_at as "updated_at?", n.version as "version?",
+    sqlx::query_as!(
+        Read::<Whole>,
+        r#"select c.position, c.epoch,
+                  case when n.id is not null then row(
+                    n.id, n.notebook_id, n.title, m.role,
+                    array(select row(id, type, content, rank, created_by, created_at, updated_by, updated_at, version)
+                            from blocks
+                           where note_id = n.id and not removed
+                             and id::text not in (select key from quarantine where table_name = 'blocks')
+                           order by rank),
+                    exists (select from quarantine q
+                             where q.table_name = 'blocks' and q.scopes && array['note:' || n.id]),
+                    n.created_by, n.created_at, n.updated_by, n.updated_at, n.version) end as "item?: Whole",
                   exists (select from quarantine q
                            where q.table_name = 'notes' and q.key = ($2::uuid)::text
                              and (n.id is not null
@@ -346,30 +237,14 @@ async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Resul
                   or exists (select from quarantine q
                               where q.table_name = 'notebook_members'
                                 and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))
-                    as "withheld!",
-                  exists (select from quarantine q
-                           where q.table_name = 'blocks' and q.scopes && array['note:' || n.id]) as "blocks_withheld!",
-                  b.ids as "block_ids?: Vec<BlockId>", b.types as "block_types?",
-                  b.contents as "block_contents?: Vec<SqlJson<Box<RawValue>>>", b.ranks as "block_ranks?",
-                  b.creators as "block_creators?", b.created as "block_created?", b.updaters as "block_updaters?",
-                  b.updated as "block_updated?", b.versions as "block_versions?"
+                    as "withheld!"
              from checkpoint c
              left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
-                  on n.id = $2
-             left join lateral (
-               select array_agg(b.id) as ids, array_agg(b.type) as types, array_agg(b.content) as contents,
-                      array_agg(b.rank) as ranks, array_agg(b.created_by) as creators,
-                      array_agg(b.created_at) as created, array_agg(b.updated_by) as updaters,
-                      array_agg(b.updated_at) as updated, array_agg(b.version) as versions
-                 from (select * from blocks
-                        where note_id = n.id and not removed
-                          and id::text not in (select key from quarantine where table_name = 'blocks')
-                        order by rank) b) b on true"#,
+                  on n.id = $2"#,
         caller.user.0,
         id.0
     )
     .fetch_one(&app.pool)
     .await
-    .map_err(failed)?;
-    Ok(row.into())
+    .map_err(failed)
 }

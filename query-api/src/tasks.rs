@@ -10,6 +10,7 @@ use shared::domain::text::fold;
 use shared::process::auth::Caller;
 use shared::process::http::{Api, Path, Query};
 use shared::process::problem::{Problem, ProblemType};
+use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -26,7 +27,8 @@ pub(crate) fn routes() -> Api<QueryApp> {
 }
 
 /// A task as one person sees it.
-#[derive(Debug, Serialize, ToSchema)]
+// Selected in the order of these fields.
+#[derive(Debug, Decode, Serialize, ToSchema)]
 #[schema(as = tasks::Task)]
 struct Task {
     id: TaskId,
@@ -79,59 +81,6 @@ impl Versioned for Task {
 
     fn role(&self) -> Option<Role> {
         Some(self.role)
-    }
-}
-
-/// What both reads select: where the tables were, and a task or only nulls.
-struct Row {
-    at_position: i64,
-    at_epoch: String,
-    withheld: bool,
-    id: Option<TaskId>,
-    note_id: Option<NoteId>,
-    notebook_id: Option<NotebookId>,
-    block_id: Option<BlockId>,
-    title: Option<String>,
-    description: Option<String>,
-    completed_at: Option<DateTime<Utc>>,
-    due_at: Option<DateTime<Utc>>,
-    due_on: Option<NaiveDate>,
-    priority: Option<i16>,
-    assignee_id: Option<UserId>,
-    role: Option<Role>,
-    created_by: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    updated_by: Option<String>,
-    updated_at: Option<DateTime<Utc>>,
-    version: Option<i64>,
-    sort_key: Option<i64>,
-}
-
-impl From<Row> for Read<Task> {
-    fn from(row: Row) -> Self {
-        Self::new(row.at_position, row.at_epoch, row.withheld, || {
-            Some(Task {
-                id: row.id?,
-                note_id: row.note_id,
-                notebook_id: row.notebook_id,
-                block_id: row.block_id,
-                title: row.title?,
-                description: row.description,
-                completed: row.completed_at.is_some(),
-                completed_at: row.completed_at,
-                due_at: row.due_at,
-                due_on: row.due_on,
-                priority: row.priority?,
-                assignee_id: row.assignee_id,
-                role: row.role?,
-                created_by: row.created_by?,
-                created_at: row.created_at?,
-                updated_by: row.updated_by?,
-                updated_at: row.updated_at?,
-                version: row.version?,
-                sort_key: row.sort_key.unwrap_or_default(),
-            })
-        })
     }
 }
 
@@ -276,14 +225,12 @@ async fn list(
     )?;
     after::wait(&app.watermark, which.after.as_ref()).await?;
     let rows = sqlx::query_as!(
-        Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, w.withheld as "withheld!",
-                  t.id as "id?: TaskId", t.note_id as "note_id?: NoteId", t.notebook_id as "notebook_id?: NotebookId",
-                  b.id as "block_id?: BlockId", t.title as "title?", t.description as "description?",
-                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.due_on as "due_on?",
-                  t.priority as "priority?", t.assignee_id as "assignee_id?: UserId", t.role as "role?: Role", t.created_by as "created_by?",
-                  t.created_at as "created_at?", t.updated_by as "updated_by?", t.updated_at as "updated_at?",
-                  t.version as "version?", t.sort_key as "sort_key?"
+        Read::<Task>,
+        r#"select c.position, c.epoch, w.withheld as "withheld!",
+                  case when t.id is not null then row(
+                    t.id, t.note_id, t.notebook_id, b.id, t.title, t.description, t.completed_at is not null,
+                    t.completed_at, t.due_at, t.due_on, t.priority, t.assignee_id, t.role, t.created_by, t.created_at,
+                    t.updated_by, t.updated_at, t.version, t.sort_key) end as "item?: Task"
              from checkpoint c
             cross join lateral (
                select exists (select from quarantine q
@@ -372,16 +319,14 @@ async fn read(
     Query(when): Query<When>,
 ) -> Result<Answer<Task>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    let row = sqlx::query_as!(
-        Row,
-        r#"select c.position as at_position, c.epoch as at_epoch, t.id as "id?: TaskId",
-                  t.note_id as "note_id?: NoteId", n.notebook_id as "notebook_id?: NotebookId",
-                  b.id as "block_id?: BlockId", t.title as "title?", t.description as "description?",
-                  t.completed_at as "completed_at?", t.due_at as "due_at?", t.due_on as "due_on?",
-                  t.priority as "priority?", t.assignee_id as "assignee_id?: UserId",
-                  case when t.note_id is null then 'owner' else m.role end as "role?: Role",
-                  t.created_by as "created_by?", t.created_at as "created_at?", t.updated_by as "updated_by?",
-                  t.updated_at as "updated_at?", t.version as "version?", null::bigint as "sort_key?",
+    let read = sqlx::query_as!(
+        Read::<Task>,
+        r#"select c.position, c.epoch,
+                  case when t.id is not null then row(
+                    t.id, t.note_id, n.notebook_id, b.id, t.title, t.description, t.completed_at is not null,
+                    t.completed_at, t.due_at, t.due_on, t.priority, t.assignee_id,
+                    case when t.note_id is null then 'owner' else m.role end, t.created_by, t.created_at, t.updated_by,
+                    t.updated_at, t.version, 0::bigint) end as "item?: Task",
                   exists (select from quarantine q
                            where q.table_name = 'tasks' and q.key = ($2::uuid)::text
                              and (t.id is not null
@@ -410,6 +355,5 @@ async fn read(
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    Read::from(row)
-        .answer(Action::TasksRead, || Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see."))
+    read.answer(Action::TasksRead, || Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see."))
 }

@@ -9,6 +9,7 @@ use shared::domain::id::UserId;
 use shared::process::auth::Caller;
 use shared::process::http::{Api, Query};
 use shared::process::problem::Problem;
+use sqlx::Decode;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -22,7 +23,8 @@ pub(crate) fn routes() -> Api<QueryApp> {
 }
 
 /// A person as they see themselves.
-#[derive(Debug, Serialize, ToSchema)]
+// Selected in the order of these fields.
+#[derive(Debug, Decode, Serialize, ToSchema)]
 #[schema(as = users::Me)]
 struct Me {
     id: UserId,
@@ -67,35 +69,22 @@ async fn me(
     Query(when): Query<When>,
 ) -> Result<Answer<Me>, Problem> {
     after::wait(&app.watermark, when.after.as_ref()).await?;
-    let row = sqlx::query!(
-        r#"select c.position as at_position, c.epoch as at_epoch, u.id as "id?: UserId", u.email as "email?",
-                  u.username as "username?", u.display_name as "display_name?", u.first_name, u.last_name,
-                  u.avatar_url, u.preferences as "preferences?", u.created_at as "created_at?",
-                  u.updated_at as "updated_at?", u.version as "version?",
+    let read = sqlx::query_as!(
+        Read::<Me>,
+        r#"select c.position, c.epoch, u as "item?: Me",
                   exists (select from quarantine q where q.table_name = 'users' and q.key = ($1::uuid)::text)
                     as "withheld!"
              from checkpoint c
-             left join users u on u.id = $1"#,
+             left join (
+               select id, email, username, display_name, first_name, last_name, avatar_url, preferences, created_at,
+                      updated_at, version
+                 from users
+                where id = $1) u on true"#,
         caller.user.0
     )
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    let found = Read::new(row.at_position, row.at_epoch, row.withheld, || {
-        Some(Me {
-            id: row.id?,
-            email: row.email?,
-            username: row.username?,
-            display_name: row.display_name?,
-            first_name: row.first_name,
-            last_name: row.last_name,
-            avatar_url: row.avatar_url,
-            preferences: row.preferences?,
-            created_at: row.created_at?,
-            updated_at: row.updated_at?,
-            version: row.version?,
-        })
-    });
     // A person with a token has registered, so the read tables have not reached that event yet.
-    found.answer(Action::MeRead, || not_yet("Your account is so new that it cannot be read yet. Try again."))
+    read.answer(Action::MeRead, || not_yet("Your account is so new that it cannot be read yet. Try again."))
 }

@@ -90,6 +90,40 @@ async fn every_column_of_a_notebook_is_in_the_field_of_its_name() {
 }
 
 #[tokio::test]
+async fn every_column_of_a_note_is_in_the_field_of_its_name() {
+    let world = world().await;
+    world.notebook(1, ADA, 0).await;
+    let (notebook, id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    world
+        .write(&format!(
+            "insert into notes (id, notebook_id, title, created_by, created_at, updated_by, updated_at, version)
+             values ('{id}', '{notebook}', 'Dreams', '{ADA}', '2026-01-01Z', '{BOB}', '2026-01-02Z', 5)"
+        ))
+        .await;
+    let mut wanted = json!({
+        "id": id, "notebook_id": notebook, "title": "Dreams", "role": "owner", "created_by": ADA,
+        "created_at": "2026-01-01T00:00:00Z", "updated_by": BOB, "updated_at": "2026-01-02T00:00:00Z", "version": 5
+    });
+    assert_eq!(world.get(ADA, "/notes").await.body["items"], json!([wanted]));
+    wanted["blocks"] = json!([]);
+    assert_eq!(world.get(ADA, &address("notes", 2)).await.body, wanted);
+}
+
+#[tokio::test]
+async fn every_column_of_a_person_is_in_the_field_of_its_name() {
+    let world = world().await;
+    world.user(ADA, "ada").await;
+    world
+        .write(
+            "update users set display_name = 'Countess', first_name = 'Augusta', last_name = 'King', avatar_url = 'a:b'",
+        )
+        .await;
+    let me = world.get(ADA, "/me").await.body;
+    let names = ["username", "display_name", "first_name", "last_name", "avatar_url"].map(|name| &me[name]);
+    assert_eq!(names, ["ada", "Countess", "Augusta", "King", "a:b"]);
+}
+
+#[tokio::test]
 async fn a_shared_notebook_is_seen_in_the_role_it_was_shared_in() {
     let world = world().await;
     world.notebook(1, ADA, 0).await;
