@@ -1,6 +1,7 @@
 //! Derives the read tables from the log: pure folds ([`projections`]), and one engine that does all reading and writing.
 
 pub mod check;
+pub mod column;
 pub mod engine;
 pub mod policies;
 pub mod projections;

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use shared::log::event::Recorded;
 use uuid::Uuid;
 
-use crate::projections::table::{Query, column};
+use crate::column::{Query, column};
 
 /// What tells the rows of a table apart.
 pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {

@@ -7,14 +7,10 @@
 //! To add a column: one line in the list, one in the migration. To use another type for a column: implement
 //! [`ColumnType`].
 
-use chrono::{DateTime, NaiveDate, Utc};
-use serde_json::Value;
-use shared::domain::access::Role;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::types::Json;
+use sqlx::postgres::PgRow;
 use sqlx::{Decode, PgConnection, Postgres, Row, Type};
-use uuid::Uuid;
 
+use crate::column::{ColumnType, Query};
 use crate::row_key::RowKey;
 
 /// Declares a table: its row type and its name, the columns of its primary key, then the others, in the order of the
@@ -45,7 +41,8 @@ macro_rules! table {
         }
 
         const _: () = {
-            use $crate::projections::table::{Column, Columns, Query, Statements, Table, column};
+            use $crate::column::{Query, column};
+            use $crate::projections::table::{Column, Columns, Statements, Table};
 
             static STATEMENTS: std::sync::LazyLock<Statements> =
                 std::sync::LazyLock::new(Statements::of::<$row>);
@@ -82,9 +79,6 @@ macro_rules! table {
     (@key $($several:ty),+) => { ($($several),+) };
 }
 pub(super) use table;
-
-/// A statement and what is bound to it so far.
-pub type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 /// A row of a table that was declared with `table!`.
 pub trait Table: Send + Sync + Unpin + Sized {
@@ -126,78 +120,6 @@ impl Column {
             _ => field,
         };
         Self { name, sql_type: T::SQL, nullable: T::NULLABLE }
-    }
-}
-
-/// A type that a column can have.
-pub trait ColumnType: 'static {
-    /// The type in SQL, as `pg_type` names it.
-    const SQL: &'static str;
-    /// Whether the column may be null.
-    const NULLABLE: bool = false;
-    /// What is bound for it, borrowed where that saves a copy. Arrays of it can be bound too.
-    type Bound<'r>;
-    /// The value to bind.
-    fn bound(&self) -> Self::Bound<'_>;
-}
-
-/// Types that are bound as they are.
-macro_rules! bound_as_is {
-    ($($type:ty = $sql:literal),+ $(,)?) => {$(
-        impl ColumnType for $type {
-            const SQL: &'static str = $sql;
-            type Bound<'r> = Self;
-            fn bound(&self) -> Self {
-                *self
-            }
-        }
-    )+};
-}
-
-bound_as_is! {
-    Uuid = "uuid",
-    bool = "bool",
-    i16 = "int2",
-    i64 = "int8",
-    DateTime<Utc> = "timestamptz",
-    NaiveDate = "date",
-}
-
-impl ColumnType for String {
-    const SQL: &'static str = "text";
-    type Bound<'r> = &'r str;
-    fn bound(&self) -> &str {
-        self
-    }
-}
-
-impl ColumnType for Value {
-    const SQL: &'static str = "jsonb";
-    type Bound<'r> = Json<&'r Self>;
-    fn bound(&self) -> Json<&Self> {
-        Json(self)
-    }
-}
-
-/// Bound by its name: sqlx can bind no array of an enum.
-impl ColumnType for Role {
-    const SQL: &'static str = "text";
-    type Bound<'r> = &'static str;
-    fn bound(&self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Editor => "editor",
-            Self::Owner => "owner",
-        }
-    }
-}
-
-impl<T: ColumnType> ColumnType for Option<T> {
-    const SQL: &'static str = T::SQL;
-    const NULLABLE: bool = true;
-    type Bound<'r> = Option<T::Bound<'r>>;
-    fn bound(&self) -> Option<T::Bound<'_>> {
-        self.as_ref().map(T::bound)
     }
 }
 
@@ -270,11 +192,6 @@ impl Columns<'_> {
         self.place += 1;
         Ok(value)
     }
-}
-
-/// One column of many rows, as `unnest` takes it.
-pub fn column<'r, R, T: ColumnType>(rows: &'r [R], value: impl Fn(&'r R) -> &'r T) -> Vec<T::Bound<'r>> {
-    rows.iter().map(|row| value(row).bound()).collect()
 }
 
 /// Reads the rows of these keys, those that there are.
