@@ -139,31 +139,30 @@ impl Statements {
     pub fn of<T: Table>() -> Self {
         let table = T::NAME;
         let (key, others) = T::COLUMNS.split_at(T::KEY.len());
-        let columns = each(T::COLUMNS, |column| format!("t.{column}"));
-        let names = each(T::COLUMNS, ToOwned::to_owned);
+        let selected = each(T::COLUMNS, |column| format!("t.{column}"));
+        let inserted = each(T::COLUMNS, ToOwned::to_owned);
         let conflict = each(key, ToOwned::to_owned);
-        let set = each(others, |column| format!("{column} = excluded.{column}"));
-        let save = format!(
-            "insert into {table} ({names}) select * from {} on conflict ({conflict}) do update set {set}",
+        let updates = each(others, |column| format!("{column} = excluded.{column}"));
+        let upsert = format!(
+            "insert into {table} ({inserted}) select * from {} on conflict ({conflict}) do update set {updates}",
             unnest(T::COLUMNS)
         );
         // Of one column `any` is enough, and plans an index scan however many keys there are.
-        let (load, remove) = match T::KEY {
-            [key] => (
-                format!("select {columns} from {table} t where t.{key} = any($1)"),
+        let (load, remove) = if let [key] = T::KEY {
+            (
+                format!("select {selected} from {table} t where t.{key} = any($1)"),
                 format!("delete from {table} t where t.{key} = any($1)"),
-            ),
-            _ => {
-                let keys = format!("{} k ({conflict})", unnest(key));
-                let same = T::KEY.iter().map(|column| format!("t.{column} = k.{column}"));
-                let same = same.collect::<Vec<_>>().join(" and ");
-                (
-                    format!("select {columns} from {keys} join {table} t on {same}"),
-                    format!("delete from {table} t using {keys} where {same}"),
-                )
-            }
+            )
+        } else {
+            let keys = format!("{} k ({conflict})", unnest(key));
+            let same = T::KEY.iter().map(|column| format!("t.{column} = k.{column}"));
+            let same = same.collect::<Vec<_>>().join(" and ");
+            (
+                format!("select {selected} from {keys} join {table} t on {same}"),
+                format!("delete from {table} t using {keys} where {same}"),
+            )
         };
-        Self { load, save, remove }
+        Self { load, save: upsert, remove }
     }
 }
 
