@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use serde::{Deserialize, Deserializer, de};
+use shared::process::http::Query;
 use shared::process::problem::{Problem, ProblemType};
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use crate::answer::building;
+use crate::app::QueryApp;
 use crate::watermark::{After, WaitError, Watermark};
 
 /// How long a read waits. If it waited longer, clients would give up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// When to read one thing.
+/// When to read one thing. As an argument of a handler it waits, so it stands after those that refuse.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -21,7 +25,18 @@ pub(crate) struct When {
     /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
     #[serde(default, deserialize_with = "read")]
     #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
-    pub(crate) after: Option<After>,
+    after: Option<After>,
+}
+
+impl FromRequestParts<QueryApp> for When {
+    type Rejection = Problem;
+
+    /// Waits before anything is read; see [`wait`].
+    async fn from_request_parts(parts: &mut Parts, app: &QueryApp) -> Result<Self, Problem> {
+        let Query(when) = Query::<Self>::from_request_parts(parts, app).await?;
+        wait(&app.watermark, when.after.as_ref()).await?;
+        Ok(when)
+    }
 }
 
 /// Waits for what the caller has seen, if it says so. Nobody holds a connection meanwhile. Refused while the tables are

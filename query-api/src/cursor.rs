@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::domain::id::UserId;
-use shared::log::server_keys::ServerKeys;
 use shared::process::problem::{Problem, ProblemType};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::ArrayBuilder;
@@ -14,6 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Read};
+use crate::app::QueryApp;
 
 /// The most things that a page has.
 const LARGEST: i64 = 200;
@@ -61,23 +61,23 @@ fn references<T: ToSchema>() -> RefOr<Schema> {
 }
 
 /// One caller's way through one list; its cursors are of no use to another caller, in another list or for other filters.
-pub(crate) struct Paging<'a, P = CursorKey> {
-    keys: &'a ServerKeys,
+pub(crate) struct Paging<P = CursorKey> {
+    app: QueryApp,
     bound_to: String,
     limit: Limit,
     after: Option<P>,
 }
 
-impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
+impl<P: Serialize + DeserializeOwned> Paging<P> {
     /// Begins, or goes on where `cursor` says.
     pub(crate) fn new(
-        keys: &'a ServerKeys,
+        app: &QueryApp,
         (list, caller, filters): (&str, UserId, &impl Serialize),
         limit: Limit,
         cursor: Option<&str>,
     ) -> Result<Self, Problem> {
         let bound_to = serde_json::to_string(&(list, caller, filters)).expect("filters are plain data");
-        let begun = Self { keys, bound_to, limit, after: None };
+        let begun = Self { app: app.clone(), bound_to, limit, after: None };
         let after = cursor.map(|cursor| begun.open(cursor).ok_or_else(bad_cursor)).transpose()?;
         Ok(Self { after, ..begun })
     }
@@ -113,16 +113,16 @@ impl<'a, P: Serialize + DeserializeOwned> Paging<'a, P> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (mac, content) = bytes.split_at_checked(32)?;
         // Compared under the key once more, so that the time it takes says nothing about the right code.
-        let genuine = self.keys.cursor(&self.mac(content)) == self.keys.cursor(mac);
+        let genuine = self.app.keys.cursor(&self.mac(content)) == self.app.keys.cursor(mac);
         if genuine { serde_json::from_slice(content).ok() } else { None }
     }
 
     fn mac(&self, content: &[u8]) -> [u8; 32] {
-        self.keys.cursor(&[self.bound_to.as_bytes(), b"\0", content].concat())
+        self.app.keys.cursor(&[self.bound_to.as_bytes(), b"\0", content].concat())
     }
 }
 
-impl Paging<'_> {
+impl Paging {
     /// The time of the last thing of the page before.
     pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
         self.after().map(|key| key.at)

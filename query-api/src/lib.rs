@@ -5,6 +5,7 @@ mod answer;
 mod app;
 mod blocks;
 mod cursor;
+mod list;
 pub mod live;
 mod notebooks;
 mod notes;

@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 use shared::domain::access::{Action, Role};
 use shared::domain::id::NotebookId;
 use shared::process::auth::Caller;
-use shared::process::http::{Api, Path, Query};
+use shared::process::http::Path;
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::Decode;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::after::{self, When};
+use crate::after::When;
 use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
-use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
-use crate::watermark::After;
+use crate::cursor::{CursorKey, Listed, Page};
+use crate::list::{Filters, List, PageQuery};
 
 /// The routes of the module.
 pub(crate) fn routes() -> Api<QueryApp> {
@@ -63,21 +64,13 @@ impl Versioned for Notebook {
     }
 }
 
-/// Which notebooks.
-#[derive(Debug, Deserialize, IntoParams)]
+/// Which notebooks: all.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Which {
-    /// How many at most.
-    #[serde(default)]
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
-    #[serde(default, deserialize_with = "after::read")]
-    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
-    after: Option<After>,
+struct Which {}
+
+impl Filters for Which {
+    const LIST: &'static str = "notebooks";
 }
 
 impl Listed for Notebook {
@@ -91,16 +84,13 @@ impl Listed for Notebook {
 /// List notebooks.
 ///
 /// Those that you may see; the one that you were given access to last comes first.
-#[utoipa::path(get, path = "/notebooks", tag = "notebooks", params(Which),
+#[utoipa::path(get, path = "/notebooks", operation_id = "notebooks_list", tag = "notebooks", params(PageQuery),
     responses((status = 200, body = Page<Notebook>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
-    Query(which): Query<Which>,
+    List { paging, .. }: List<Which>,
 ) -> Result<Answer<Page<Notebook>>, Problem> {
-    let way = ("notebooks", caller.user, &());
-    let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
-    after::wait(&app.watermark, which.after.as_ref()).await?;
     let rows = sqlx::query_as!(
         Read::<Notebook>,
         r#"select c.position, c.epoch, w.withheld as "withheld!", n as "item?: Notebook"
@@ -145,9 +135,8 @@ async fn read(
     caller: Caller,
     State(app): State<QueryApp>,
     Path(id): Path<NotebookId>,
-    Query(when): Query<When>,
+    _: When,
 ) -> Result<Answer<Notebook>, Problem> {
-    after::wait(&app.watermark, when.after.as_ref()).await?;
     let read = sqlx::query_as!(
         Read::<Notebook>,
         r#"select c.position, c.epoch, n as "item?: Notebook",

@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use shared::domain::access::{Action, Role};
 use shared::domain::id::{NoteId, NotebookId};
 use shared::process::auth::Caller;
-use shared::process::http::{Api, Path, Query};
+use shared::process::http::Path;
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use crate::after::{self, When};
+use crate::after::When;
 use crate::answer::{Answer, File, Read, Versioned, failed};
 use crate::app::QueryApp;
 use crate::blocks::Block;
-use crate::cursor::{CursorKey, Limit, Listed, Page, Paging};
-use crate::watermark::After;
+use crate::cursor::{CursorKey, Listed, Page};
+use crate::list::{Filters, List, PageQuery};
 
 /// The routes of the module.
 pub(crate) fn routes() -> Api<QueryApp> {
@@ -88,22 +88,16 @@ impl Versioned for Whole {
 }
 
 /// Which notes.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only those of one notebook.
     notebook_id: Option<NotebookId>,
-    /// How many at most.
-    #[serde(default)]
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
-    #[serde(default, deserialize_with = "after::read")]
-    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
-    after: Option<After>,
+}
+
+impl Filters for Which {
+    const LIST: &'static str = "notes";
 }
 
 impl Listed for Note {
@@ -117,16 +111,13 @@ impl Listed for Note {
 /// List notes.
 ///
 /// Those that you may see, newest first.
-#[utoipa::path(get, path = "/notes", tag = "notes", params(Which),
+#[utoipa::path(get, path = "/notes", operation_id = "notes_list", tag = "notes", params(Which, PageQuery),
     responses((status = 200, body = Page<Note>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
-    Query(which): Query<Which>,
+    List { filters: which, paging }: List<Which>,
 ) -> Result<Answer<Page<Note>>, Problem> {
-    let way = ("notes", caller.user, &which.notebook_id);
-    let paging = Paging::new(&app.keys, way, which.limit, which.cursor.as_deref())?;
-    after::wait(&app.watermark, which.after.as_ref()).await?;
     // From each notebook its newest, and of those the newest: what it costs follows the notebooks that the caller
     // sees, never the notes that others have. What is quarantined is left out by `not in`, not by a join: hardly ever is
     // there anything, and a join could cost the order of the index.
@@ -186,9 +177,9 @@ async fn read(
     caller: Caller,
     State(app): State<QueryApp>,
     Path(id): Path<NoteId>,
-    Query(when): Query<When>,
+    _: When,
 ) -> Result<Answer<Whole>, Problem> {
-    whole(&app, caller, id, &when).await?.answer(Action::NotesRead, missing)
+    whole(&app, caller, id).await?.answer(Action::NotesRead, missing)
 }
 
 /// Export a note as Markdown.
@@ -201,9 +192,9 @@ async fn as_markdown(
     caller: Caller,
     State(app): State<QueryApp>,
     Path(id): Path<NoteId>,
-    Query(when): Query<When>,
+    _: When,
 ) -> Result<File, Problem> {
-    let note = whole(&app, caller, id, &when).await?.answer(Action::NotesMarkdown, missing)?;
+    let note = whole(&app, caller, id).await?.answer(Action::NotesMarkdown, missing)?;
     note.file("text/markdown; charset=utf-8", |note| {
         let blocks = note.blocks.iter().map(Block::to_content).collect::<Result<Vec<_>, _>>();
         Ok((format!("{}.md", note.title), markdown::write(None, &blocks.map_err(Problem::internal)?)))
@@ -214,8 +205,7 @@ fn missing() -> Problem {
     Problem::new(ProblemType::NoteMissing, "There is no such note, or none that you may see.")
 }
 
-async fn whole(app: &QueryApp, caller: Caller, id: NoteId, when: &When) -> Result<Read<Whole>, Problem> {
-    after::wait(&app.watermark, when.after.as_ref()).await?;
+async fn whole(app: &QueryApp, caller: Caller, id: NoteId) -> Result<Read<Whole>, Problem> {
     sqlx::query_as!(
         Read::<Whole>,
         r#"select c.position, c.epoch,

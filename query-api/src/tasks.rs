@@ -8,18 +8,18 @@ use shared::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use shared::domain::tasks::{DueTime, Priority};
 use shared::domain::text::fold;
 use shared::process::auth::Caller;
-use shared::process::http::{Api, Path, Query};
+use shared::process::http::Path;
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::after::{self, When};
+use crate::after::When;
 use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
-use crate::cursor::{Limit, Listed, Page, Paging};
-use crate::watermark::After;
+use crate::cursor::{Listed, Page};
+use crate::list::{Filters, List, PageQuery};
 
 /// The routes of the module.
 pub(crate) fn routes() -> Api<QueryApp> {
@@ -85,7 +85,7 @@ impl Versioned for Task {
 }
 
 /// Which tasks, and in which order.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Which {
@@ -113,16 +113,10 @@ struct Which {
     #[serde(default)]
     #[param(inline)]
     sort: Sort,
-    /// How many at most.
-    #[serde(default)]
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Wait until reads are at this position: `<epoch>-<n>` as the header `Position` gave it, or `<n>`.
-    #[serde(default, deserialize_with = "after::read")]
-    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{8}-)?[0-9]{1,18}$")]
-    after: Option<After>,
+}
+
+impl Filters for Which {
+    const LIST: &'static str = "tasks";
 }
 
 /// A text that is looked for, in the form of the columns that are searched: see [`fold`].
@@ -208,22 +202,13 @@ impl Sort {
 /// List tasks.
 ///
 /// Those that you may see, in the order of `sort`.
-#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which),
+#[utoipa::path(get, path = "/tasks", operation_id = "tasks_list", tag = "tasks", params(Which, PageQuery),
     responses((status = 200, body = Page<Task>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
-    Query(which): Query<Which>,
+    List { filters: which, paging }: List<Which, TaskCursorKey>,
 ) -> Result<Answer<Page<Task>>, Problem> {
-    let filters = (&which.note_id, &which.notebook_id, &which.assignee, &which.completed);
-    let filters = (filters, &which.due_before, &which.due_after, &which.priority, &which.q, &which.sort);
-    let paging = Paging::<TaskCursorKey>::new(
-        &app.keys,
-        ("tasks", caller.user, &filters),
-        which.limit,
-        which.cursor.as_deref(),
-    )?;
-    after::wait(&app.watermark, which.after.as_ref()).await?;
     let rows = sqlx::query_as!(
         Read::<Task>,
         r#"select c.position, c.epoch, w.withheld as "withheld!",
@@ -316,9 +301,8 @@ async fn read(
     caller: Caller,
     State(app): State<QueryApp>,
     Path(id): Path<TaskId>,
-    Query(when): Query<When>,
+    _: When,
 ) -> Result<Answer<Task>, Problem> {
-    after::wait(&app.watermark, when.after.as_ref()).await?;
     let read = sqlx::query_as!(
         Read::<Task>,
         r#"select c.position, c.epoch,

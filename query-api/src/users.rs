@@ -7,13 +7,12 @@ use serde_json::Value;
 use shared::domain::access::{Action, Role};
 use shared::domain::id::UserId;
 use shared::process::auth::Caller;
-use shared::process::http::{Api, Query};
 use shared::process::problem::Problem;
 use sqlx::Decode;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use crate::after::{self, When, not_yet};
+use crate::after::{When, not_yet};
 use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
 
@@ -63,12 +62,7 @@ impl Versioned for Me {
 /// Read your profile and your preferences.
 #[utoipa::path(get, path = "/me", tag = "users", params(When),
     responses((status = 200, body = Me)))]
-async fn me(
-    caller: Caller,
-    State(app): State<QueryApp>,
-    Query(when): Query<When>,
-) -> Result<Answer<Me>, Problem> {
-    after::wait(&app.watermark, when.after.as_ref()).await?;
+async fn me(caller: Caller, State(app): State<QueryApp>, _: When) -> Result<Answer<Me>, Problem> {
     let read = sqlx::query_as!(
         Read::<Me>,
         r#"select c.position, c.epoch, u as "item?: Me",

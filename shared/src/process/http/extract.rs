@@ -160,8 +160,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let uri = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        uri.map(|query| Self(query.0)).map_err(|rejection| {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Reads a query, with the same refusal as the extractor's.
+    pub fn read(query: &str) -> Result<Self, Problem> {
+        let uri = format!("/?{query}").parse().map_err(Problem::internal)?;
+        let read = axum::extract::Query::<T>::try_from_uri(&uri);
+        read.map(|query| Self(query.0)).map_err(|rejection| {
             let detail = std::error::Error::source(&rejection)
                 .map_or_else(|| rejection.to_string(), ToString::to_string);
             Problem::new(ProblemType::BadQuery, format!("The query of the address is not valid: {detail}."))
