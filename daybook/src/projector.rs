@@ -238,11 +238,11 @@ mod tests {
         assert_eq!(quarantined(&pool).await.expect("read"), ["No row is quarantined."]);
         let rows = "insert into quarantine (table_name, key, position, why, scopes) values
                      ('notes', 'n', 1, 'it panicked', '{}'), ('notes', 'n', 2, null, '{}'),
-                     ('notebook_members', 'b/*', 1, 'forged', '{}'), ('notebook_members', 'b/u', 3, null, '{}'),
-                     ('notebook_members', 'c/u', 3, null, '{}')";
+                     ('members', 'b/*', 1, 'forged', '{}'), ('members', 'b/u', 3, null, '{}'),
+                     ('members', 'c/u', 3, null, '{}')";
         pool.execute(rows).await.expect("rows");
         let wanted = [
-            "notebook_members b/*: since position 1, 1 later events waiting: forged",
+            "members b/*: since position 1, 1 later events waiting: forged",
             "notes n: since position 1, 1 later events waiting: it panicked",
         ];
         assert_eq!(quarantined(&pool).await.expect("read"), wanted);

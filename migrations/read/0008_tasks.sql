@@ -2,6 +2,8 @@
 create table tasks (
   id uuid primary key,
   note_id uuid,
+  -- That of the note, kept when the note moves: tasks are listed without their notes.
+  notebook_id uuid,
   owner_id uuid not null,
   title text not null,
   description text,

@@ -6,11 +6,12 @@ create index users_by_name on users (username_folded);
 create index users_newest on users (created_at desc, id desc);
 create index sessions_of_user on sessions (user_id, opened_at desc, id desc);
 create index notebooks_newest on notebooks (created_at desc, id desc);
--- A person's notebooks, newest first.
-create index notebook_members_of_user on notebook_members (user_id, created_at desc, notebook_id desc)
-  include (role);
+-- What a principal was granted, and what ended while somebody was away.
+create index members_of on members (principal, kind, container_id) include (role, since) where until is null;
+create index members_ended on members (principal, until) where until is not null;
 create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
 create index notes_newest on notes (created_at desc, id desc);
 create index blocks_of_note on blocks (note_id, rank) where not removed;
+create index tasks_of_notebook on tasks (notebook_id, created_at desc, id desc) where not removed;
 create index tasks_of_note on tasks (note_id) where not removed;
 create index tasks_of_owner on tasks (owner_id) where note_id is null and not removed;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use shared::domain::access::Role;
+use shared::domain::access::{Kind, Role};
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
@@ -66,16 +66,21 @@ impl ColumnType for Value {
     }
 }
 
-/// Bound by its name: sqlx can bind no array of an enum.
+/// Bound by its number: sqlx can bind no array of an enum.
 impl ColumnType for Role {
+    const SQL: &'static str = "int2";
+    type Bound<'r> = i16;
+    fn bound(&self) -> i16 {
+        *self as i16
+    }
+}
+
+/// Bound by its name.
+impl ColumnType for Kind {
     const SQL: &'static str = "text";
-    type Bound<'r> = &'static str;
-    fn bound(&self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Editor => "editor",
-            Self::Owner => "owner",
-        }
+    type Bound<'r> = &'r str;
+    fn bound(&self) -> &str {
+        self.as_ref()
     }
 }
 

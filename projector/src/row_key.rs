@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use shared::domain::access::{Container, Kind};
 use shared::log::event::Recorded;
 use uuid::Uuid;
 
@@ -10,6 +11,9 @@ use crate::column::{Query, column};
 
 /// What tells the rows of a table apart.
 pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {
+    /// How many columns it has.
+    const COLUMNS: usize;
+
     /// The key as text.
     fn text(&self) -> String;
 
@@ -23,6 +27,8 @@ pub trait RowKey: Clone + Debug + Eq + Hash + Ord + Send + Sync {
 }
 
 impl RowKey for Uuid {
+    const COLUMNS: usize = 1;
+
     fn text(&self) -> String {
         self.to_string()
     }
@@ -32,22 +38,40 @@ impl RowKey for Uuid {
     }
 }
 
-/// A person's row in a container: the container, then the person.
-impl RowKey for (Uuid, Uuid) {
+/// A container.
+impl RowKey for (Kind, Uuid) {
+    const COLUMNS: usize = 2;
+
     fn text(&self) -> String {
-        format!("{}/{}", self.0, self.1)
+        Container { kind: self.0, id: self.1 }.to_string()
     }
 
     fn bind<'q>(query: Query<'q>, keys: &'q [Self]) -> Query<'q> {
         query.bind(column(keys, |key| &key.0)).bind(column(keys, |key| &key.1))
     }
+}
+
+/// A principal's row in a container: the container, then the principal.
+impl RowKey for (Kind, Uuid, Uuid) {
+    const COLUMNS: usize = 3;
+
+    fn text(&self) -> String {
+        format!("{}/{}", (self.0, self.1).text(), self.2)
+    }
+
+    fn bind<'q>(query: Query<'q>, keys: &'q [Self]) -> Query<'q> {
+        query
+            .bind(column(keys, |key| &key.0))
+            .bind(column(keys, |key| &key.1))
+            .bind(column(keys, |key| &key.2))
+    }
 
     fn group(&self) -> Option<String> {
-        Some(everyone(self.0))
+        Some(everyone((self.0, self.1).text()))
     }
 }
 
-/// Every person's row in a container.
+/// Every principal's row in a container.
 pub(crate) fn everyone(container: impl std::fmt::Display) -> String {
     format!("{container}/*")
 }

@@ -68,8 +68,8 @@ async fn drop_once(pool: &PgPool) -> sqlx::Result<()> {
     .await?;
     let mut busy = Ok(());
     for table in tables {
-        // Built at run time, because these names were not known before.
-        busy = drop_one(&mut connection, &format!("drop table if exists {table}")).await.and(busy);
+        // With the views over it. Built at run time, because these names were not known before.
+        busy = drop_one(&mut connection, &format!("drop table if exists {table} cascade")).await.and(busy);
     }
     busy?;
     let gone = sqlx::query_scalar!("select name from es.read_schema where name ~ '^read_gone_'")

@@ -68,8 +68,10 @@ async fn check_names_a_column_a_missing_row_and_a_row_too_many_and_rebuild_mends
             format!(r#"notes id "{gone}": is missing"#),
         ),
         (
-            format!("insert into read_live.notebook_members values ('{extra}', '{extra}', 'owner', now())"),
-            format!(r#"notebook_members notebook_id "{extra}" user_id "{extra}": should not be there"#),
+            format!(
+                "insert into read_live.members values ('note', '{extra}', '{extra}', 1, 1, null, 'a', now())"
+            ),
+            format!(r#"members kind "note" container_id "{extra}" principal "{extra}": should not be there"#),
         ),
     ] {
         write(&world, &sql).await;
@@ -149,7 +151,9 @@ async fn a_rebuild_that_was_killed_goes_on_and_a_second_one_says_that_there_is_a
     let mark = id(77);
     write(
         &world,
-        &format!("insert into read_live_new.notebook_members values ('{mark}', '{mark}', 'owner', now())"),
+        &format!(
+            "insert into read_live_new.members values ('note', '{mark}', '{mark}', 1, 1, null, 'a', now())"
+        ),
     )
     .await;
     until(async || !matches!(world.shadow_build(LIVE).rebuild().await, Err(ShadowBuildError::Busy))).await;

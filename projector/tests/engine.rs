@@ -122,13 +122,13 @@ async fn each_column_of_blocks_and_tasks_is_what_the_events_said_however_they_co
                       "removed": true, "created_by": "bob", "created_at": then, "updated_by": "ada",
                       "updated_at": at(9), "version": 8});
     assert_eq!(of("blocks", 501), full);
-    let bare = json!({"id": id(600), "note_id": null, "owner_id": id(2), "title": "Own", "title_folded": "own",
+    let bare = json!({"id": id(600), "note_id": null, "notebook_id": null, "owner_id": id(2), "title": "Own", "title_folded": "own",
                       "description": null, "description_folded": null, "completed_at": null, "due_at": null,
                       "due_on": "2026-03-01", "priority": 0, "assignee_id": null, "removed": false,
                       "created_by": "ada", "created_at": at(10), "updated_by": "ada", "updated_at": at(10),
                       "version": 1});
     assert_eq!(of("tasks", 600), bare);
-    let full = json!({"id": id(601), "note_id": id(1_001), "owner_id": id(1), "title": "Call", "title_folded": "call",
+    let full = json!({"id": id(601), "note_id": id(1_001), "notebook_id": id(12), "owner_id": id(1), "title": "Call", "title_folded": "call",
                       "description": "More", "description_folded": "more", "completed_at": then, "due_at": then,
                       "due_on": null, "priority": 3, "assignee_id": id(3), "removed": true,
                       "created_by": "bob", "created_at": then, "updated_by": "ada", "updated_at": at(25),

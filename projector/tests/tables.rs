@@ -51,10 +51,10 @@ async fn every_list_of_columns_is_that_of_the_migrated_table() {
         fits::<UserRow>(&mut connection).await,
         fits::<SessionRow>(&mut connection).await,
         fits::<NotebookRow>(&mut connection).await,
-        fits::<MemberRow>(&mut connection).await,
         fits::<NoteRow>(&mut connection).await,
         fits::<BlockRow>(&mut connection).await,
         fits::<TaskRow>(&mut connection).await,
+        fits::<MemberRow>(&mut connection).await,
     ];
     // Rows of the feed are only added, never loaded.
     let projected = VERSIONS.iter().map(|(table, _)| *table).filter(|table| *table != "feed");

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use shared::domain::access::{Action, Role};
 use shared::domain::id::NotebookId;
 use shared::process::auth::Caller;
-use shared::process::http::Path;
+use shared::process::http::{Api, Path};
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::Decode;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::after::When;
 use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
-use crate::cursor::{CursorKey, Listed, Page};
+use crate::cursor::{Listed, Page};
 use crate::list::{Filters, List, PageQuery};
 
 /// The routes of the module.
@@ -49,9 +49,9 @@ struct Notebook {
     updated_at: DateTime<Utc>,
     /// For `If-Match` when changing it.
     version: i64,
-    /// Since when the caller may see it: what lists are ordered by, so that what was shared just now comes first.
+    /// The position since which the caller may see it: what lists are ordered by, so that what was shared just now comes first.
     #[serde(skip)]
-    since: DateTime<Utc>,
+    since: i64,
 }
 
 impl Versioned for Notebook {
@@ -73,52 +73,52 @@ impl Filters for Which {
     const LIST: &'static str = "notebooks";
 }
 
-impl Listed for Notebook {
-    type Key = CursorKey;
+/// The place of a notebook in its list: later grants first; for one position, larger ids first.
+#[derive(Debug, Serialize, Deserialize)]
+struct GrantKey {
+    since: i64,
+    id: Uuid,
+}
 
-    fn cursor_key(&self) -> CursorKey {
-        CursorKey { at: self.since, id: self.id.0 }
+impl Listed for Notebook {
+    type Key = GrantKey;
+
+    fn cursor_key(&self) -> GrantKey {
+        GrantKey { since: self.since, id: self.id.0 }
     }
 }
 
 /// List notebooks.
 ///
 /// Those that you may see; the one that you were given access to last comes first.
-#[utoipa::path(get, path = "/notebooks", operation_id = "notebooks_list", tag = "notebooks", params(PageQuery),
+#[utoipa::path(get, path = "/notebooks", tag = "notebooks", params(PageQuery),
     responses((status = 200, body = Page<Notebook>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
-    List { paging, .. }: List<Which>,
+    List { paging, .. }: List<Which, GrantKey>,
 ) -> Result<Answer<Page<Notebook>>, Problem> {
     let rows = sqlx::query_as!(
         Read::<Notebook>,
-        r#"select c.position, c.epoch, w.withheld as "withheld!", n as "item?: Notebook"
+        r#"select c.position, c.epoch, n as "item?: Notebook",
+                  exists (select from withheld where user_id = $1 and table_name in ('members', 'notebooks')) as "withheld!"
              from checkpoint c
-            cross join lateral (
-               select exists (select from quarantine q where q.table_name = 'notebook_members' and q.key like '%/' || ($1::uuid)::text)
-                   or exists (select from notebook_members m
-                                join quarantine q on (q.table_name = 'notebook_members' and q.key = m.notebook_id || '/*')
-                                                  or (q.table_name = 'notebooks' and q.key = m.notebook_id::text)
-                               where m.user_id = $1) as withheld) w
              left join (
-               select n.id, n.name, n.description, m.role, null::bigint as note_count, n.created_by, n.created_at,
-                      n.updated_by, n.updated_at, n.version, m.created_at as since
-                 from notebook_members m
-                 join notebooks n on n.id = m.notebook_id
-                where m.user_id = $1
-                  and m.notebook_id::text not in (select key from quarantine where table_name = 'notebooks')
-                  and m.notebook_id || '/' || m.user_id
-                      not in (select key from quarantine where table_name = 'notebook_members')
-                  and m.notebook_id || '/*' not in (select key from quarantine where table_name = 'notebook_members')
-                  and (m.created_at, m.notebook_id) < (coalesce($2, 'infinity'::timestamptz),
-                                                       coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-                order by m.created_at desc, m.notebook_id desc
+               select n.id, n.name, n.description, g.role, null::bigint as note_count, n.created_by, n.created_at,
+                      n.updated_by, n.updated_at, n.version, g.since
+                 from (select container_id as id, max(role) as role, min(since) as since
+                         from my_grants
+                        where user_id = $1 and kind = 'notebook'
+                        group by container_id) g
+                 join sound_notebooks n on n.id = g.id
+                where (g.since, n.id) < (coalesce($2, 9223372036854775807),
+                                         coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                order by g.since desc, n.id desc
                 limit $4) n on true
             order by n.since desc, n.id desc"#,
         caller.user.0,
-        paging.at(),
-        paging.id(),
+        paging.after().map(|place| place.since),
+        paging.after().map(|place| place.id),
         paging.rows()
     )
     .fetch_all(&app.pool)
@@ -140,26 +140,22 @@ async fn read(
     let read = sqlx::query_as!(
         Read::<Notebook>,
         r#"select c.position, c.epoch, n as "item?: Notebook",
-                  exists (select from quarantine q
-                           where q.table_name = 'notebooks' and q.key = ($2::uuid)::text
-                             and exists (select from notebook_members where notebook_id = $2 and user_id = $1))
-                  or exists (select from quarantine q
-                              where q.table_name = 'notebook_members'
-                                and (q.key = $2 || '/' || $1
-                                     or (q.key = $2 || '/*'
-                                         and exists (select from notebook_members
-                                                      where notebook_id = $2 and user_id = $1))))
-                    as "withheld!"
+                  exists (select from withheld
+                           where user_id = $1
+                             and (table_name = 'notebooks' and key = ($2::uuid)::text
+                                  or table_name = 'members' and key like 'notebook:' || $2 || '/%')) as "withheld!"
              from checkpoint c
              left join (
-               select n.id, n.name, n.description, m.role,
+               select n.id, n.name, n.description, g.role,
                       case when exists (select from quarantine q
                                          where q.table_name = 'notes' and q.scopes @> array['notebook:' || n.id])
                            then null else (select count(*) from notes where notebook_id = n.id) end as note_count,
-                      n.created_by, n.created_at, n.updated_by, n.updated_at, n.version, m.created_at as since
-                 from notebooks n
-                 join notebook_members m on m.notebook_id = n.id and m.user_id = $1
-                where n.id = $2) n on true"#,
+                      n.created_by, n.created_at, n.updated_by, n.updated_at, n.version, g.since
+                 from sound_notebooks n
+                cross join (select max(role) as role, min(since) as since
+                              from my_grants
+                             where user_id = $1 and kind = 'notebook' and container_id = $2) g
+                where n.id = $2 and g.role is not null) n on true"#,
         caller.user.0,
         id.0
     )

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::domain::access::{Action, Role};
 use shared::domain::id::{NoteId, NotebookId};
 use shared::process::auth::Caller;
-use shared::process::http::Path;
+use shared::process::http::{Api, Path};
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
@@ -111,50 +111,74 @@ impl Listed for Note {
 /// List notes.
 ///
 /// Those that you may see, newest first.
-#[utoipa::path(get, path = "/notes", operation_id = "notes_list", tag = "notes", params(Which, PageQuery),
+#[utoipa::path(get, path = "/notes", tag = "notes", params(Which, PageQuery),
     responses((status = 200, body = Page<Note>)))]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
     List { filters: which, paging }: List<Which>,
 ) -> Result<Answer<Page<Note>>, Problem> {
-    // From each notebook its newest, and of those the newest: what it costs follows the notebooks that the caller
-    // sees, never the notes that others have. What is quarantined is left out by `not in`, not by a join: hardly ever is
-    // there anything, and a join could cost the order of the index.
+    // Heads first: the newest note of each notebook; of those notebooks the ones with the newest, as many as the page has
+    // notes; their notes. Then those that were shared by themselves, and the highest role of each. What it costs follows
+    // the notebooks that the caller sees, never the notes in them.
     let rows = sqlx::query_as!(
         Read::<Note>,
-        r#"select c.position, c.epoch, w.withheld as "withheld!", n as "item?: Note"
+        r#"select c.position, c.epoch, n as "item?: Note",
+                  exists (select from withheld
+                           where user_id = $1 and table_name in ('members', 'notebooks', 'notes')
+                             and ($2::uuid is null or scopes @> array['notebook:' || $2])) as "withheld!"
              from checkpoint c
-            cross join lateral (
-               select exists (select from quarantine q
-                               where q.table_name = 'notes'
-                                 and q.scopes && array(select 'notebook:' || notebook_id from notebook_members
-                                                        where user_id = $1 and ($2::uuid is null or notebook_id = $2)))
-                   or exists (select from quarantine q
-                               where q.table_name = 'notebook_members'
-                                 and q.key like coalesce($2::text, '%') || '/' || $1)
-                   or exists (select from notebook_members m
-                                join quarantine q on q.table_name = 'notebook_members' and q.key = m.notebook_id || '/*'
-                               where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)) as withheld) w
              left join (
-               select n.id, m.notebook_id, n.title, m.role, n.created_by, n.created_at, n.updated_by, n.updated_at,
+               with mine as materialized (
+                      select g.container_id as id, max(g.role) as role
+                        from my_grants g
+                        join sound_notebooks b on b.id = g.container_id
+                       where g.user_id = $1 and g.kind = 'notebook' and ($2::uuid is null or g.container_id = $2)
+                       group by g.container_id),
+                    heads as materialized (
+                      select m.id, m.role
+                        from mine m
+                       cross join lateral (
+                         select created_at, id
+                           from sound_notes
+                          where notebook_id = m.id
+                            and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
+                                                    coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                          order by created_at desc, id desc
+                          limit 1) h
+                       order by h.created_at desc, h.id desc
+                       limit $5),
+                    found as (
+                      (select n.id, n.created_at, h.role
+                         from heads h
+                        cross join lateral (
+                          select id, created_at
+                            from sound_notes
+                           where notebook_id = h.id
+                             and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
+                                                     coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                           order by created_at desc, id desc
+                           limit $5) n
+                        order by n.created_at desc, n.id desc
+                        limit $5)
+                      union all
+                      (select n.id, n.created_at, g.role
+                         from my_grants g
+                         join sound_notes n on n.id = g.container_id
+                         join sound_notebooks b on b.id = n.notebook_id
+                        where g.user_id = $1 and g.kind = 'note' and ($2::uuid is null or n.notebook_id = $2)
+                          and (n.created_at, n.id) < (coalesce($3, 'infinity'::timestamptz),
+                                                      coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                        order by n.created_at desc, n.id desc
+                        limit $5))
+               select n.id, n.notebook_id, n.title, f.role, n.created_by, n.created_at, n.updated_by, n.updated_at,
                       n.version
-                 from notebook_members m
-                cross join lateral (
-                  select *
-                    from notes
-                   where notebook_id = m.notebook_id
-                     and id::text not in (select key from quarantine where table_name = 'notes')
-                     and (created_at, id) < (coalesce($3, 'infinity'::timestamptz),
-                                             coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-                   order by created_at desc, id desc
-                   limit $5) n
-                where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)
-                  and m.notebook_id || '/' || m.user_id
-                      not in (select key from quarantine where table_name = 'notebook_members')
-                  and m.notebook_id || '/*' not in (select key from quarantine where table_name = 'notebook_members')
-                order by n.created_at desc, n.id desc
-                limit $5) n on true
+                 from (select id, created_at, max(role) as role
+                         from found
+                        group by id, created_at
+                        order by created_at desc, id desc
+                        limit $5) f
+                 join notes n on n.id = f.id) n on true
             order by n.created_at desc, n.id desc"#,
         caller.user.0,
         which.notebook_id.map(|id| id.0),
@@ -209,28 +233,35 @@ async fn whole(app: &QueryApp, caller: Caller, id: NoteId) -> Result<Read<Whole>
     sqlx::query_as!(
         Read::<Whole>,
         r#"select c.position, c.epoch,
-                  case when n.id is not null then row(
-                    n.id, n.notebook_id, n.title, m.role,
+                  case when s.role is not null then row(
+                    n.id, n.notebook_id, n.title, s.role,
                     array(select row(id, type, content, rank, created_by, created_at, updated_by, updated_at, version)
-                            from blocks
-                           where note_id = n.id and not removed
-                             and id::text not in (select key from quarantine where table_name = 'blocks')
+                            from sound_blocks
+                           where note_id = n.id
                            order by rank),
                     exists (select from quarantine q
                              where q.table_name = 'blocks' and q.scopes && array['note:' || n.id]),
                     n.created_by, n.created_at, n.updated_by, n.updated_at, n.version) end as "item?: Whole",
-                  exists (select from quarantine q
-                           where q.table_name = 'notes' and q.key = ($2::uuid)::text
-                             and (n.id is not null
-                                  or q.scopes && array(select 'notebook:' || notebook_id from notebook_members
-                                                        where user_id = $1)))
-                  or exists (select from quarantine q
-                              where q.table_name = 'notebook_members'
-                                and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))
+                  exists (select from withheld
+                           where user_id = $1
+                             and (table_name = 'notes' and key = ($2::uuid)::text
+                                  or table_name = 'notebooks' and key = n.notebook_id::text
+                                  or table_name = 'members' and (key like 'note:' || $2 || '/%'
+                                                                 or key like 'notebook:' || n.notebook_id || '/%')))
                     as "withheld!"
              from checkpoint c
-             left join (notes n join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1)
-                  on n.id = $2"#,
+             left join notes n on n.id = $2
+             left join (
+               select n.id, max(g.role) as role
+                 from sound_notes n
+                 join sound_notebooks b on b.id = n.notebook_id
+                cross join lateral (
+                  select role from my_grants where user_id = $1 and kind = 'note' and container_id = n.id
+                  union all
+                  select role from my_grants
+                   where user_id = $1 and kind = 'notebook' and container_id = n.notebook_id) g
+                where n.id = $2
+                group by n.id) s on true"#,
         caller.user.0,
         id.0
     )

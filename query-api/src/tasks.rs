@@ -8,7 +8,7 @@ use shared::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
 use shared::domain::tasks::{DueTime, Priority};
 use shared::domain::text::fold;
 use shared::process::auth::Caller;
-use shared::process::http::Path;
+use shared::process::http::{Api, Path};
 use shared::process::problem::{Problem, ProblemType};
 use sqlx::Decode;
 use utoipa::{IntoParams, ToSchema};
@@ -202,7 +202,7 @@ impl Sort {
 /// List tasks.
 ///
 /// Those that you may see, in the order of `sort`.
-#[utoipa::path(get, path = "/tasks", operation_id = "tasks_list", tag = "tasks", params(Which, PageQuery),
+#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which, PageQuery),
     responses((status = 200, body = Page<Task>)))]
 async fn list(
     caller: Caller,
@@ -211,67 +211,70 @@ async fn list(
 ) -> Result<Answer<Page<Task>>, Problem> {
     let rows = sqlx::query_as!(
         Read::<Task>,
-        r#"select c.position, c.epoch, w.withheld as "withheld!",
+        r#"select c.position, c.epoch,
                   case when t.id is not null then row(
                     t.id, t.note_id, t.notebook_id, b.id, t.title, t.description, t.completed_at is not null,
                     t.completed_at, t.due_at, t.due_on, t.priority, t.assignee_id, t.role, t.created_by, t.created_at,
-                    t.updated_by, t.updated_at, t.version, t.sort_key) end as "item?: Task"
+                    t.updated_by, t.updated_at, t.version, t.sort_key) end as "item?: Task",
+                  exists (select from withheld
+                           where user_id = $1 and table_name in ('members', 'notebooks', 'notes', 'tasks')
+                             and ($2::uuid is null or scopes @> array['notebook:' || $2])
+                             and ($3::uuid is null or table_name <> 'tasks' or scopes @> array['note:' || $3]))
+                    as "withheld!"
              from checkpoint c
-            cross join lateral (
-               select exists (select from quarantine q
-                               where q.table_name in ('tasks', 'notes')
-                                 and ($3::uuid is null or q.scopes && array['note:' || $3])
-                                 and q.scopes && array(select 'notebook:' || notebook_id from notebook_members
-                                                        where user_id = $1 and ($2::uuid is null or notebook_id = $2)
-                                                       union all
-                                                       select 'user:' || $1 where $2 is null and $3 is null))
-                   or exists (select from quarantine q
-                               where q.table_name = 'notebook_members'
-                                 and q.key like coalesce($2::text, '%') || '/' || $1)
-                   or exists (select from notebook_members m
-                                join quarantine q on q.table_name = 'notebook_members' and q.key = m.notebook_id || '/*'
-                               where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2)) as withheld) w
              left join (
-               select t.*, k.sort_key
+               with mine as materialized (
+                      select g.container_id as id, max(g.role) as role
+                        from my_grants g
+                        join sound_notebooks b on b.id = g.container_id
+                       where g.user_id = $1 and g.kind = 'notebook' and ($2::uuid is null or g.container_id = $2)
+                       group by g.container_id),
+                    found as (
+                      select t.*, m.role
+                        from mine m
+                        join sound_tasks t on t.notebook_id = m.id
+                        join sound_notes n on n.id = t.note_id
+                       where $3::uuid is null or t.note_id = $3
+                      union all
+                      select t.*, g.role
+                        from my_grants g
+                        join sound_notes n on n.id = g.container_id
+                        join sound_notebooks b on b.id = n.notebook_id
+                        join sound_tasks t on t.note_id = n.id
+                       where g.user_id = $1 and g.kind = 'note'
+                         and ($2::uuid is null or n.notebook_id = $2) and ($3::uuid is null or n.id = $3)
+                      union all
+                      select t.*, 3::smallint
+                        from sound_tasks t
+                       where t.owner_id = $1 and t.note_id is null and $2::uuid is null and $3::uuid is null)
+               select t.*, f.role, f.sort_key
                  from (
-                   select t.*, n.notebook_id, m.role
-                     from notebook_members m
-                     join notes n on n.notebook_id = m.notebook_id
-                     join tasks t on t.note_id = n.id
-                    where m.user_id = $1 and ($2::uuid is null or m.notebook_id = $2) and ($3::uuid is null or n.id = $3)
-                      and n.id::text not in (select key from quarantine where table_name = 'notes')
-                      and m.notebook_id || '/' || m.user_id
-                          not in (select key from quarantine where table_name = 'notebook_members')
-                      and m.notebook_id || '/*'
-                          not in (select key from quarantine where table_name = 'notebook_members')
-                   union all
-                   select t.*, null, 'owner'
-                     from tasks t
-                    where t.owner_id = $1 and t.note_id is null and $2::uuid is null and $3::uuid is null
-                 ) t
-                -- A day is over when the next one begins.
-                cross join lateral (
-                  select coalesce(t.due_at, (t.due_on + 1)::timestamp at time zone 'UTC' - interval '1 microsecond') as due) d
-                cross join lateral (
-                  select case $4
-                           when 'due' then coalesce((extract(epoch from d.due) * 1000000)::bigint, 9223372036854775807)
-                           when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
-                           when 'priority' then
-                             (4 - t.priority)::bigint * 1000000000000000000
-                             - (extract(epoch from t.created_at) * 1000000)::bigint
-                           else -(extract(epoch from t.created_at) * 1000000)::bigint
-                         end as sort_key) k
-                where not t.removed
-                  and t.id::text not in (select key from quarantine where table_name = 'tasks')
-                  and ($5::boolean is null or (t.completed_at is not null) = $5)
-                  and ($6::uuid is null or t.assignee_id = $6)
-                  and ($7::timestamptz is null or d.due < $7)
-                  and ($8::timestamptz is null or d.due >= $8)
-                  and ($9::smallint is null or t.priority = $9)
-                  and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
-                  and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
-                order by k.sort_key, t.id desc
-                limit $13) t on true
+                   select t.id, max(t.role) as role, k.sort_key
+                     from found t
+                    -- A day is over when the next one begins.
+                    cross join lateral (
+                      select coalesce(t.due_at,
+                                      (t.due_on + 1)::timestamp at time zone 'UTC' - interval '1 microsecond') as due) d
+                    cross join lateral (
+                      select case $4
+                               when 'due' then coalesce((extract(epoch from d.due) * 1000000)::bigint, 9223372036854775807)
+                               when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
+                               when 'priority' then
+                                 (4 - t.priority)::bigint * 1000000000000000000
+                                 - (extract(epoch from t.created_at) * 1000000)::bigint
+                               else -(extract(epoch from t.created_at) * 1000000)::bigint
+                             end as sort_key) k
+                    where ($5::boolean is null or (t.completed_at is not null) = $5)
+                      and ($6::uuid is null or t.assignee_id = $6)
+                      and ($7::timestamptz is null or d.due < $7)
+                      and ($8::timestamptz is null or d.due >= $8)
+                      and ($9::smallint is null or t.priority = $9)
+                      and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
+                      and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
+                    group by t.id, k.sort_key
+                    order by k.sort_key, t.id desc
+                    limit $13) f
+                 join tasks t on t.id = f.id) t on true
              left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed
             order by t.sort_key, t.id desc"#,
         caller.user.0,
@@ -306,38 +309,44 @@ async fn read(
     let read = sqlx::query_as!(
         Read::<Task>,
         r#"select c.position, c.epoch,
-                  case when t.id is not null then row(
-                    t.id, t.note_id, n.notebook_id, b.id, t.title, t.description, t.completed_at is not null,
-                    t.completed_at, t.due_at, t.due_on, t.priority, t.assignee_id,
-                    case when t.note_id is null then 'owner' else m.role end, t.created_by, t.created_at, t.updated_by,
-                    t.updated_at, t.version, 0::bigint) end as "item?: Task",
-                  exists (select from quarantine q
-                           where q.table_name = 'tasks' and q.key = ($2::uuid)::text
-                             and (t.id is not null
-                                  or q.scopes && (array(select 'notebook:' || notebook_id from notebook_members
-                                                         where user_id = $1) || ('user:' || $1::text))))
-                  or exists (select from tasks x join quarantine q on q.table_name = 'notes' and q.key = x.note_id::text
-                              where x.id = $2 and not x.removed
-                                and (n.id is not null
-                                     or q.scopes && array(select 'notebook:' || notebook_id from notebook_members
-                                                           where user_id = $1)))
-                  or exists (select from quarantine q
-                              where q.table_name = 'notebook_members'
-                                and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))
+                  case when s.role is not null then row(
+                    t.id, t.note_id, t.notebook_id, b.id, t.title, t.description, t.completed_at is not null,
+                    t.completed_at, t.due_at, t.due_on, t.priority, t.assignee_id, s.role, t.created_by, t.created_at,
+                    t.updated_by, t.updated_at, t.version, 0::bigint) end as "item?: Task",
+                  exists (select from withheld
+                           where user_id = $1
+                             and (table_name = 'tasks' and key = ($2::uuid)::text
+                                  or table_name = 'notes' and key = t.note_id::text
+                                  or table_name = 'notebooks' and key = t.notebook_id::text
+                                  or table_name = 'members' and (key like 'note:' || t.note_id || '/%'
+                                                                 or key like 'notebook:' || t.notebook_id || '/%')))
                     as "withheld!"
              from checkpoint c
+             left join tasks t on t.id = $2 and not t.removed
              left join (
-               tasks t
-               left join notes n on n.id = t.note_id
-               left join notebook_members m on m.notebook_id = n.notebook_id and m.user_id = $1
-               left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed
-             ) on t.id = $2 and not t.removed
-              and (m.user_id is not null or t.note_id is null and t.owner_id = $1)"#,
+               select max(g.role) as role
+                 from sound_tasks t
+                cross join lateral (
+                  select 3::smallint as role where t.note_id is null and t.owner_id = $1
+                  union all
+                  select g.role
+                    from sound_notes n
+                    join sound_notebooks b on b.id = n.notebook_id
+                   cross join lateral (
+                     select role from my_grants where user_id = $1 and kind = 'note' and container_id = n.id
+                     union all
+                     select role from my_grants
+                      where user_id = $1 and kind = 'notebook' and container_id = n.notebook_id) g
+                   where n.id = t.note_id) g
+                where t.id = $2) s on true
+             left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed"#,
         caller.user.0,
         id.0
     )
     .fetch_one(&app.pool)
     .await
     .map_err(failed)?;
-    read.answer(Action::TasksRead, || Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see."))
+    read.answer(Action::TasksRead, || {
+        Problem::new(ProblemType::TaskMissing, "There is no such task, or none that you may see.")
+    })
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use shared::domain::access::{Action, Role};
 use shared::domain::id::UserId;
 use shared::process::auth::Caller;
+use shared::process::http::Api;
 use shared::process::problem::Problem;
 use sqlx::Decode;
 use utoipa::ToSchema;

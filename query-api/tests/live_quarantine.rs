@@ -62,7 +62,7 @@ async fn a_notebook_whose_memberships_are_quarantined_is_closed_at_once() {
     // It may have taken access from somebody: nobody can tell.
     let unreadable = json!({"aggregate": "notebook", "id": LAB, "type": "NotebookRenamed", "data": {},
                             "scopes": [format!("notebook:{LAB}")]});
-    append_quarantined(&world, &unreadable, "notebook_members", &format!("{LAB}/*")).await;
+    append_quarantined(&world, &unreadable, "members", &format!("notebook:{LAB}/*")).await;
     let own = world.append(&[retitled(NOTE, LAB), preferences(ADA, 1)]).await;
     let elsewhere = world.append(&[retitled(OTHER, SAFE)]).await;
     world.reaches(elsewhere).await;
@@ -130,7 +130,7 @@ async fn rebuild(world: &World) {
     read_schema::ensure(&world.owner, "read_side").await.expect("a schema");
     let mut transaction = world.owner.begin().await.expect("a transaction");
     sqlx::query("delete from read_side.checkpoint").execute(&mut *transaction).await.expect("emptied");
-    for table in ["checkpoint", "users", "sessions", "notebooks", "notebook_members", "notes", "feed"] {
+    for table in ["checkpoint", "users", "sessions", "notebooks", "members", "notes", "feed"] {
         let copy = format!("insert into read_side.{table} select * from {table}");
         sqlx::query(&copy).execute(&mut *transaction).await.expect(&copy);
     }
@@ -146,7 +146,7 @@ async fn rebuild(world: &World) {
 async fn what_a_rebuild_mends_is_seen_again_by_open_sockets() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
-    append_quarantined(&world, &renamed(LAB), "notebook_members", &format!("{LAB}/*")).await;
+    append_quarantined(&world, &renamed(LAB), "members", &format!("notebook:{LAB}/*")).await;
     let closed = append_quarantined(&world, &retitled(OTHER, SAFE), "notes", &OTHER.to_string()).await;
     world.reaches(closed).await;
     assert_eq!((ada.events_until_pong().await, bob.events_until_pong().await), (vec![], vec![]));

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use shared::domain::access::{Effect, Scopes};
 use shared::domain::{AggregateEvent, Listed};
 use shared::log::event::{Opened, Recorded};
 
@@ -11,6 +12,7 @@ use super::table::Table;
 use super::{Entry, Projection};
 use crate::quarantine::Quarantine;
 use crate::row_key::RowKey;
+use uuid::Uuid;
 
 /// One event's effect on a table.
 pub enum Step<'e, P: Projection> {
@@ -23,6 +25,13 @@ pub enum Step<'e, P: Projection> {
         /// What happened.
         event: &'e P::Event,
     },
+    /// On all rows of one owner.
+    OnOwned {
+        /// Which owner.
+        owner: Uuid,
+        /// What becomes of them.
+        change: Change,
+    },
     /// It cannot be told, so whatever rows it may concern are at fault.
     Unknowable {
         /// The event as far as it is in clear.
@@ -32,19 +41,33 @@ pub enum Step<'e, P: Projection> {
     },
 }
 
-/// What is to be written after a batch.
+/// What becomes of all rows of an owner at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Their owner is in this root now.
+    Moved(Uuid),
+    /// Their owner has ended for ever: they go.
+    Ended,
+}
+
+/// What is to be written after a batch, in this order.
 #[derive(Debug)]
 pub struct Changes<P: Projection> {
+    /// Owners, and the root in which all their rows are now.
+    pub moved: Vec<(Uuid, Uuid)>,
+    /// Owners whose rows all go.
+    pub ended: Vec<Uuid>,
     /// Rows that are new or different.
     pub saved: Vec<P::Row>,
     /// Keys whose row was there and is no more.
     pub removed: Vec<P::Key>,
 }
 
-/// The steps of a batch for one projection, in the order of the log. Erased events have none.
+/// The steps of a batch for one projection, in the order of the log. Erased events have none but those of their effects.
 pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
     let mut steps = Vec::new();
     for entry in batch {
+        steps.extend(on_owned(entry));
         match entry {
             Entry::Opened(Opened { recorded, event }) => {
                 let Some(event) = event.as_ref().and_then(P::Event::of) else { continue };
@@ -66,6 +89,38 @@ pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
     steps
 }
 
+/// What an event does to all rows of an owner.
+fn on_owned<P: Projection>(entry: &Entry) -> Option<Step<'_, P>> {
+    P::Row::OWNER?;
+    // What is not as it was recorded may have had other effects.
+    let Entry::Opened(Opened { recorded, .. }) = entry else { return None };
+    let effects = Effect::from_json(recorded.effects.as_ref()).ok()?;
+    let ended = effects.iter().find_map(|effect| {
+        if let Effect::Ended(container) = effect { Some((container.id, Change::Ended)) } else { None }
+    });
+    let has_left = || effects.iter().any(|effect| matches!(effect, Effect::Left(_)));
+    let moved = || {
+        let root = effects
+            .iter()
+            .find_map(|effect| if let Effect::Inside(root) = effect { Some(root.id) } else { None });
+        // What is new has no rows yet.
+        let owner = Scopes::parse(&recorded.scopes).container()?;
+        root.filter(|_| P::Row::ROOT.is_some() && has_left()).map(|root| (owner.id, Change::Moved(root)))
+    };
+    ended.or_else(moved).map(|(owner, change)| Step::OnOwned { owner, change })
+}
+
+/// A row after that.
+fn change_owned<R: Table>(mut row: R, change: Change) -> Option<R> {
+    match change {
+        Change::Moved(root) => {
+            row.set_root(root);
+            Some(row)
+        }
+        Change::Ended => None,
+    }
+}
+
 /// Folds the steps over the rows that were `loaded` for their keys. A row whose fold fails is left as it was before
 /// that event and put into `quarantine`, where its later events wait.
 pub fn fold<P: Projection>(
@@ -76,6 +131,7 @@ pub fn fold<P: Projection>(
     let before: HashMap<P::Key, P::Row> = loaded.into_iter().map(|row| (row.key(), row)).collect();
     let mut rows = before.clone();
     let mut touched = HashSet::with_capacity(steps.len());
+    let (mut moved, mut ended) = (HashMap::new(), HashSet::new());
     for (place, step) in steps.iter().enumerate() {
         match step {
             Step::On { key, recorded, .. } if quarantine.holds(P::NAME, key) => {
@@ -94,6 +150,16 @@ pub fn fold<P: Projection>(
                     }
                 }
             }
+            Step::OnOwned { owner, change } => {
+                let of_owner = rows.extract_if(|_, row| row.owner() == Some(*owner)).collect::<Vec<_>>();
+                rows.extend(
+                    of_owner.into_iter().filter_map(|(key, row)| Some((key, change_owned(row, *change)?))),
+                );
+                match change {
+                    Change::Moved(root) => _ = moved.insert(*owner, *root),
+                    Change::Ended => _ = ended.insert(*owner),
+                }
+            }
             Step::Unknowable { recorded, why } => {
                 for key in P::concerned(recorded) {
                     quarantine.fault(P::NAME, key, recorded, why);
@@ -103,13 +169,17 @@ pub fn fold<P: Projection>(
     }
     let removed = before.into_keys().filter(|key| touched.contains(key) && !rows.contains_key(key)).collect();
     let saved = rows.into_iter().filter_map(|(key, row)| touched.contains(&key).then_some(row)).collect();
-    Changes { saved, removed }
+    Changes { moved: moved.into_iter().collect(), ended: ended.into_iter().collect(), saved, removed }
 }
 
 /// The row of `key` after steps that went well before: the fold that failed has taken it along.
 fn again<P: Projection>(key: &P::Key, row: Option<P::Row>, steps: &[Step<'_, P>]) -> Option<P::Row> {
     steps.iter().fold(row, |row, step| match step {
         Step::On { key: of, recorded, event } if of == key => P::apply(key, row, recorded, event),
+        Step::OnOwned { owner, change } => match row {
+            Some(row) if row.owner() == Some(*owner) => change_owned(row, *change),
+            other => other,
+        },
         Step::On { .. } | Step::Unknowable { .. } => row,
     })
 }

@@ -32,7 +32,7 @@ macro_rules! touched {
 mod blocks;
 mod feed;
 mod fold;
-mod notebook_members;
+mod members;
 mod notebooks;
 mod notes;
 mod sessions;
@@ -50,7 +50,7 @@ use uuid::Uuid;
 pub use blocks::{BlockRow, Blocks};
 pub use feed::Feed;
 pub use fold::{Changes, Step, fold, steps};
-pub use notebook_members::{MemberRow, NotebookMembers};
+pub use members::{MemberRow, Members};
 pub use notebooks::{NotebookRow, Notebooks};
 pub use notes::{NoteRow, Notes};
 pub use sessions::{SessionRow, Sessions};
@@ -130,10 +130,10 @@ pub async fn project_all(
     project::<Users>(connection, batch, quarantine).await?;
     project::<Sessions>(connection, batch, quarantine).await?;
     project::<Notebooks>(connection, batch, quarantine).await?;
-    project::<NotebookMembers>(connection, batch, quarantine).await?;
     project::<Notes>(connection, batch, quarantine).await?;
     project::<Blocks>(connection, batch, quarantine).await?;
     project::<Tasks>(connection, batch, quarantine).await?;
+    Members::project(connection, batch, quarantine).await?;
     Feed::append(connection, batch).await?;
     Ok(())
 }
@@ -150,12 +150,18 @@ pub async fn project<P: Projection>(
     }
     let key = |step: &Step<'_, P>| match step {
         Step::On { key, .. } => Some(key.clone()),
-        Step::Unknowable { .. } => None,
+        Step::OnOwned { .. } | Step::Unknowable { .. } => None,
     };
     let mut keys: Vec<_> = steps.iter().filter_map(key).collect();
     keys.sort_unstable();
     keys.dedup();
     let changes = fold::<P>(table::load(connection, &keys).await?, &steps, quarantine);
+    if !changes.moved.is_empty() {
+        table::move_owned::<P::Row>(connection, &changes.moved).await?;
+    }
+    if !changes.ended.is_empty() {
+        table::remove_owned::<P::Row>(connection, &changes.ended).await?;
+    }
     if !changes.saved.is_empty() {
         table::save(connection, &changes.saved).await?;
     }

@@ -9,12 +9,16 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, PgConnection, Postgres, Row, Type};
+use uuid::Uuid;
 
 use crate::column::{ColumnType, Query};
 use crate::row_key::RowKey;
 
 /// Declares a table: its row type and its name, the columns of its primary key, then the others, in the order of the
 /// migration.
+///
+/// If rows go with a container, `owner` names the column with its id; `root` names the column with the id of the root that
+/// the owner is in, for tables that are listed by root without the owner.
 ///
 /// ```ignore
 /// table! {
@@ -28,7 +32,8 @@ use crate::row_key::RowKey;
 macro_rules! table {
     (
         $(#[$doc:meta])*
-        $row:ident in $table:ident, key ($($key:ident: $key_type:ty),+) {
+        $row:ident in $table:ident, key ($($key:ident: $key_type:ty),+)
+        $(, owner $owner:ident $(, root $root:ident)?)? {
             $($(#[$column_doc:meta])* $column:ident: $type:ty,)*
         }
     ) => {
@@ -64,6 +69,22 @@ macro_rules! table {
                     ($(self.$key),+)
                 }
 
+                $(
+                    const OWNER: Option<&'static str> = Some(stringify!($owner));
+
+                    fn owner(&self) -> Option<uuid::Uuid> {
+                        self.$owner.into()
+                    }
+
+                    $(
+                        const ROOT: Option<&'static str> = Some(stringify!($root));
+
+                        fn set_root(&mut self, root: uuid::Uuid) {
+                            self.$root = root.into();
+                        }
+                    )?
+                )?
+
                 fn read(mut columns: Columns<'_>) -> sqlx::Result<Self> {
                     Ok(Self { $($key: columns.take()?,)+ $($column: columns.take()?,)* })
                 }
@@ -95,6 +116,16 @@ pub trait Table: Send + Sync + Unpin + Sized {
     fn statements() -> &'static Statements;
     /// The key of this row.
     fn key(&self) -> Self::Key;
+    /// The column with the id of the container under whose key a row's data was encrypted: when that ends, the row goes.
+    const OWNER: Option<&'static str> = None;
+    /// That container.
+    fn owner(&self) -> Option<Uuid> {
+        None
+    }
+    /// The column with the id of the root that the owner is in, kept when the owner moves.
+    const ROOT: Option<&'static str> = None;
+    /// The owner is in another root now.
+    fn set_root(&mut self, _: Uuid) {}
     /// A row of the columns as they are selected.
     fn read(columns: Columns<'_>) -> sqlx::Result<Self>;
     /// Binds one array for each column.
@@ -126,12 +157,18 @@ impl Column {
 /// The statements over one table.
 #[derive(Debug)]
 pub struct Statements {
+    /// Selects rows.
+    pub select: String,
     /// Selects the rows of some keys.
     pub load: String,
     /// Writes rows over what was there.
     pub save: String,
     /// Deletes the rows of some keys.
     pub remove: String,
+    /// Deletes all rows of some owners.
+    pub remove_owned: Option<String>,
+    /// Sets the root of all rows of some owners.
+    pub move_owned: Option<String>,
 }
 
 impl Statements {
@@ -140,6 +177,7 @@ impl Statements {
         let table = T::NAME;
         let (key, others) = T::COLUMNS.split_at(T::KEY.len());
         let selected = each(T::COLUMNS, |column| format!("t.{column}"));
+        let select = format!("select {selected} from {table} t");
         let inserted = each(T::COLUMNS, ToOwned::to_owned);
         let conflict = each(key, ToOwned::to_owned);
         let updates = each(others, |column| format!("{column} = excluded.{column}"));
@@ -150,7 +188,7 @@ impl Statements {
         // Of one column `any` is enough, and plans an index scan however many keys there are.
         let (load, remove) = if let [key] = T::KEY {
             (
-                format!("select {selected} from {table} t where t.{key} = any($1)"),
+                format!("{select} where t.{key} = any($1)"),
                 format!("delete from {table} t where t.{key} = any($1)"),
             )
         } else {
@@ -162,7 +200,12 @@ impl Statements {
                 format!("delete from {table} t using {keys} where {same}"),
             )
         };
-        Self { load, save: upsert, remove }
+        let remove_owned = T::OWNER.map(|owner| format!("delete from {table} where {owner} = any($1)"));
+        let move_owned = T::OWNER.zip(T::ROOT).map(|(owner, root)| {
+            let moves = "unnest($1::uuid[], $2::uuid[]) m (owner, root)";
+            format!("update {table} t set {root} = m.root from {moves} where t.{owner} = m.owner")
+        });
+        Self { select, load, save: upsert, remove, remove_owned, move_owned }
     }
 }
 
@@ -201,6 +244,23 @@ pub async fn load<T: Table>(connection: &mut PgConnection, keys: &[T::Key]) -> s
         .await
 }
 
+/// Reads the rows that meet a condition and whose first columns are one of these.
+pub async fn load_within<T: Table, K: RowKey>(
+    connection: &mut PgConnection,
+    condition: &str,
+    firsts: &[K],
+) -> sqlx::Result<Vec<T>> {
+    let columns = T::COLUMNS.get(..K::COLUMNS).unwrap_or_default();
+    let names = each(columns, |column| format!("t.{column}"));
+    let select = &T::statements().select;
+    let statement =
+        format!("{select} where {condition} and ({names}) in (select * from {})", unnest(columns));
+    K::bind(sqlx::query(&statement), firsts)
+        .try_map(|row| T::read(Columns { row: &row, place: 0 }))
+        .fetch_all(connection)
+        .await
+}
+
 /// Writes these rows over what was there.
 pub async fn save<T: Table>(connection: &mut PgConnection, rows: &[T]) -> sqlx::Result<()> {
     T::bind(sqlx::query(&T::statements().save), rows).execute(connection).await?;
@@ -210,5 +270,20 @@ pub async fn save<T: Table>(connection: &mut PgConnection, rows: &[T]) -> sqlx::
 /// Removes the rows of these keys.
 pub async fn remove<T: Table>(connection: &mut PgConnection, keys: &[T::Key]) -> sqlx::Result<()> {
     T::Key::bind(sqlx::query(&T::statements().remove), keys).execute(connection).await?;
+    Ok(())
+}
+
+/// Sets the root of all rows of each owner.
+pub async fn move_owned<T: Table>(connection: &mut PgConnection, roots: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
+    let Some(statement) = &T::statements().move_owned else { return Ok(()) };
+    let (owners, roots): (Vec<_>, Vec<_>) = roots.iter().copied().unzip();
+    sqlx::query(statement).bind(owners).bind(roots).execute(connection).await?;
+    Ok(())
+}
+
+/// Removes all rows of these owners.
+pub async fn remove_owned<T: Table>(connection: &mut PgConnection, owners: &[Uuid]) -> sqlx::Result<()> {
+    let Some(statement) = &T::statements().remove_owned else { return Ok(()) };
+    sqlx::query(statement).bind(owners).execute(connection).await?;
     Ok(())
 }

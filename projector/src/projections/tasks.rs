@@ -1,6 +1,8 @@
 //! What events do to the row of a task.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use shared::domain::access::Scopes;
+use shared::domain::id::NoteId;
 use shared::domain::tasks::{Details, Due, TaskEvent as E};
 use shared::domain::text::{Description, fold};
 use shared::log::event::Recorded;
@@ -15,8 +17,9 @@ pub struct Tasks;
 
 table! {
     /// A task as lists show it.
-    TaskRow in tasks, key (id: Uuid) {
+    TaskRow in tasks, key (id: Uuid), owner note_id, root notebook_id {
         note_id: Option<Uuid>,
+        notebook_id: Option<Uuid>,
         owner_id: Uuid,
         title: String,
         description: Option<String>,
@@ -49,6 +52,7 @@ impl TaskRow {
         Self {
             id,
             note_id: note,
+            notebook_id: note.and_then(|note| root_of(note, recorded)),
             owner_id: owner,
             title: title.to_owned(),
             description: details.description.as_ref().map(ToString::to_string),
@@ -94,8 +98,13 @@ impl TaskRow {
     }
 }
 
+/// What the note was in when the event was recorded.
+fn root_of(note: Uuid, recorded: &Recorded) -> Option<Uuid> {
+    Some(Scopes::parse(&recorded.scopes).parent_of(NoteId(note).into())?.id)
+}
+
 impl Projection for Tasks {
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Event = E;
     type Key = Uuid;
     type Row = TaskRow;

@@ -66,6 +66,8 @@ pub(crate) fn parts() -> Vec<Fact> {
     let whole_block = json!({"block": task, "added_by": "bob", "added_at": at});
     let one = |event_type, data| fact("block", 501, event_type, data);
     let todo = |event_type, data| fact("task", 601, event_type, data);
+    let in_note =
+        |fact: Fact| Fact { scopes: vec![format!("note:{to}"), format!("notebook:{}", id(11))], ..fact };
     vec![
         fact("block", 500, "BlockAdded", json!({"note_id": from, "block": text, "rank": "Zz"})),
         one("BlockAdded", json!({"note_id": from, "block": text, "rank": "a0"})),
@@ -95,8 +97,9 @@ pub(crate) fn parts() -> Vec<Fact> {
         todo("TaskCompleted", json!({})),
         todo("TaskRemoved", json!({"note_id": from})),
         todo("TaskRestored", json!({"note_id": from})),
-        todo("TaskMoved", json!({"from": from, "to": to, "whole": whole})),
-        todo("TaskRemoved", json!({"note_id": to})),
+        in_note(todo("TaskMoved", json!({"from": from, "to": to, "whole": whole}))),
+        in_note(todo("TaskRemoved", json!({"note_id": to}))),
+        fact("note", 1_001, "NoteMoved", json!({"from": id(11), "to": id(12)})),
     ]
 }
 

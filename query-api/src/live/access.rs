@@ -115,7 +115,7 @@ impl Change {
             return placed.map(Self::Hide);
         }
         let (notebook, person) = key.split_once('/')?;
-        let notebook = notebook.parse().ok()?;
+        let notebook = notebook.strip_prefix("notebook:")?.parse().ok()?;
         if person == "*" {
             return Some(Self::Close(notebook, None));
         }

@@ -20,14 +20,10 @@ pub(super) async fn roles(
 ) -> sqlx::Result<HashMap<UserId, Loaded<(NotebookId, Role)>>> {
     let ids: Vec<uuid::Uuid> = users.iter().map(|user| user.0).collect();
     let rows = sqlx::query!(
-        r#"select c.position, m.user_id as "user?: UserId", m.notebook_id as "notebook?: NotebookId",
+        r#"select c.position, m.user_id as "user?: UserId", m.container_id as "notebook?: NotebookId",
                   m.role as "role?: Role"
              from checkpoint c
-             left join notebook_members m
-                  on m.user_id = any($1)
-                 and not exists (select from quarantine q
-                                  where q.table_name = 'notebook_members'
-                                    and q.key in (m.notebook_id || '/' || m.user_id, m.notebook_id || '/*'))"#,
+             left join my_grants m on m.user_id = any($1) and m.kind = 'notebook'"#,
         &ids[..]
     )
     .fetch_all(pool)
@@ -78,7 +74,7 @@ fn row_of(placed: Placed) -> (&'static str, Uuid) {
 pub(super) async fn quarantined(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Change)>> {
     let rows = sqlx::query!(
         "select position, table_name, key from quarantine
-          where position > $1 and position <= $2 and table_name in ('notes', 'blocks', 'tasks', 'notebook_members')
+          where position > $1 and position <= $2 and table_name in ('notes', 'blocks', 'tasks', 'members')
           order by position",
         after,
         up_to

@@ -533,7 +533,7 @@ async fn with_a_membership_quarantined_the_tasks_it_showed_are_withheld() {
     }
     world.share(1, BOB, "editor").await;
     world
-        .quarantined("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
+        .quarantined("members", &format!("notebook:{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
         .await;
     assert!(titles(&world, BOB, "").await.is_empty());
     assert!(is_withheld(&world, BOB, "").await);
@@ -542,7 +542,7 @@ async fn with_a_membership_quarantined_the_tasks_it_showed_are_withheld() {
     assert_eq!(titles(&world, ADA, "").await, ["33", "32", "31"]);
     assert!(!is_withheld(&world, ADA, "").await);
 
-    world.quarantined("notebook_members", &format!("{}/*", key(4)), &format!("notebook:{}", key(4))).await;
+    world.quarantined("members", &format!("notebook:{}/*", key(4)), &format!("notebook:{}", key(4))).await;
     assert_eq!(titles(&world, ADA, "").await, ["33", "31"]);
     assert!(is_withheld(&world, ADA, "").await);
     // What is asked of elsewhere is whole.
@@ -550,7 +550,7 @@ async fn with_a_membership_quarantined_the_tasks_it_showed_are_withheld() {
     assert_eq!(world.get(ADA, &address("tasks", 33)).await.status, 200);
     // A membership that has no row yet may be the one that shows more.
     world
-        .quarantined("notebook_members", &format!("{}/{ADA}", key(77)), &format!("notebook:{}", key(77)))
+        .quarantined("members", &format!("notebook:{}/{ADA}", key(77)), &format!("notebook:{}", key(77)))
         .await;
     assert!(is_withheld(&world, ADA, &format!("notebook_id={}", key(77))).await);
 }

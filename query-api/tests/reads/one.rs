@@ -74,8 +74,8 @@ async fn every_column_of_a_notebook_is_in_the_field_of_its_name() {
         .write(&format!(
             "insert into notebooks (id, name, description, created_by, created_at, updated_by, updated_at, version)
              values ('{id}', 'Lab', 'What we tried', '{ADA}', '2026-01-01Z', '{BOB}', '2026-01-02Z', 5);
-             insert into notebook_members (notebook_id, user_id, role, created_at)
-             values ('{id}', '{ADA}', 'editor', '2026-01-03Z')"
+             insert into members (kind, container_id, principal, role, since, granted_by, granted_at)
+             values ('notebook', '{id}', '{ADA}', 2, 3, '{BOB}', '2026-01-03Z')"
         ))
         .await;
     world.note(2, 1, 5).await;
@@ -128,8 +128,7 @@ async fn a_shared_notebook_is_seen_in_the_role_it_was_shared_in() {
     let world = world().await;
     world.notebook(1, ADA, 0).await;
     world.note(2, 1, 5).await;
-    let id = Uuid::from_u128(1);
-    world.write(&format!("insert into notebook_members values ('{id}', '{BOB}', 'viewer', now())")).await;
+    world.share(1, BOB, "viewer").await;
     for address in [address("notebooks", 1), address("notes", 2)] {
         assert_eq!(world.get(BOB, &address).await.body["role"], json!("viewer"));
     }

@@ -70,13 +70,15 @@ async fn a_note_that_has_no_row_is_withheld_from_its_notebooks_members() {
 }
 
 #[tokio::test]
-async fn a_quarantined_notebook_is_withheld_but_not_its_notes() {
+async fn a_quarantined_notebook_is_withheld_with_its_notes() {
     let world = furnished().await;
     world.quarantined("notebooks", &key(1), &format!("notebook:{}", key(1))).await;
     assert_eq!(world.get(ADA, &address("notebooks", 1)).await.refusal(), (503, "row-quarantined"));
     assert_eq!(world.get(BOB, &address("notebooks", 1)).await.refusal(), (404, "notebook-missing"));
-    // Who may see them does not depend on its name.
-    assert_eq!(statuses(&world, ADA, &[address("notes", 2), address("notebooks", 4)]).await, [200; 2]);
+    // The event that its row lacks may have put it into the trash, and them with it.
+    assert_eq!(statuses(&world, ADA, &[address("notes", 2), address("notes", 5)]).await, [503, 200]);
+    assert_eq!(world.get(BOB, &address("notes", 2)).await.refusal(), (404, "note-missing"));
+    assert_eq!(world.get(ADA, "/notes").await.items("id"), [key(5)]);
     let list = world.get(ADA, "/notebooks").await;
     assert_eq!((list.items("id"), &list.body["withheld"]), (vec![key(4)], &json!(true)));
 }
@@ -84,11 +86,9 @@ async fn a_quarantined_notebook_is_withheld_but_not_its_notes() {
 #[tokio::test]
 async fn whose_membership_quarantined_sees_nothing_of_the_notebook() {
     let world = furnished().await;
+    world.share(1, BOB, "viewer").await;
     world
-        .write(&format!("insert into notebook_members values ('{}', '{BOB}', 'viewer', now())", key(1)))
-        .await;
-    world
-        .quarantined("notebook_members", &format!("{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
+        .quarantined("members", &format!("notebook:{}/{BOB}", key(1)), &format!("notebook:{}", key(1)))
         .await;
     let of_the_notebook = [address("notebooks", 1), address("notes", 2), address("notes", 3)];
     assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [503; 3]);
@@ -106,7 +106,7 @@ async fn whose_membership_quarantined_sees_nothing_of_the_notebook() {
 #[tokio::test]
 async fn a_notebook_whose_memberships_are_all_quarantined_is_closed() {
     let world = furnished().await;
-    world.quarantined("notebook_members", &format!("{}/*", key(1)), &format!("notebook:{}", key(1))).await;
+    world.quarantined("members", &format!("notebook:{}/*", key(1)), &format!("notebook:{}", key(1))).await;
     let of_the_notebook = [address("notebooks", 1), address("notes", 2)];
     assert_eq!(statuses(&world, ADA, &of_the_notebook).await, [503; 2]);
     assert_eq!(statuses(&world, BOB, &of_the_notebook).await, [404; 2]);

@@ -81,7 +81,7 @@ impl World {
         let (id, at) = (Uuid::from_u128(id), format!("timestamptz '2026-01-01Z' + interval '{minute} min'"));
         self.write(&format!(
             "insert into notebooks values ('{id}', 'n{minute}', '', '{user}', {at}, '{user}', {at}, 1);
-             insert into notebook_members values ('{id}', '{user}', 'owner', {at})"
+             insert into members values ('notebook', '{id}', '{user}', 3, {minute}, null, '{user}', {at})"
         ))
         .await;
     }
@@ -117,6 +117,8 @@ impl World {
         let folded = |field: &str| more[field].as_str().or_else(|| row[field].as_str()).map(fold);
         let folded = json!({"title_folded": folded("title"), "description_folded": folded("description")});
         self.insert("tasks", merged(row, folded), more).await;
+        let root = "update tasks t set notebook_id = n.notebook_id from notes n where n.id = t.note_id";
+        self.write(root).await;
     }
 
     async fn insert(&self, table: &str, row: Value, more: Value) {
@@ -127,9 +129,17 @@ impl World {
 
     /// Lets a person into a notebook.
     pub(crate) async fn share(&self, notebook: u128, user: UserId, role: &str) {
-        let notebook = Uuid::from_u128(notebook);
-        let member = format!("insert into notebook_members values ('{notebook}', '{user}', '{role}', now())");
-        self.write(&member).await;
+        self.grant(&format!("notebook:{}", Uuid::from_u128(notebook)), user.0, role).await;
+    }
+
+    /// Grants a role on a container, later than all notebooks were made.
+    pub(crate) async fn grant(&self, container: &str, principal: Uuid, role: &str) {
+        let (kind, id) = container.split_once(':').expect("a scope");
+        let role = 1 + ["viewer", "editor", "owner"].iter().position(|name| *name == role).expect("a role");
+        self.write(&format!(
+            "insert into members values ('{kind}', '{id}', '{principal}', {role}, 1000000, null, '{ADA}', now())"
+        ))
+        .await;
     }
 
     /// Quarantines a row by an event of these scopes.

@@ -20,10 +20,11 @@ pub use scope::{Container, Kind, NoScope, Principal, Scope, Scopes};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "log", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
+#[cfg_attr(feature = "log", derive(sqlx::Type))]
+#[repr(i16)]
 pub enum Role {
     /// Reads.
-    Viewer,
+    Viewer = 1,
     /// Changes content, trashes and restores.
     Editor,
     /// Shares, renames, deletes for ever.

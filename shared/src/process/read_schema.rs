@@ -21,6 +21,8 @@ pub const FILES: &[(&str, &str)] = &[
     ("0006_quarantine", include_str!("../../../migrations/read/0006_quarantine.sql")),
     ("0007_blocks", include_str!("../../../migrations/read/0007_blocks.sql")),
     ("0008_tasks", include_str!("../../../migrations/read/0008_tasks.sql")),
+    ("0009_members", include_str!("../../../migrations/read/0009_members.sql")),
+    ("0010_access", include_str!("../../../migrations/read/0010_access.sql")),
     INDEXES,
 ];
 
@@ -32,10 +34,10 @@ pub const VERSIONS: &[(&str, u32)] = &[
     ("users", 2),
     ("sessions", 1),
     ("notebooks", 1),
-    ("notebook_members", 1),
     ("notes", 1),
     ("blocks", 1),
-    ("tasks", 2),
+    ("tasks", 3),
+    ("members", 1),
     ("feed", 1),
 ];
 

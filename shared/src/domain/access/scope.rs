@@ -24,6 +24,7 @@ use crate::domain::id::UserId;
     strum::VariantArray,
 )]
 #[strum(serialize_all = "lowercase")]
+#[cfg_attr(feature = "log", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
 pub enum Kind {
     /// A root: it is in no other container.
     Notebook,
@@ -74,6 +75,17 @@ pub struct NoScope;
 pub struct Scopes {
     owner: Option<Scope>,
     known: Vec<Scope>,
+}
+
+impl Principal {
+    /// An id for each, where principals are told apart by ids: of a person their own, and two that are nobody's.
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::User(user) => user.0,
+            Self::Everyone => Uuid::nil(),
+            Self::Public => Uuid::max(),
+        }
+    }
 }
 
 impl Scopes {
