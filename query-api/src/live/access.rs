@@ -94,6 +94,7 @@ impl Change {
                 | Event::Note(NoteEvent::NoteRetitled { .. })
                 | Event::Block(_)
                 | Event::Task(_)
+                | Event::Member(_)
                 | Event::User(_)
                 | Event::Session(_),
             )

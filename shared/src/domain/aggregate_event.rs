@@ -10,7 +10,8 @@ pub trait AggregateEvent: DomainEvent {
     /// The aggregate type: a singular noun, the same in stored events, subjects and on the wire.
     const AGGREGATE: &'static str;
 
-    /// Whether the data is encrypted. An event that says that something ended stays in clear: it must outlive the key.
+    /// Whether the data is encrypted. An event that says that something ended stays in clear: it must outlive the key. So
+    /// does a grant, which has no key.
     fn is_encrypted(&self) -> bool;
 
     /// Whether this is one of our event types.
@@ -73,7 +74,7 @@ macro_rules! aggregate_event {
             const AGGREGATE: &'static str = $aggregate;
 
             fn is_encrypted(&self) -> bool {
-                !self.says_an_end()
+                !self.is_in_clear()
             }
 
             fn knows(event_type: &str) -> bool {

@@ -8,6 +8,7 @@ pub mod rank;
 pub mod text;
 
 pub mod blocks;
+pub mod members;
 pub mod notebooks;
 pub mod notes;
 pub mod sessions;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use access::{Effect, Scopes};
 pub use aggregate_event::AggregateEvent;
 use blocks::BlockEvent;
+use members::MemberEvent;
 use notebooks::NotebookEvent;
 use notes::NoteEvent;
 use sessions::SessionEvent;
@@ -32,6 +34,8 @@ pub enum Event {
     User(UserEvent),
     /// users: one login
     Session(SessionEvent),
+    /// members of notebooks and notes
+    Member(MemberEvent),
     /// notebooks
     Notebook(NotebookEvent),
     /// notes
@@ -76,6 +80,7 @@ macro_rules! listed {
 listed! {
     User(UserEvent),
     Session(SessionEvent),
+    Member(MemberEvent),
     Notebook(NotebookEvent),
     Note(NoteEvent),
     Block(BlockEvent),
@@ -111,6 +116,7 @@ impl Event {
     pub fn knows(event_type: &str) -> bool {
         UserEvent::knows(event_type)
             || SessionEvent::knows(event_type)
+            || MemberEvent::knows(event_type)
             || NotebookEvent::knows(event_type)
             || NoteEvent::knows(event_type)
             || BlockEvent::knows(event_type)
@@ -122,6 +128,7 @@ impl Event {
         match self {
             Self::User(event) => event.version(),
             Self::Session(event) => event.version(),
+            Self::Member(event) => event.version(),
             Self::Notebook(event) => event.version(),
             Self::Note(event) => event.version(),
             Self::Block(event) => event.version(),
@@ -134,6 +141,7 @@ impl Event {
         match self {
             Self::User(event) => event.effects(scopes),
             Self::Session(event) => event.effects(scopes),
+            Self::Member(event) => event.effects(scopes),
             Self::Notebook(event) => event.effects(scopes),
             Self::Note(event) => event.effects(scopes),
             Self::Block(event) => event.effects(scopes),
@@ -148,6 +156,8 @@ impl Event {
             UserEvent::parse(event_type, data).map(Self::User).map_err(malformed)
         } else if SessionEvent::knows(event_type) {
             SessionEvent::parse(event_type, data).map(Self::Session).map_err(malformed)
+        } else if MemberEvent::knows(event_type) {
+            MemberEvent::parse(event_type, data).map(Self::Member).map_err(malformed)
         } else if NotebookEvent::knows(event_type) {
             NotebookEvent::parse(event_type, data).map(Self::Notebook).map_err(malformed)
         } else if NoteEvent::knows(event_type) {

@@ -39,8 +39,8 @@ impl NoteEvent {
         }
     }
 
-    /// Whether it says that something ended, and so must outlive its key.
-    pub fn says_an_end(&self) -> bool {
+    /// Whether it is stored in clear, as it says that something ended and so must outlive its key.
+    pub fn is_in_clear(&self) -> bool {
         match self {
             Self::NoteCreated { .. } | Self::NoteRetitled { .. } | Self::NoteMoved { .. } => false,
         }

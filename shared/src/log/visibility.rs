@@ -144,6 +144,7 @@ impl Subject {
                 | Event::Block(_)
                 | Event::Task(_)
                 | Event::Notebook(_)
+                | Event::Member(_)
                 | Event::User(_)
                 | Event::Session(_),
             ) => Vec::new(),

@@ -88,6 +88,16 @@ impl Principal {
     }
 }
 
+impl From<Uuid> for Principal {
+    fn from(id: Uuid) -> Self {
+        match id {
+            id if id.is_nil() => Self::Everyone,
+            id if id.is_max() => Self::Public,
+            id => Self::User(UserId(id)),
+        }
+    }
+}
+
 impl Scopes {
     /// Of recorded texts; those of a newer release are left out.
     pub fn parse<S: AsRef<str>>(texts: &[S]) -> Self {
@@ -112,6 +122,14 @@ impl Scopes {
     /// All of them, in order.
     pub fn all(&self) -> &[Scope] {
         &self.known
+    }
+
+    /// The first principal that it names.
+    pub fn principal(&self) -> Option<Principal> {
+        self.known.iter().find_map(|scope| match *scope {
+            Scope::Principal(principal) => Some(principal),
+            Scope::Container(_) => None,
+        })
     }
 
     /// What a child was in when the event was recorded: the container that follows it.
@@ -238,6 +256,11 @@ pub(super) mod tests {
         #[test]
         fn scopes_read_what_they_write(scope in any_scope()) {
             prop_assert_eq!(scope.to_string().parse(), Ok(scope));
+        }
+
+        #[test]
+        fn a_principal_is_told_by_its_id(principal in any_principal()) {
+            prop_assert_eq!(Principal::from(principal.id()), principal);
         }
 
         #[test]

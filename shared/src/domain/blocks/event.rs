@@ -85,8 +85,8 @@ impl BlockEvent {
         }
     }
 
-    /// Whether it says that something ended, and so must outlive its key.
-    pub fn says_an_end(&self) -> bool {
+    /// Whether it is stored in clear, as it says that something ended and so must outlive its key.
+    pub fn is_in_clear(&self) -> bool {
         match self {
             Self::BlockRemoved { .. } => true,
             Self::BlockAdded { .. }

@@ -385,6 +385,7 @@ fn named(event: &Event) -> (&'static str, String) {
     match event {
         Event::User(event) => of(event),
         Event::Session(event) => of(event),
+        Event::Member(event) => of(event),
         Event::Notebook(event) => of(event),
         Event::Note(event) => of(event),
         Event::Block(event) => of(event),
