@@ -14,6 +14,7 @@ mod unit_of_work;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use shared::domain::access::Container;
 use shared::domain::clock::Clock;
 use shared::log::epoch::EpochId;
 use shared::log::keyring::Keyring;
@@ -42,6 +43,18 @@ pub struct App(Arc<Parts>);
 /// Whether the caller may send commands at all, before any is decided. What it reads is named in the append.
 pub type Guard = for<'w> fn(&'w mut UnitOfWork<'_>) -> BoxFuture<'w, Result<(), Problem>>;
 
+/// A container and what it is in, each read to decide by; nothing if it is not there.
+pub type Chain = for<'w> fn(&'w mut UnitOfWork<'_>, Container) -> BoxFuture<'w, Result<Vec<Link>, Problem>>;
+
+/// A container, as far as it decides about the grants on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Which.
+    pub container: Container,
+    /// The position at which all grants on it ended the last time; 0 if they never did.
+    pub cleared: i64,
+}
+
 /// The parts of an [`App`].
 pub struct Parts {
     /// Where commands are recorded.
@@ -64,6 +77,8 @@ pub struct Parts {
     pub epoch: watch::Receiver<Option<EpochId>>,
     /// What is asked before each command.
     pub guard: Guard,
+    /// Finds containers of every kind.
+    pub chain: Chain,
 }
 
 impl App {

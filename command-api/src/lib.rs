@@ -4,8 +4,10 @@
 pub mod accounts;
 pub mod app;
 pub mod blocks;
+pub mod containers;
 pub mod context;
 pub mod log;
+pub mod members;
 pub mod notebooks;
 pub mod notes;
 pub mod relay;

@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::accounts::{Accounts, Registration};
 use crate::app::{App, Cache, Parts, Snapshots};
+use crate::containers;
 use crate::log::Log;
 use crate::relay::{self, Relay};
 use crate::sessions::refuse_ended;
@@ -80,6 +81,7 @@ pub async fn start(setup: Setup, shutdown: &Shutdown) -> anyhow::Result<Running>
         cache: Cache::default(),
         snapshots: Snapshots::default(),
         guard: refuse_ended,
+        chain: containers::chain,
         epoch: follow_epoch(pool.clone(), shutdown),
         pool,
     });

@@ -4,6 +4,10 @@
 mod accounts;
 #[path = "two_instances/blocks.rs"]
 mod blocks;
+#[path = "two_instances/members.rs"]
+mod members;
+#[path = "two_instances/named.rs"]
+mod named;
 #[path = "two_instances/pair.rs"]
 mod pair;
 #[path = "two_instances/round.rs"]

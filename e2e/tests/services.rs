@@ -127,7 +127,7 @@ async fn three_processes_are_one_daybook() {
     let path = format!("/notes/{NOTE}?after={position}");
     assert_eq!(read(&queries, &path, &token).await["title"], "Dreams");
     let seen = watched(&queries, &token, position).await;
-    assert_eq!(seen, ["UserRegistered", "SessionOpened", "NotebookCreated", "NoteCreated"]);
+    assert_eq!(seen, ["UserRegistered", "SessionOpened", "MemberAdded", "NotebookCreated", "NoteCreated"]);
     let metrics = commands.get("/metrics").await.expect("an answer").1;
     assert!(metrics.contains("daybook_append_seconds"), "{metrics}");
     assert_eq!(commands.get("/.well-known/jwks.json").await.expect("an answer").0, 200);

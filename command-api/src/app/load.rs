@@ -2,7 +2,7 @@
 //! of a snapshot's event into the SQL's text, and their snapshot store applies every new event twice); and whole streams
 //! through cqrs-es and postgres-es.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
@@ -91,6 +91,19 @@ impl App {
         let mut all = HashMap::with_capacity(streams.len());
         for (id, stream) in streams {
             all.insert(id, self.fold(Loaded::default(), stream).await?.0);
+        }
+        Ok(all)
+    }
+
+    /// All aggregates of one kind whose ids begin with this, in the order of their ids.
+    pub async fn load_under<A: Decide>(&self, prefix: &str) -> Result<Vec<(String, Loaded<A>)>, Problem> {
+        let mut streams: BTreeMap<String, Vec<StoredEvent>> = BTreeMap::new();
+        for event in event_log::streams_under(&self.pool, A::TYPE, prefix).await? {
+            streams.entry(event.recorded.aggregate.id.clone()).or_default().push(event);
+        }
+        let mut all = Vec::with_capacity(streams.len());
+        for (id, stream) in streams {
+            all.push((id, self.fold(Loaded::default(), stream).await?.0));
         }
         Ok(all)
     }

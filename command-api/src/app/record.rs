@@ -198,7 +198,8 @@ impl App {
         let mut made = Vec::new();
         for one in changed {
             let key_owner = one.home.key_owner();
-            if !keys.contains_key(key_owner) {
+            let is_encrypted = one.facts.iter().any(|fact| fact.encrypted);
+            if is_encrypted && !keys.contains_key(key_owner) {
                 let is_new = keyless.contains(key_owner);
                 let (key, is_new) = self.encryption_key(key_owner, is_new, &mut append.side).await?;
                 if is_new {
@@ -209,9 +210,7 @@ impl App {
             let events = (one.before + 1..).zip(&one.facts);
             append
                 .events
-                .extend(events.map(|(sequence, fact)| {
-                    self.event(meta, one, sequence, fact, &keys[key_owner], mac_key)
-                }));
+                .extend(events.map(|(sequence, fact)| self.event(meta, one, sequence, fact, &keys, mac_key)));
         }
         Ok(Recording { append, written, taken, keys: made })
     }
@@ -222,11 +221,11 @@ impl App {
         one: &Written,
         sequence: i64,
         fact: &Fact,
-        key: &DataKey,
+        keys: &HashMap<String, DataKey>,
         mac_key: &DataKey,
     ) -> NewEvent {
         let payload = if fact.encrypted {
-            key.encrypt(&about(&fact.event_type, &one.id, sequence), &fact.data)
+            keys[one.home.key_owner()].encrypt(&about(&fact.event_type, &one.id, sequence), &fact.data)
         } else {
             Payload::clear(&fact.data)
         };

@@ -199,7 +199,7 @@ fn encrypt(new: &New, json: &[u8], mark: &Mark, key: &DataKey) -> Vec<u8> {
     key.encrypt_bytes(&about(new.aggregate_type, &new.id, new.sequence, new.snapshot_version, mark), json)
 }
 
-/// What a snapshot is tied to. Ids and types have no slash, and no event's data is about a `snapshot`.
+/// What a snapshot is tied to. Types have no slash, nor have ids of what is encrypted, and no event's data is about a `snapshot`.
 fn about(aggregate_type: &str, id: &str, sequence: i64, snapshot_version: i32, last: &Mark) -> String {
     format!("snapshot/{aggregate_type}/{id}/{sequence}/{snapshot_version}/{}", hex::encode(last.nonce))
 }

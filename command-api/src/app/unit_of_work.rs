@@ -1,6 +1,7 @@
 //! One attempt to decide a command: it remembers what it reads, so that the append can name it, and gathers what it
 //! writes.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub struct UnitOfWork<'a> {
     /// Who asks; `None` for those who have no account yet.
     pub caller: Option<Caller>,
     /// For whom a policy asks.
-    on_behalf_of: Option<UserId>,
+    pub on_behalf_of: Option<UserId>,
     /// The condition that the client sets.
     if_match: Option<IfMatch>,
     trust: Trust,
@@ -27,8 +28,12 @@ pub struct UnitOfWork<'a> {
     assumed: bool,
     /// Whether anything came from memory, and so may be stale.
     cached: bool,
+    /// What was loaded: each aggregate once, so that all is decided on one state of it.
+    loaded: HashMap<(&'static str, String), Arc<dyn Any + Send + Sync>>,
     reads: Vec<Expect>,
     written: Vec<Written>,
+    /// How many of those are recorded before all else.
+    ahead: usize,
     rows: Rows,
 }
 
@@ -99,8 +104,10 @@ impl<'a> UnitOfWork<'a> {
             trust,
             assumed: false,
             cached: false,
+            loaded: HashMap::new(),
             reads: Vec::new(),
             written: Vec::new(),
+            ahead: 0,
             rows: Rows::default(),
         }
     }
@@ -113,9 +120,35 @@ impl<'a> UnitOfWork<'a> {
 
     /// Reads an aggregate to decide by: the append will be refused if it has moved.
     pub async fn read<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
-        let loaded = self.load::<A>(id).await?;
+        let loaded = self.look_up::<A>(id).await?;
         self.expect::<A>(id, loaded.sequence);
         Ok(loaded)
+    }
+
+    /// Looks at an aggregate that may turn out not to matter. One that is decided by must be [`Self::expect`]ed.
+    pub async fn look_up<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+        if let Some(loaded) = self.remembered::<A>(id) {
+            return Ok(loaded);
+        }
+        let loaded = self.app.load::<A>(id).await?;
+        Ok(self.remember(id, loaded))
+    }
+
+    /// The same for several of one kind, in their order: those that are not in memory are read together.
+    pub async fn look_up_all<A: Decide>(&mut self, ids: &[String]) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
+        let known: Vec<_> = ids.iter().map(|id| self.remembered::<A>(id)).collect();
+        let others = ids.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let others: Vec<String> = others.map(|(id, _)| id.clone()).collect();
+        let mut read = self.app.load_all::<A>(&others).await?;
+        let loaded = ids.iter().zip(known).map(|(id, known)| {
+            known.unwrap_or_else(|| self.remember(id, read.remove(id).unwrap_or_default()))
+        });
+        Ok(loaded.collect())
+    }
+
+    /// All of one kind whose ids begin with this, as the log has them now.
+    pub async fn look_up_under<A: Decide>(&self, prefix: &str) -> Result<Vec<(String, Loaded<A>)>, Problem> {
+        self.app.load_under(prefix).await
     }
 
     /// Names an aggregate that was read otherwise: the append will be refused if it has moved.
@@ -125,7 +158,7 @@ impl<'a> UnitOfWork<'a> {
 
     /// Loads an aggregate that is to be changed; 404 if it was deleted for ever.
     pub async fn load_to_change<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
-        let loaded = self.load::<A>(id).await?;
+        let loaded = self.look_up::<A>(id).await?;
         if loaded.erased {
             return Err(gone());
         }
@@ -151,20 +184,9 @@ impl<'a> UnitOfWork<'a> {
         &mut self,
         ids: &[String],
     ) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
-        let remembered = |id: &String| self.app.cache.get::<A>(id).filter(|_| self.trust != Trust::Nothing);
-        let mut all: HashMap<&String, Arc<Loaded<A>>> =
-            ids.iter().filter_map(|id| Some((id, remembered(id)?))).collect();
-        self.cached |= !all.is_empty();
-        let others: Vec<String> = ids.iter().filter(|id| !all.contains_key(id)).cloned().collect();
-        let mut read = self.app.load_all::<A>(&others).await?;
-        for id in ids {
-            if let Some(loaded) = read.remove(id).map(Arc::new) {
-                self.app.cache.put(id, loaded.clone());
-                all.insert(id, loaded);
-            }
-        }
-        let found = ids.iter().map(|id| all.remove(id).filter(|loaded| !loaded.erased).ok_or_else(gone));
-        found.collect()
+        let all = self.look_up_all::<A>(ids).await?;
+        let is_there = |loaded: &Loaded<A>| loaded.sequence > 0 && !loaded.erased;
+        all.into_iter().map(|loaded| Some(loaded).filter(|one| is_there(one)).ok_or_else(gone)).collect()
     }
 
     /// Carries out commands on what was loaded; its version afterwards.
@@ -201,6 +223,20 @@ impl<'a> UnitOfWork<'a> {
         Ok(version)
     }
 
+    /// Carries out commands on what was loaded, which is recorded before all else that this command changes.
+    pub fn change_ahead<A: Decide>(
+        &mut self,
+        id: &str,
+        loaded: &Loaded<A>,
+        commands: Vec<A::Command>,
+        authorized: Authorized<Context<A>>,
+    ) -> Result<(), Problem> {
+        self.change(id, loaded, commands, authorized)?;
+        self.written[self.ahead..].rotate_right(1);
+        self.ahead += 1;
+        Ok(())
+    }
+
     /// 412 if the client's condition does not hold for a thing at this version.
     pub fn if_match(&self, version: i64) -> Result<(), Problem> {
         let holds = self.if_match.as_ref().is_none_or(|condition| condition.matches(version));
@@ -225,24 +261,30 @@ impl<'a> UnitOfWork<'a> {
         Ok(Written::new(self.app, id, loaded, events, home))
     }
 
-    /// Puts what was written last before all else: a block comes before those that make room for it.
+    /// Puts what was written last before what else follows: a block comes before those that make room for it.
     pub(super) fn last_first(&mut self) {
-        self.written.rotate_right(1);
+        self.written[self.ahead..].rotate_right(1);
     }
 
-    /// Loads an aggregate, from memory if it may.
-    async fn load<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
-        if self.trust != Trust::Nothing
-            && let Some(loaded) = self.app.cache.get::<A>(id)
-        {
-            self.cached = true;
-            return Ok(loaded);
+    /// What was loaded before in this attempt, or is in memory if that may be relied on.
+    fn remembered<A: Decide>(&mut self, id: &str) -> Option<Arc<Loaded<A>>> {
+        let key = (A::TYPE, id.to_owned());
+        if let Some(loaded) = self.loaded.get(&key) {
+            return loaded.clone().downcast().ok();
         }
-        let loaded = Arc::new(self.app.load::<A>(id).await?);
+        let loaded = self.app.cache.get::<A>(id).filter(|_| self.trust != Trust::Nothing)?;
+        self.cached = true;
+        self.loaded.insert(key, loaded.clone());
+        Some(loaded)
+    }
+
+    fn remember<A: Decide>(&mut self, id: &str, loaded: Loaded<A>) -> Arc<Loaded<A>> {
+        let loaded = Arc::new(loaded);
         if loaded.sequence > 0 {
             self.app.cache.put(id, loaded.clone());
         }
-        Ok(loaded)
+        self.loaded.insert((A::TYPE, id.to_owned()), loaded.clone());
+        loaded
     }
 
     /// What the next attempt relies on, if this one is refused; none if it looked everything up.

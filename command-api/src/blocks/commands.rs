@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use shared::domain::access::Role;
 use shared::domain::blocks::{BlockType, Content, ContentError};
 use shared::domain::id::{BlockId, NoteId};
 use shared::domain::rank::Rank;
@@ -12,7 +13,6 @@ use super::places::{self, Place};
 use crate::app::{Authorized, Claim, Home, Rows, UnitOfWork, id_taken};
 use crate::app::{Refusal, problem};
 use crate::log::{self, Freed, RankSlot};
-use crate::notes;
 
 /// The kind of claim that keeps a block and the task of the same id in one note.
 const ITEM: &str = "item";
@@ -172,16 +172,17 @@ pub(super) async fn authorize(
     if let Some(part) = block.part() {
         if commands.iter().any(|command| matches!(command, BlockCommand::Add { .. })) {
             let user = work.user()?;
-            let is_seen = notes::role_of(work, part.note_id, user).await?.is_some();
+            let is_seen = work.is_seen_by(user, part.note_id.into()).await?;
             return Err(if is_seen { problem(&BlockError::AlreadyExists) } else { id_taken() });
         }
-        authorized.home = notes::may_edit(work, part.note_id, || problem(&BlockError::Missing)).await?;
+        let missing = || problem(&BlockError::Missing);
+        authorized.home = work.require(Role::Editor, part.note_id.into(), missing).await?.home;
     }
     for command in commands {
         match command {
             BlockCommand::Add { note_id, anchor, .. } => {
                 let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                authorized.home = notes::may_edit(work, *note_id, nowhere).await?;
+                authorized.home = work.require(Role::Editor, (*note_id).into(), nowhere).await?.home;
                 authorized.rows.claims.push(claim(work, id, authorized.home.key_owner()));
                 take_place(work, &mut authorized, block, itself, *note_id, *anchor).await?;
             }
@@ -190,7 +191,7 @@ pub(super) async fn authorize(
                 let mut left = Vec::new();
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                    let there = notes::may_edit(work, *note_id, nowhere).await?;
+                    let there = work.require(Role::Editor, (*note_id).into(), nowhere).await?.home;
                     authorized.rows.released.push(belonging(work, id, authorized.home.key_owner()));
                     authorized.rows.claims.push(claim(work, id, there.key_owner()));
                     left = std::mem::replace(&mut authorized.home, there).scopes;

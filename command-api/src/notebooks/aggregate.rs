@@ -1,10 +1,6 @@
 //! The rules of a notebook, on one page.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
-use shared::domain::access::Role;
-use shared::domain::id::UserId;
 use shared::domain::notebooks::NotebookEvent;
 use shared::domain::text::{Description, Title};
 use shared::process::problem::Problem;
@@ -22,8 +18,6 @@ pub enum Notebook {
     Missing,
     /// There.
     Live {
-        /// Who may do what with it and its notes.
-        members: BTreeMap<UserId, Role>,
         /// What it is called.
         name: Title,
         /// What it is about; `None` until somebody says, and when it was cleared.
@@ -35,19 +29,18 @@ use NotebookCommand as C;
 use NotebookEvent as E;
 
 impl Notebook {
-    /// What a person may do with it.
-    pub fn role_of(&self, user: UserId) -> Option<Role> {
+    /// Whether there is one.
+    pub fn is_there(&self) -> bool {
         match self {
-            Self::Missing => None,
-            Self::Live { members, .. } => members.get(&user).copied(),
+            Self::Missing => false,
+            Self::Live { .. } => true,
         }
     }
 
     fn evolve(&mut self, event: E) {
         match (event, self) {
-            (E::NotebookCreated { owner, name }, notebook) => {
-                *notebook =
-                    Self::Live { members: BTreeMap::from([(owner, Role::Owner)]), name, description: None };
+            (E::NotebookCreated { owner: _, name }, notebook) => {
+                *notebook = Self::Live { name, description: None };
             }
             (E::NotebookRenamed { name: new }, Self::Live { name, .. }) => *name = new,
             (E::NotebookDescribed { description: new }, Self::Live { description, .. }) => {
@@ -59,7 +52,7 @@ impl Notebook {
 }
 
 impl Decide for Notebook {
-    const SNAPSHOT_VERSION: i32 = 2;
+    const SNAPSHOT_VERSION: i32 = 3;
     const MISSING: Self::Error = NotebookError::Missing;
 
     fn creates(commands: &[C]) -> bool {
@@ -88,7 +81,7 @@ impl Decide for Notebook {
         id: &str,
         commands: &[C],
     ) -> Result<Authorized, Problem> {
-        authorize(self, work, id, commands)
+        authorize(self, work, id, commands).await
     }
 }
 
@@ -98,6 +91,7 @@ crate::aggregate!(Notebook, NotebookEvent, NotebookCommand, NotebookError, ());
 mod tests {
     use super::*;
     use cqrs_es::test::TestFramework;
+    use shared::domain::id::UserId;
     use uuid::Uuid;
 
     fn notebook() -> TestFramework<Notebook> {
@@ -158,13 +152,5 @@ mod tests {
             .when(clear.clone())
             .then_expect_events(vec![cleared.clone()]);
         notebook().given(vec![created(), described, cleared]).when(clear).then_expect_events(vec![]);
-    }
-
-    #[test]
-    fn only_the_creator_has_a_role() {
-        let mut made = Notebook::default();
-        made.evolve(created());
-        assert_eq!(made.role_of(owner()), Some(Role::Owner));
-        assert_eq!(made.role_of(UserId(Uuid::from_u128(2))), None);
     }
 }

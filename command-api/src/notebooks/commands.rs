@@ -1,13 +1,14 @@
 //! The commands of a notebook: who may give them, and each refusal.
 
-use shared::domain::access::{Role, effective};
+use shared::domain::access::{Container, Role};
 use shared::domain::id::{NotebookId, UserId};
 use shared::domain::text::{Description, Title};
 use shared::process::problem::{Problem, ProblemType};
 
 use super::Notebook;
-use crate::app::{Authorized, Home, UnitOfWork, id_taken};
+use crate::app::{Authorized, Home, Link, UnitOfWork, id_taken};
 use crate::app::{Refusal, problem};
+use crate::members;
 
 /// What may be asked of a notebook.
 #[derive(Clone, Debug)]
@@ -40,9 +41,6 @@ pub enum NotebookError {
     /// The id is in use.
     #[error("There is already a notebook with this id.")]
     AlreadyExists,
-    /// The caller may see it, but not do this.
-    #[error("Only owners of the notebook may do this.")]
-    OwnerNeeded,
 }
 
 impl Refusal for NotebookError {
@@ -50,45 +48,39 @@ impl Refusal for NotebookError {
         match self {
             Self::Missing => ProblemType::NotebookMissing,
             Self::AlreadyExists => ProblemType::NotebookExists,
-            Self::OwnerNeeded => ProblemType::OwnerNeeded,
         }
     }
 }
 
-/// The caller's role in a notebook: read to decide by, so it must not have moved when the decision is recorded.
-pub async fn role_in(work: &mut UnitOfWork<'_>, notebook: NotebookId) -> Result<Option<Role>, Problem> {
-    let user = work.user()?;
-    role_of(work, notebook, user).await
+/// A notebook, read to decide by; it is in nothing. Nothing if there is none.
+pub(crate) async fn chain(work: &mut UnitOfWork<'_>, notebook: NotebookId) -> Result<Vec<Link>, Problem> {
+    let read = work.read::<Notebook>(&notebook.to_string()).await?;
+    let link = Link { container: notebook.into(), cleared: 0 };
+    Ok(if read.state.is_there() { vec![link] } else { Vec::new() })
 }
 
-/// Somebody's role in a notebook, read to decide by.
-pub(crate) async fn role_of(
-    work: &mut UnitOfWork<'_>,
-    notebook: NotebookId,
-    user: UserId,
-) -> Result<Option<Role>, Problem> {
-    let notebook = work.read::<Notebook>(&notebook.to_string()).await?;
-    // A notebook is in no container, so nothing is inherited.
-    Ok(effective(notebook.state.role_of(user), None))
-}
-
-/// Anybody starts notebooks; owners change them.
-pub(super) fn authorize(
+/// Anybody starts notebooks, and owns what they started; owners change them.
+pub(super) async fn authorize(
     notebook: &Notebook,
-    work: &UnitOfWork<'_>,
+    work: &mut UnitOfWork<'_>,
     id: &str,
     commands: &[NotebookCommand],
 ) -> Result<Authorized, Problem> {
-    let user = work.user()?;
-    let creates = commands.iter().any(|command| matches!(command, NotebookCommand::Create { .. }));
-    match (notebook, notebook.role_of(user)) {
-        (Notebook::Missing, _) | (Notebook::Live { .. }, Some(Role::Owner)) => (),
-        (Notebook::Live { .. }, None) if creates => return Err(id_taken()),
-        (Notebook::Live { .. }, Some(_)) if creates => return Err(problem(&NotebookError::AlreadyExists)),
-        (Notebook::Live { .. }, Some(Role::Viewer | Role::Editor)) => {
-            return Err(problem(&NotebookError::OwnerNeeded));
+    let missing = || problem(&NotebookError::Missing);
+    let itself: NotebookId = id.parse().map_err(|_| missing())?;
+    let container = Container::from(itself);
+    let create = commands.iter().find_map(|command| match command {
+        NotebookCommand::Create { owner, .. } => Some(*owner),
+        NotebookCommand::Rename { .. } | NotebookCommand::Describe { .. } => None,
+    });
+    match create {
+        Some(_) if notebook.is_there() => {
+            let user = work.user()?;
+            let is_seen = work.is_seen_by(user, container).await?;
+            return Err(if is_seen { problem(&NotebookError::AlreadyExists) } else { id_taken() });
         }
-        (Notebook::Live { .. }, None) => return Err(problem(&NotebookError::Missing)),
+        Some(owner) => members::first_owner(work, container, owner)?,
+        None => _ = work.require(Role::Owner, container, missing).await?,
     }
     Ok(Authorized { home: Home::of("notebook", id), ..Authorized::default() })
 }

@@ -7,6 +7,6 @@ mod routes;
 mod snapshot_form;
 
 pub use aggregate::Notebook;
-pub(crate) use commands::role_of;
-pub use commands::{NotebookCommand, NotebookError, role_in};
+pub(crate) use commands::chain;
+pub use commands::{NotebookCommand, NotebookError};
 pub use routes::routes;

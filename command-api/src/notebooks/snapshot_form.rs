@@ -16,32 +16,23 @@ pub(super) fn changes_only_with_its_version() {
         &[&[], &[&created], &[&created, &described, &cleared], &[&created, &renamed, &described]];
     keep_form::<Notebook>(histories, |forms| {
         insta::assert_snapshot!(forms, @r#"
-        version 2
+        version 3
         [] "Missing"
         [NotebookCreated] {
           "Live": {
             "description": null,
-            "members": {
-              "0193a5f0-0000-7000-8000-000000000001": "owner"
-            },
             "name": "Lab"
           }
         }
         [NotebookCreated, NotebookDescribed, NotebookDescribed] {
           "Live": {
             "description": null,
-            "members": {
-              "0193a5f0-0000-7000-8000-000000000001": "owner"
-            },
             "name": "Lab"
           }
         }
         [NotebookCreated, NotebookRenamed, NotebookDescribed] {
           "Live": {
             "description": "What we tried",
-            "members": {
-              "0193a5f0-0000-7000-8000-000000000001": "owner"
-            },
             "name": "Den"
           }
         }

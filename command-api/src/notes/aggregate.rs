@@ -8,7 +8,7 @@ use shared::process::problem::Problem;
 
 use super::commands::authorize;
 use super::{NoteCommand, NoteError};
-use crate::app::Decide;
+use crate::app::{At, Decide};
 use crate::app::{Authorized, UnitOfWork};
 
 /// A note, as far as its rules need it.
@@ -23,6 +23,8 @@ pub enum Note {
         notebook_id: NotebookId,
         /// What it is called.
         title: Title,
+        /// The position of its last move, which ended all grants on the note itself; 0 if it never moved.
+        cleared: i64,
     },
 }
 
@@ -38,9 +40,19 @@ impl Note {
         }
     }
 
+    /// The position at which all grants on the note itself ended the last time; 0 if they never did.
+    pub fn cleared(&self) -> i64 {
+        match self {
+            Self::Missing => 0,
+            Self::Live { cleared, .. } => *cleared,
+        }
+    }
+
     fn evolve(&mut self, event: E) {
         match (event, self) {
-            (E::NoteCreated { notebook_id, title }, note) => *note = Self::Live { notebook_id, title },
+            (E::NoteCreated { notebook_id, title }, note) => {
+                *note = Self::Live { notebook_id, title, cleared: 0 };
+            }
             (E::NoteRetitled { title: new }, Self::Live { title, .. }) => *title = new,
             (E::NoteMoved { to, .. }, Self::Live { notebook_id, .. }) => *notebook_id = to,
             (E::NoteRetitled { .. } | E::NoteMoved { .. }, Self::Missing) => (),
@@ -49,7 +61,7 @@ impl Note {
 }
 
 impl Decide for Note {
-    const SNAPSHOT_VERSION: i32 = 1;
+    const SNAPSHOT_VERSION: i32 = 2;
     const MISSING: Self::Error = NoteError::Missing;
 
     fn creates(commands: &[C]) -> bool {
@@ -71,6 +83,16 @@ impl Decide for Note {
             (Self::Live { notebook_id: from, .. }, C::Move { notebook_id: to }) => {
                 Ok(vec![E::NoteMoved { from: *from, to }])
             }
+        }
+    }
+
+    fn apply_at(&mut self, event: E, at: At) {
+        let is_moved = matches!(event, E::NoteMoved { .. });
+        self.evolve(event);
+        if let Self::Live { cleared, .. } = self
+            && is_moved
+        {
+            *cleared = at.position;
         }
     }
 

@@ -1,14 +1,14 @@
 //! The commands of a note: who may give them, and each refusal.
 
 use shared::domain::access::Role;
-use shared::domain::id::{NoteId, NotebookId, UserId};
+use shared::domain::id::{NoteId, NotebookId};
 use shared::domain::text::Title;
 use shared::process::problem::{Problem, ProblemType};
 
 use super::Note;
-use crate::app::{Authorized, Home, UnitOfWork, id_taken};
+use crate::app::{Authorized, Home, Link, UnitOfWork, id_taken};
 use crate::app::{Refusal, problem};
-use crate::notebooks::{self, role_in};
+use crate::notebooks;
 
 /// What may be asked of a note.
 #[derive(Clone, Debug)]
@@ -52,76 +52,46 @@ impl Refusal for NoteError {
     }
 }
 
-/// Editors change a note; moving needs an editor on both ends.
+/// A note and its notebook, both read to decide by. Nothing if one of them is not there.
+pub(crate) async fn chain(work: &mut UnitOfWork<'_>, note: NoteId) -> Result<Vec<Link>, Problem> {
+    let read = work.read::<Note>(&note.to_string()).await?;
+    let Some(notebook) = read.state.notebook() else { return Ok(Vec::new()) };
+    let parent = notebooks::chain(work, notebook).await?;
+    let link = Link { container: note.into(), cleared: read.state.cleared() };
+    Ok(if parent.is_empty() { parent } else { [vec![link], parent].concat() })
+}
+
+/// Editors change a note. Who takes it out of a notebook must own that one, and be an editor where it goes.
 pub(super) async fn authorize(
     note: &Note,
     work: &mut UnitOfWork<'_>,
     id: &str,
     commands: &[NoteCommand],
 ) -> Result<Authorized, Problem> {
-    let mut notebooks = Vec::new();
-    if let Some(notebook) = note.notebook() {
+    let missing = || problem(&NoteError::Missing);
+    let itself: NoteId = id.parse().map_err(|_| missing())?;
+    let mut home = Home::of("note", id);
+    let now = note.notebook();
+    if let Some(notebook) = now {
         if commands.iter().any(|command| matches!(command, NoteCommand::Create { .. })) {
-            let is_seen = role_in(work, notebook).await?.is_some();
+            let user = work.user()?;
+            let is_seen = work.is_seen_by(user, itself.into()).await?;
             return Err(if is_seen { problem(&NoteError::AlreadyExists) } else { id_taken() });
         }
-        may_edit_in(work, notebook, || problem(&NoteError::Missing)).await?;
-        notebooks.push(notebook);
+        let leaves = |command: &NoteCommand| matches!(command, NoteCommand::Move { notebook_id } if *notebook_id != notebook);
+        let needed = if commands.iter().any(leaves) { Role::Owner } else { Role::Editor };
+        home = work.require(needed, itself.into(), missing).await?.home;
     }
     for command in commands {
         let (NoteCommand::Create { notebook_id, .. } | NoteCommand::Move { notebook_id }) = command else {
             continue;
         };
-        if !notebooks.contains(notebook_id) {
-            may_edit_in(work, *notebook_id, || {
-                Problem::invalid("/notebook_id", "There is no such notebook.")
-            })
-            .await?;
-            notebooks.push(*notebook_id);
+        if now == Some(*notebook_id) {
+            continue;
         }
+        let nowhere = || Problem::invalid("/notebook_id", "There is no such notebook.");
+        let there = work.require(Role::Editor, (*notebook_id).into(), nowhere).await?.home;
+        home.scopes.extend(there.scopes);
     }
-    let mut scopes = vec![format!("note:{id}")];
-    scopes.extend(notebooks.iter().map(|notebook| format!("notebook:{notebook}")));
-    let home = Home { scopes };
     Ok(Authorized { home, ..Authorized::default() })
-}
-
-/// Somebody's role on a note, which is read to decide by.
-pub(crate) async fn role_of(
-    work: &mut UnitOfWork<'_>,
-    note: NoteId,
-    user: UserId,
-) -> Result<Option<Role>, Problem> {
-    let read = work.read::<Note>(&note.to_string()).await?;
-    match read.state.notebook() {
-        Some(notebook) => notebooks::role_of(work, notebook, user).await,
-        None => Ok(None),
-    }
-}
-
-/// The home of the events of a note's parts, if the caller may change them; the note is read to decide.
-pub(crate) async fn may_edit(
-    work: &mut UnitOfWork<'_>,
-    note: NoteId,
-    missing: impl Fn() -> Problem,
-) -> Result<Home, Problem> {
-    let read = work.read::<Note>(&note.to_string()).await?;
-    let notebook = read.state.notebook().ok_or_else(&missing)?;
-    may_edit_in(work, notebook, missing).await?;
-    Ok(Home { scopes: vec![format!("note:{note}"), format!("notebook:{notebook}")] })
-}
-
-async fn may_edit_in(
-    work: &mut UnitOfWork<'_>,
-    notebook: NotebookId,
-    missing: impl Fn() -> Problem,
-) -> Result<(), Problem> {
-    match role_in(work, notebook).await? {
-        None => Err(missing()),
-        Some(Role::Viewer) => Err(Problem::new(
-            ProblemType::EditorNeeded,
-            "Only editors and owners of the notebook may do this.",
-        )),
-        Some(Role::Editor | Role::Owner) => Ok(()),
-    }
 }

@@ -7,6 +7,6 @@ mod routes;
 mod snapshot_form;
 
 pub use aggregate::Note;
+pub(crate) use commands::chain;
 pub use commands::{NoteCommand, NoteError};
-pub(crate) use commands::{may_edit, role_of};
 pub use routes::routes;

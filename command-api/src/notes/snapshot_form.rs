@@ -14,10 +14,11 @@ pub(super) fn changes_only_with_its_version() {
     let histories: &[&[&Fact]] = &[&[], &[&created, &retitled, &moved]];
     keep_form::<Note>(histories, |forms| {
         insta::assert_snapshot!(forms, @r#"
-        version 1
+        version 2
         [] "Missing"
         [NoteCreated, NoteRetitled, NoteMoved] {
           "Live": {
+            "cleared": 3,
             "notebook_id": "0193a5f0-0000-7000-8000-000000000002",
             "title": "Plans"
           }

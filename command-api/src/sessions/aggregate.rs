@@ -80,7 +80,7 @@ impl Decide for Session {
         id: &str,
         commands: &[C],
     ) -> Result<Authorized, Problem> {
-        authorize(self, work, id, commands)
+        authorize(self, work, id, commands).await
     }
 }
 

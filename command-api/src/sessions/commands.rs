@@ -12,6 +12,7 @@ use super::Session;
 use crate::app::{Authorized, Home, UnitOfWork};
 use crate::app::{Refusal, problem};
 use crate::log::{ModuleRow, SideRow};
+use crate::users::User;
 
 /// What may be asked of a session.
 #[derive(Clone, Debug)]
@@ -54,9 +55,9 @@ impl Refusal for SessionError {
 }
 
 /// The server opens sessions, after checking a password; their person, or the server, ends them.
-pub(super) fn authorize(
+pub(super) async fn authorize(
     session: &Session,
-    work: &UnitOfWork<'_>,
+    work: &mut UnitOfWork<'_>,
     id: &str,
     commands: &[SessionCommand],
 ) -> Result<Authorized, Problem> {
@@ -68,6 +69,8 @@ pub(super) fn authorize(
     for command in commands {
         let (user, row) = match command {
             SessionCommand::Open { user_id, device, address, refresh, lifetime } => {
+                // A change of the account that ends its sessions must not miss this one.
+                work.read::<User>(&user_id.to_string()).await?;
                 let columns = json!({
                     "session_id": id,
                     "user_id": user_id.to_string(),
@@ -93,10 +96,16 @@ fn row(operation: &'static str, session: &str, columns: Value) -> SideRow {
     SideRow::Module(ModuleRow { operation, writes: ("session", session.to_owned()), columns })
 }
 
-/// Refuses a caller whose session has ended, on whichever instance that was decided.
+/// Refuses a caller whose session has ended, on whichever instance that was decided. A policy has no session: what ends those
+/// of the person it acts for changes the account, which is named instead.
 pub fn refuse_ended<'w>(work: &'w mut UnitOfWork<'_>) -> BoxFuture<'w, Result<(), Problem>> {
     async move {
-        let Some(caller) = work.caller else { return Ok(()) };
+        let Some(caller) = work.caller else {
+            if let Some(user) = work.on_behalf_of {
+                work.read::<User>(&user.to_string()).await?;
+            }
+            return Ok(());
+        };
         let session = work.read::<Session>(&caller.session.to_string()).await?;
         if session.state.is_open_for(caller.user) { Ok(()) } else { Err(session_ended()) }
     }

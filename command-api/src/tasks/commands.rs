@@ -1,6 +1,7 @@
 //! The commands of a task: who may give them, and each refusal.
 
 use chrono::{DateTime, Utc};
+use shared::domain::access::Role;
 use shared::domain::blocks::BlockText;
 use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, Due, Priority};
@@ -12,7 +13,6 @@ use super::Task;
 use crate::app::{Authorized, Home, UnitOfWork, id_taken};
 use crate::app::{Refusal, problem};
 use crate::blocks::{self, Origin};
-use crate::notes;
 
 /// What may be asked of a task.
 #[derive(Clone, Debug)]
@@ -141,14 +141,17 @@ pub(super) async fn authorize(
         if commands.iter().any(|command| matches!(command, TaskCommand::Add { .. })) {
             let user = work.user()?;
             let is_seen = match todo.note_id {
-                Some(note) => notes::role_of(work, note, user).await?.is_some(),
+                Some(note) => work.is_seen_by(user, note.into()).await?,
                 None => user == todo.owner,
             };
             return Err(if is_seen { problem(&TaskError::AlreadyExists) } else { id_taken() });
         }
         note = todo.note_id;
         authorized.home = match todo.note_id {
-            Some(note) => notes::may_edit(work, note, || problem(&TaskError::Missing)).await?,
+            Some(note) => {
+                let missing = || problem(&TaskError::Missing);
+                work.require(Role::Editor, note.into(), missing).await?.home
+            }
             None if work.user()? == todo.owner => Home::of("user", &todo.owner.to_string()),
             None => return Err(problem(&TaskError::Missing)),
         };
@@ -160,7 +163,7 @@ pub(super) async fn authorize(
                 authorized.home = match note {
                     Some(note) => {
                         let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                        notes::may_edit(work, note, nowhere).await?
+                        work.require(Role::Editor, note.into(), nowhere).await?.home
                     }
                     None => Home::of("user", &owner.to_string()),
                 };
@@ -172,7 +175,8 @@ pub(super) async fn authorize(
                 if from.is_none_or(|from| from == *note_id) {
                     continue;
                 }
-                let there = notes::may_edit(work, *note_id, || problem(&TaskError::Missing)).await?;
+                let missing = || problem(&TaskError::Missing);
+                let there = work.require(Role::Editor, (*note_id).into(), missing).await?.home;
                 let left = std::mem::replace(&mut authorized.home, there);
                 authorized.home.scopes.extend(left.scopes);
                 authorized.rows.claims.push(blocks::claim(work, id, authorized.home.key_owner()));
@@ -207,7 +211,7 @@ async fn may_see(
 ) -> Result<(), Problem> {
     let Some(assignee) = assignee else { return Ok(()) };
     let sees = match note {
-        Some(note) => notes::role_of(work, note, assignee).await?.is_some(),
+        Some(note) => work.is_seen_by(assignee, note.into()).await?,
         None => assignee == owner,
     };
     if sees {

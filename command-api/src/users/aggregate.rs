@@ -42,6 +42,14 @@ use UserCommand as C;
 use UserEvent as E;
 
 impl User {
+    /// Whether there is such an account.
+    pub fn is_active(&self) -> bool {
+        match self {
+            Self::Missing => false,
+            Self::Active { .. } => true,
+        }
+    }
+
     fn evolve(&mut self, event: E) {
         match (event, self) {
             (E::UserRegistered { display_name, .. }, user) => {

@@ -82,6 +82,7 @@ impl World {
             snapshots: Snapshots::every(every),
             epoch: app.epoch.clone(),
             guard: app.guard,
+            chain: app.chain,
         })
     }
 

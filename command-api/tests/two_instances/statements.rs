@@ -52,9 +52,9 @@ impl Things {
     }
 
     /// What may be asked of them, and how many statements that makes: two for each thing that is not in memory (its
-    /// snapshot, and its events), one for each note's key, one for each neighbour that is looked for, and one for who
-    /// added a block that goes elsewhere. The append is not counted, as the log's writer makes it for all who ask at that
-    /// time.
+    /// snapshot, and its events), one for each note's key, one for each neighbour that is looked for, one for who added a
+    /// block that goes elsewhere, and one for the caller's grant on a notebook that is not in memory. The append is not
+    /// counted, as the log's writer makes it for all who ask at that time.
     fn commands(&self) -> Vec<(&'static str, TestRequest, usize)> {
         let Self { owner, notebook, other, note, elsewhere, blocks, removed, task, done, gone } = self;
         let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
@@ -90,7 +90,7 @@ impl Things {
             (
                 "patch /notes/{id}",
                 TestRequest::patch(&format!("/notes/{note}"), &json!({"notebook_id": other})),
-                2,
+                3,
             ),
             ("post /blocks", add("after", None), 2),
             ("post /blocks", add("after", Some(first)), 2),

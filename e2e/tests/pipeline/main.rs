@@ -90,12 +90,12 @@ async fn a_watching_operator_sees_the_note_appear() {
     daybook.get(&format!("/notes/{NOTE}?after={position}"), &token).await;
     // Before or after `live`: the gateway may come to what can be read a moment later than the reads.
     let (mut watch, mut events) = (Watch::start(&token, "--data", data.path()), Vec::new());
-    while events.len() < 4 {
+    while events.len() < 5 {
         events.push(watch.event().await);
     }
     let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect();
-    assert_eq!(types, ["UserRegistered", "SessionOpened", "NotebookCreated", "NoteCreated"]);
-    assert_eq!(events[3]["data"]["title"], CANARY);
+    assert_eq!(types, ["UserRegistered", "SessionOpened", "MemberAdded", "NotebookCreated", "NoteCreated"]);
+    assert_eq!(events[4]["data"]["title"], CANARY);
 }
 
 #[tokio::test]

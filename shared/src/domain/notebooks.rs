@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::access::{Container, Effect, Kind, Principal, Role, Scopes};
+use crate::domain::access::{Container, Effect, Kind, Scopes};
 use crate::domain::id::{NotebookId, UserId};
 use crate::domain::text::{Description, Title};
 
@@ -10,7 +10,7 @@ use crate::domain::text::{Description, Title};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::VariantNames)]
 #[serde(tag = "type")]
 pub enum NotebookEvent {
-    /// Someone started a notebook, and owns it.
+    /// Someone started a notebook. That they own it is an event of its own, right before.
     NotebookCreated {
         /// Its first owner.
         owner: UserId,
@@ -47,18 +47,12 @@ impl NotebookEvent {
         }
     }
 
-    /// What it does to containers and grants.
-    pub fn effects(&self, scopes: &Scopes) -> Vec<Effect> {
+    /// What it does to containers and grants: nothing, as the grant of its first owner is an event of its own.
+    pub fn effects(&self, _: &Scopes) -> Vec<Effect> {
         match self {
-            Self::NotebookCreated { owner, .. } => {
-                let granted = |container| Effect::Granted {
-                    container,
-                    principal: Principal::User(*owner),
-                    role: Role::Owner,
-                };
-                scopes.container().map(granted).into_iter().collect()
+            Self::NotebookCreated { .. } | Self::NotebookRenamed { .. } | Self::NotebookDescribed { .. } => {
+                Vec::new()
             }
-            Self::NotebookRenamed { .. } | Self::NotebookDescribed { .. } => Vec::new(),
         }
     }
 }
@@ -100,20 +94,12 @@ mod tests {
     #[test]
     pub(super) fn every_event_keeps_its_effects() {
         keep_effects(&samples(), &["notebook:0193a5f0-0000-7000-8000-000000000002"], |stored| {
-            insta::assert_snapshot!(stored, @r#"
-            NotebookCreated [
-              {
-                "granted": {
-                  "container": "notebook:0193a5f0-0000-7000-8000-000000000002",
-                  "principal": "user:0193a5f0-0000-7000-8000-000000000001",
-                  "role": "owner"
-                }
-              }
-            ]
+            insta::assert_snapshot!(stored, @r"
+            NotebookCreated null
             NotebookRenamed null
             NotebookDescribed null
             NotebookDescribed null
-            "#);
+            ");
         });
     }
 }

@@ -265,6 +265,24 @@ pub async fn streams(
     Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
 }
 
+/// The events of all aggregates of one type whose ids begin with `prefix`, those of each in order. The last character of the
+/// prefix must be one of ASCII, but not the last one.
+pub async fn streams_under(
+    executor: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    prefix: &str,
+) -> sqlx::Result<Vec<StoredEvent>> {
+    let rows = events!(
+        "payload",
+        "where aggregate_type = $1 and aggregate_id >= $2
+           and aggregate_id < left($2, -1) || chr(ascii(right($2, 1)) + 1)
+          order by aggregate_id, sequence",
+        aggregate_type,
+        prefix
+    );
+    Ok(rows.fetch_all(executor).await?.into_iter().map(StoredEvent::from).collect())
+}
+
 /// The first event of an aggregate, without its data; `None` when there is no such aggregate.
 pub async fn first_of(
     executor: impl PgExecutor<'_>,

@@ -196,6 +196,15 @@ problem_types! {
         "You may see the notebook, but only its owners may do this. Ask one of them. Notebooks cannot be shared yet, so \
          everybody who sees one is its owner.";
 }
+"Members" {
+    MemberMissing "member-missing" NOT_FOUND "No such member"
+        "This person has no role of their own here.";
+    NotForThisKind "not-for-this-kind" CONFLICT "Not for a thing of this kind"
+        "Things of this kind cannot be shared like that. Only notebooks have owners, and notes are shared with persons, \
+         one by one.";
+    LastOwner "last-owner" CONFLICT "The last owner"
+        "Every notebook has an owner. Make somebody else an owner first; then the last one can leave or get another role.";
+}
 "Notes" {
     NoteMissing "note-missing" NOT_FOUND "No such note"
         "There is no note with this id, or you may not see it.";

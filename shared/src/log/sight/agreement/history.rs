@@ -11,6 +11,7 @@ use super::super::ledger::Ledger;
 use crate::domain::access::{Effect, Principal, Role, Scope, Scopes};
 use crate::domain::blocks::{BlockEvent, BlockText, Content, Depth, WholeBlock};
 use crate::domain::id::{BlockId, NoteId, NotebookId, TaskId, UserId};
+use crate::domain::members::{MemberEvent, MemberId};
 use crate::domain::notebooks::NotebookEvent;
 use crate::domain::notes::NoteEvent;
 use crate::domain::sessions::SessionEvent;
@@ -163,6 +164,11 @@ impl World {
         if get(&self.tables.notebooks, notebook).is_none() {
             let owner = pick(&USERS, byte >> 3);
             self.tables.notebooks.push((notebook, owner));
+            let owned = MemberEvent::MemberAdded { role: Role::Owner };
+            let who = Principal::User(owner);
+            let scopes = [Scope::Container(notebook.into()), Scope::Principal(who)];
+            let id = MemberId { container: notebook.into(), principal: who };
+            self.records(Event::Member(owned), &id, &scopes, None);
             self.of_notebook(notebook, NotebookEvent::NotebookCreated { owner, name: text("Lab") });
         }
     }
