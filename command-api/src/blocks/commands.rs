@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use shared::domain::access::Role;
+use shared::domain::access::Action;
 use shared::domain::blocks::{BlockType, Content, ContentError};
 use shared::domain::id::{BlockId, NoteId};
 use shared::domain::rank::Rank;
@@ -127,6 +127,19 @@ impl Refusal for BlockError {
     }
 }
 
+impl BlockCommand {
+    /// What is done with the note that the block is a part of.
+    fn action(&self) -> Action {
+        match self {
+            Self::Add { .. } => Action::BlocksAdd,
+            Self::Edit { .. } | Self::Become { .. } => Action::BlocksChange,
+            Self::Move { .. } => Action::BlocksMove,
+            Self::Remove => Action::BlocksRemove,
+            Self::Restore { .. } => Action::BlocksRestore,
+        }
+    }
+}
+
 /// A block that is to be a part of a note.
 #[derive(Clone, Debug)]
 pub struct NewBlock {
@@ -176,13 +189,15 @@ pub(super) async fn authorize(
             return Err(if is_seen { problem(&BlockError::AlreadyExists) } else { id_taken() });
         }
         let missing = || problem(&BlockError::Missing);
-        authorized.home = work.require(Role::Editor, part.note_id.into(), missing).await?.home;
+        for command in commands {
+            authorized.home = work.require(command.action(), part.note_id.into(), missing).await?.home;
+        }
     }
     for command in commands {
         match command {
             BlockCommand::Add { note_id, anchor, .. } => {
                 let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                authorized.home = work.require(Role::Editor, (*note_id).into(), nowhere).await?.home;
+                authorized.home = work.require(Action::BlocksAdd, (*note_id).into(), nowhere).await?.home;
                 authorized.rows.claims.push(claim(work, id, authorized.home.key_owner()));
                 take_place(work, &mut authorized, block, itself, *note_id, *anchor).await?;
             }
@@ -191,7 +206,7 @@ pub(super) async fn authorize(
                 let mut left = Vec::new();
                 if *note_id != part.note_id {
                     let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                    let there = work.require(Role::Editor, (*note_id).into(), nowhere).await?.home;
+                    let there = work.require(Action::BlocksMoveIn, (*note_id).into(), nowhere).await?.home;
                     authorized.rows.released.push(belonging(work, id, authorized.home.key_owner()));
                     authorized.rows.claims.push(claim(work, id, there.key_owner()));
                     left = std::mem::replace(&mut authorized.home, there).scopes;

@@ -75,7 +75,7 @@ pub(super) async fn authorize(
     let is_leaving = principal == Principal::User(work.user()?)
         && commands.iter().all(|command| matches!(command, MemberCommand::Remove));
     let needed = if is_leaving { Role::Viewer } else { Role::Owner };
-    let found = work.require(needed, container, || missing(container)).await?;
+    let found = work.require_role(needed, container, || missing(container)).await?;
     for command in commands {
         if let MemberCommand::Grant { role } = command {
             if most(container.kind, principal) < Some(*role) {

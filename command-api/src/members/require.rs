@@ -1,9 +1,10 @@
-//! The only code that decides on the write side who may do what: by the grants on a container and on what it is in.
+//! The only code that decides on the write side who may do what: by the table of actions, and the grants on a container and
+//! on what it is in.
 //!
 //! What is decided on is named in the append: the container and its parent, also when the grant is the child's own, and the
 //! one grant that was relied on. If that one goes, but another is enough, the command is decided again, and stands.
 
-use shared::domain::access::{Container, Principal, Role};
+use shared::domain::access::{Action, Answer, Container, On, Principal, Role, Rule, Situation, Who};
 use shared::domain::id::UserId;
 use shared::domain::members::MemberId;
 use shared::process::problem::{Problem, ProblemType};
@@ -22,8 +23,40 @@ pub struct Found {
 }
 
 impl UnitOfWork<'_> {
-    /// Refuses a caller who has not at least this role on the container: by `unseen` if they have none.
+    /// Refuses a caller who may not do this with the container: by `unseen` if they do not see it.
     pub async fn require(
+        &mut self,
+        action: Action,
+        container: Container,
+        unseen: impl Fn() -> Problem,
+    ) -> Result<Found, Problem> {
+        let rule = action.rule();
+        let user = self.user()?;
+        let chain = (self.app.chain)(self, container).await?;
+        let role = match rule.who {
+            Who::Role(least) if rule.on.contains(&On::Container(container.kind)) => {
+                self.held(user, &chain, least).await?
+            }
+            Who::Role(_) | Who::SignedIn | Who::Anyone => None,
+        };
+        answered(&rule, role, unseen)?;
+        Ok(Found::of(&chain))
+    }
+
+    /// The same for what is a person's own.
+    pub fn require_own(
+        &self,
+        action: Action,
+        person: UserId,
+        unseen: impl Fn() -> Problem,
+    ) -> Result<(), Problem> {
+        let rule = action.rule();
+        let is_own = self.user()? == person && rule.on.contains(&On::Person);
+        answered(&rule, is_own.then_some(Role::Owner), unseen)
+    }
+
+    /// Refuses a caller who has not at least this role on the container: for grants, which no route asks for yet.
+    pub(super) async fn require_role(
         &mut self,
         needed: Role,
         container: Container,
@@ -34,11 +67,7 @@ impl UnitOfWork<'_> {
         match self.held(user, &chain, needed).await? {
             None => Err(unseen()),
             Some(role) if role < needed => Err(forbidden(needed)),
-            Some(_) => {
-                let scopes = chain.iter().map(|link| link.container.to_string()).collect();
-                let cleared = chain.first().map_or(0, |link| link.cleared);
-                Ok(Found { home: Home { scopes }, cleared })
-            }
+            Some(_) => Ok(Found::of(&chain)),
         }
     }
 
@@ -74,6 +103,26 @@ impl UnitOfWork<'_> {
             }
         }
         Ok(highest)
+    }
+}
+
+impl Found {
+    fn of(chain: &[Link]) -> Self {
+        let scopes = chain.iter().map(|link| link.container.to_string()).collect();
+        Self { home: Home { scopes }, cleared: chain.first().map_or(0, |link| link.cleared) }
+    }
+}
+
+/// Refuses a caller whose role is not enough.
+fn answered(rule: &Rule, role: Option<Role>, unseen: impl Fn() -> Problem) -> Result<(), Problem> {
+    match rule.answer(Situation::live(role)) {
+        Answer::Yes => Ok(()),
+        Answer::Forbidden => Err(forbidden(match rule.who {
+            Who::Role(least) => least,
+            Who::SignedIn | Who::Anyone => Role::Viewer,
+        })),
+        // The caller is signed in, and nothing is in the trash yet.
+        Answer::Unseen | Answer::LogIn | Answer::Trashed => Err(unseen()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The commands of a notebook: who may give them, and each refusal.
 
-use shared::domain::access::{Container, Role};
+use shared::domain::access::{Action, Container};
 use shared::domain::id::{NotebookId, UserId};
 use shared::domain::text::{Description, Title};
 use shared::process::problem::{Problem, ProblemType};
@@ -80,7 +80,7 @@ pub(super) async fn authorize(
             return Err(if is_seen { problem(&NotebookError::AlreadyExists) } else { id_taken() });
         }
         Some(owner) => members::first_owner(work, container, owner)?,
-        None => _ = work.require(Role::Owner, container, missing).await?,
+        None => _ = work.require(Action::NotebooksChange, container, missing).await?,
     }
     Ok(Authorized { home: Home::of("notebook", id), ..Authorized::default() })
 }

@@ -1,6 +1,6 @@
 //! The commands of a note: who may give them, and each refusal.
 
-use shared::domain::access::Role;
+use shared::domain::access::Action;
 use shared::domain::id::{NoteId, NotebookId};
 use shared::domain::text::Title;
 use shared::process::problem::{Problem, ProblemType};
@@ -78,19 +78,26 @@ pub(super) async fn authorize(
             let is_seen = work.is_seen_by(user, itself.into()).await?;
             return Err(if is_seen { problem(&NoteError::AlreadyExists) } else { id_taken() });
         }
-        let leaves = |command: &NoteCommand| matches!(command, NoteCommand::Move { notebook_id } if *notebook_id != notebook);
-        let needed = if commands.iter().any(leaves) { Role::Owner } else { Role::Editor };
-        home = work.require(needed, itself.into(), missing).await?.home;
+        home = work.require(Action::NotesChange, itself.into(), missing).await?.home;
+        let leaves = |command: &NoteCommand| match command {
+            NoteCommand::Move { notebook_id } => *notebook_id != notebook,
+            NoteCommand::Create { .. } | NoteCommand::Retitle { .. } => false,
+        };
+        if commands.iter().any(leaves) {
+            work.require(Action::NotesMoveOut, itself.into(), missing).await?;
+        }
     }
     for command in commands {
-        let (NoteCommand::Create { notebook_id, .. } | NoteCommand::Move { notebook_id }) = command else {
-            continue;
+        let (action, notebook_id) = match command {
+            NoteCommand::Create { notebook_id, .. } => (Action::NotesCreate, *notebook_id),
+            NoteCommand::Move { notebook_id } => (Action::NotesMoveIn, *notebook_id),
+            NoteCommand::Retitle { .. } => continue,
         };
-        if now == Some(*notebook_id) {
+        if now == Some(notebook_id) {
             continue;
         }
         let nowhere = || Problem::invalid("/notebook_id", "There is no such notebook.");
-        let there = work.require(Role::Editor, (*notebook_id).into(), nowhere).await?.home;
+        let there = work.require(action, notebook_id.into(), nowhere).await?.home;
         home.scopes.extend(there.scopes);
     }
     Ok(Authorized { home, ..Authorized::default() })

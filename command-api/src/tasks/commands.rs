@@ -1,7 +1,7 @@
 //! The commands of a task: who may give them, and each refusal.
 
 use chrono::{DateTime, Utc};
-use shared::domain::access::Role;
+use shared::domain::access::Action;
 use shared::domain::blocks::BlockText;
 use shared::domain::id::{NoteId, UserId};
 use shared::domain::tasks::{Details, Due, Priority};
@@ -128,6 +128,28 @@ impl Refusal for TaskError {
     }
 }
 
+impl TaskCommand {
+    /// What is done with the note that the task belongs to, or with what is a person's own.
+    fn action(&self) -> Action {
+        match self {
+            Self::Add { .. } => Action::TasksAdd,
+            Self::Retitle { .. }
+            | Self::Describe { .. }
+            | Self::Schedule { .. }
+            | Self::ClearDueAt
+            | Self::ClearDueOn
+            | Self::Prioritize { .. }
+            | Self::Assign { .. } => Action::TasksChange,
+            Self::Complete => Action::TasksComplete,
+            Self::Reopen => Action::TasksReopen,
+            // Only with its block.
+            Self::Move { .. } => Action::BlockTaskSync,
+            Self::Remove => Action::TasksRemove,
+            Self::Restore => Action::TasksRestore,
+        }
+    }
+}
+
 /// Editors of the note change its tasks; a task without a note is its owner's alone.
 pub(super) async fn authorize(
     task: &Task,
@@ -147,25 +169,33 @@ pub(super) async fn authorize(
             return Err(if is_seen { problem(&TaskError::AlreadyExists) } else { id_taken() });
         }
         note = todo.note_id;
-        authorized.home = match todo.note_id {
-            Some(note) => {
-                let missing = || problem(&TaskError::Missing);
-                work.require(Role::Editor, note.into(), missing).await?.home
-            }
-            None if work.user()? == todo.owner => Home::of("user", &todo.owner.to_string()),
-            None => return Err(problem(&TaskError::Missing)),
-        };
+        let missing = || problem(&TaskError::Missing);
+        // Asking for no change is answered as well.
+        let mut actions: Vec<Action> = commands.iter().map(TaskCommand::action).collect();
+        if actions.is_empty() {
+            actions.push(Action::TasksChange);
+        }
+        for action in actions {
+            authorized.home = match todo.note_id {
+                Some(note) => work.require(action, note.into(), missing).await?.home,
+                None => {
+                    work.require_own(action, todo.owner, missing)?;
+                    Home::of("user", &todo.owner.to_string())
+                }
+            };
+        }
     }
     for command in commands {
         match command {
             TaskCommand::Add { note_id, owner, details, .. } => {
                 note = *note_id;
+                let nowhere = || Problem::invalid("/note_id", "There is no such note.");
                 authorized.home = match note {
-                    Some(note) => {
-                        let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                        work.require(Role::Editor, note.into(), nowhere).await?.home
+                    Some(note) => work.require(Action::TasksAdd, note.into(), nowhere).await?.home,
+                    None => {
+                        work.require_own(Action::TasksAdd, *owner, nowhere)?;
+                        Home::of("user", &owner.to_string())
                     }
-                    None => Home::of("user", &owner.to_string()),
                 };
                 authorized.rows.claims.push(blocks::claim(work, id, authorized.home.key_owner()));
                 may_see(work, note, *owner, details.assignee_id).await?;
@@ -176,7 +206,7 @@ pub(super) async fn authorize(
                     continue;
                 }
                 let missing = || problem(&TaskError::Missing);
-                let there = work.require(Role::Editor, (*note_id).into(), missing).await?.home;
+                let there = work.require(Action::BlockTaskSync, (*note_id).into(), missing).await?.home;
                 let left = std::mem::replace(&mut authorized.home, there);
                 authorized.home.scopes.extend(left.scopes);
                 authorized.rows.claims.push(blocks::claim(work, id, authorized.home.key_owner()));
