@@ -10,6 +10,9 @@ mod members;
 mod named;
 #[path = "two_instances/pair.rs"]
 mod pair;
+
+#[path = "two_instances/racing.rs"]
+mod racing;
 #[path = "two_instances/round.rs"]
 mod round;
 #[path = "two_instances/statements.rs"]
@@ -83,8 +86,10 @@ async fn what_a_command_does_to_containers_is_stored_beside_its_events() {
     .await
     .unwrap();
     let expected = [
-        ("NotebookCreated", Some(of_ada(&lab))),
-        ("NotebookCreated", Some(of_ada(&den))),
+        ("MemberAdded", Some(of_ada(&lab))),
+        ("NotebookCreated", None),
+        ("MemberAdded", Some(of_ada(&den))),
+        ("NotebookCreated", None),
         ("NoteCreated", inside()),
         ("NoteCreated", inside()),
         ("BlockAdded", None),
