@@ -33,13 +33,13 @@ impl UnitOfWork<'_> {
         let rule = action.rule();
         let user = self.user()?;
         let chain = (self.app.chain)(self, container).await?;
-        let role = match rule.who {
+        let held = match rule.who {
             Who::Role(least) if rule.on.contains(&On::Container(container.kind)) => {
                 self.held(user, &chain, least).await?
             }
             Who::Role(_) | Who::SignedIn | Who::Anyone => None,
         };
-        answered(&rule, role, unseen)?;
+        answered(&rule, held, unseen)?;
         Ok(Found::of(&chain))
     }
 
@@ -114,8 +114,8 @@ impl Found {
 }
 
 /// Refuses a caller whose role is not enough.
-fn answered(rule: &Rule, role: Option<Role>, unseen: impl Fn() -> Problem) -> Result<(), Problem> {
-    match rule.answer(Situation::live(role)) {
+fn answered(rule: &Rule, held: Option<Role>, unseen: impl Fn() -> Problem) -> Result<(), Problem> {
+    match rule.answer(Situation::live(held)) {
         Answer::Yes => Ok(()),
         Answer::Forbidden => Err(forbidden(match rule.who {
             Who::Role(least) => least,

@@ -176,12 +176,11 @@ pub(super) async fn authorize(
             actions.push(Action::TasksChange);
         }
         for action in actions {
-            authorized.home = match todo.note_id {
-                Some(note) => work.require(action, note.into(), missing).await?.home,
-                None => {
-                    work.require_own(action, todo.owner, missing)?;
-                    Home::of("user", &todo.owner.to_string())
-                }
+            authorized.home = if let Some(note) = todo.note_id {
+                work.require(action, note.into(), missing).await?.home
+            } else {
+                work.require_own(action, todo.owner, missing)?;
+                Home::of("user", &todo.owner.to_string())
             };
         }
     }
@@ -190,12 +189,11 @@ pub(super) async fn authorize(
             TaskCommand::Add { note_id, owner, details, .. } => {
                 note = *note_id;
                 let nowhere = || Problem::invalid("/note_id", "There is no such note.");
-                authorized.home = match note {
-                    Some(note) => work.require(Action::TasksAdd, note.into(), nowhere).await?.home,
-                    None => {
-                        work.require_own(Action::TasksAdd, *owner, nowhere)?;
-                        Home::of("user", &owner.to_string())
-                    }
+                authorized.home = if let Some(note) = note {
+                    work.require(Action::TasksAdd, note.into(), nowhere).await?.home
+                } else {
+                    work.require_own(Action::TasksAdd, *owner, nowhere)?;
+                    Home::of("user", &owner.to_string())
                 };
                 authorized.rows.claims.push(blocks::claim(work, id, authorized.home.key_owner()));
                 may_see(work, note, *owner, details.assignee_id).await?;

@@ -116,6 +116,9 @@ fn told(answers: [(u16, &str); 3]) -> [(u16, String); 3] {
     answers.map(|(status, slug)| (status, slug.to_owned()))
 }
 
+/// On which container, to whom, which role (none: taken away), and what Bob is answered to three requests then.
+type Step<'a> = (&'a str, &'a str, Option<Role>, &'a [(u16, String); 3]);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_role_may_what_it_says_by_whichever_grant() {
     let lab = Lab::new().await;
@@ -129,7 +132,7 @@ async fn each_role_may_what_it_says_by_whichever_grant() {
     let seen_note = told([(403, "editor-needed"), (422, "invalid"), (404, "notebook-missing")]);
     let both = told([(200, ""), (403, "editor-needed"), (403, "owner-needed")]);
     assert_eq!(lab.bob_may().await, unseen);
-    let steps: [(&str, &str, Option<Role>, &[(u16, String); 3]); 12] = [
+    let steps: [Step<'_>; 12] = [
         (&notebook, &bob, Some(Role::Viewer), &viewer),
         (&notebook, &bob, Some(Role::Editor), &editor),
         (&notebook, &bob, Some(Role::Owner), &owner),

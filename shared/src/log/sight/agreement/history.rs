@@ -164,11 +164,11 @@ impl World {
         if get(&self.tables.notebooks, notebook).is_none() {
             let owner = pick(&USERS, byte >> 3);
             self.tables.notebooks.push((notebook, owner));
-            let owned = MemberEvent::MemberAdded { role: Role::Owner };
+            let granted = MemberEvent::MemberAdded { role: Role::Owner };
             let who = Principal::User(owner);
             let scopes = [Scope::Container(notebook.into()), Scope::Principal(who)];
             let id = MemberId { container: notebook.into(), principal: who };
-            self.records(Event::Member(owned), &id, &scopes, None);
+            self.records(Event::Member(granted), &id, &scopes, None);
             self.of_notebook(notebook, NotebookEvent::NotebookCreated { owner, name: text("Lab") });
         }
     }
