@@ -131,7 +131,8 @@ impl Client {
     async fn make_notebook(&mut self) -> Result<()> {
         let (id, name) = (Clock::System.new_id().to_string(), self.text());
         let body = json!({"id": id, "name": name});
-        let version = self.acknowledged(Method::POST, "/notebooks", &body, &id, 1).await?;
+        // Its owner's grant, and the notebook.
+        let version = self.acknowledged(Method::POST, "/notebooks", &body, &id, 2).await?;
         self.notebooks.insert(id, Notebook { name, version });
         Ok(())
     }
