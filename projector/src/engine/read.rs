@@ -40,12 +40,13 @@ pub(super) async fn read(
         match event {
             Ok(opened) => entries.push(Entry::Opened(opened)),
             Err(unopened) => {
+                let genuine = unopened.is_genuine();
                 let Unopened { recorded, why } = *unopened;
                 let fault = Fault { position: recorded.position, why: why.to_string() };
                 if !Event::knows(&recorded.event_type) || is_newer(&why) {
                     return Ok(Batch { last: fault.position - 1, entries, fault: Some(fault) });
                 }
-                entries.push(Entry::Unreadable { recorded, why: fault.why });
+                entries.push(Entry::Unreadable { recorded, why: fault.why, genuine });
             }
         }
     }

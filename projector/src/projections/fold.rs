@@ -79,7 +79,7 @@ pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
                     Err(why) => steps.push(Step::Unknowable { recorded, why }),
                 }
             }
-            Entry::Unreadable { recorded, why } => {
+            Entry::Unreadable { recorded, why, .. } => {
                 if P::Event::knows(&recorded.event_type) {
                     steps.push(Step::Unknowable { recorded, why: why.clone() });
                 }
@@ -92,9 +92,7 @@ pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
 /// What an event does to all rows of an owner.
 fn on_owned<P: Projection>(entry: &Entry) -> Option<Step<'_, P>> {
     P::Row::OWNER?;
-    // What is not as it was recorded may have had other effects.
-    let Entry::Opened(Opened { recorded, .. }) = entry else { return None };
-    let effects = Effect::from_json(recorded.effects.as_ref()).ok()?;
+    let effects = entry.effects().ok()?;
     let ended = effects.iter().find_map(|effect| {
         if let Effect::Ended(container) = effect { Some((container.id, Change::Ended)) } else { None }
     });
@@ -104,7 +102,7 @@ fn on_owned<P: Projection>(entry: &Entry) -> Option<Step<'_, P>> {
             .iter()
             .find_map(|effect| if let Effect::Inside(root) = effect { Some(root.id) } else { None });
         // What is new has no rows yet.
-        let owner = Scopes::parse(&recorded.scopes).container()?;
+        let owner = Scopes::parse(&entry.recorded().scopes).container()?;
         root.filter(|_| P::Row::ROOT.is_some() && has_left()).map(|root| (owner.id, Change::Moved(root)))
     };
     ended.or_else(moved).map(|(owner, change)| Step::OnOwned { owner, change })

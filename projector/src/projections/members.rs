@@ -110,12 +110,7 @@ fn steps(batch: &[Entry]) -> Vec<Step<'_>> {
 
 fn steps_of(entry: &Entry) -> Vec<Step<'_>> {
     let event = entry.recorded();
-    // An erased event keeps its effects. One that is not as it was recorded may have had others.
-    let effects = match entry {
-        Entry::Opened(_) => Effect::from_json(event.effects.as_ref()).map_err(|error| error.to_string()),
-        Entry::Unreadable { why, .. } => Err(why.clone()),
-    };
-    let effects = match effects {
+    let effects = match entry.effects() {
         Ok(effects) => effects,
         Err(why) => {
             let fault = concerned(event).map(|container| Step::Unknowable { container, event, why });
@@ -331,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_container_that_cannot_be_read_closes_it() {
+    fn an_event_of_a_container_that_may_be_forged_closes_it() {
         let mut log = log(&[
             vec![granted(NOTEBOOK, ADA, Role::Owner)],
             vec![],
@@ -343,8 +338,8 @@ mod tests {
             aggregate: AggregateRef { kind: "block".to_owned(), ..recorded.aggregate.clone() },
             ..recorded.clone()
         };
-        log.insert(1, Entry::Unreadable { recorded, why: "forged".to_owned() });
-        log.insert(0, Entry::Unreadable { recorded: part, why: "forged".to_owned() });
+        log.insert(1, Entry::Unreadable { recorded, why: "forged".to_owned(), genuine: false });
+        log.insert(0, Entry::Unreadable { recorded: part, why: "forged".to_owned(), genuine: false });
         let (table, quarantined) = table(&[&log]);
         // Ada's stays as it was, and Bob's waits.
         assert_eq!(table.values().map(|row| row.principal).collect::<Vec<_>>(), [id(1)]);
@@ -355,11 +350,22 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_grant_that_cannot_be_read_closes_its_container() {
+    fn effects_of_an_event_that_is_genuine_hold_whether_or_not_its_data_can_be_read() {
+        let mut log = log(&[vec![granted(NOTEBOOK, ADA, Role::Owner)]]);
+        let Entry::Opened(Opened { recorded, .. }) = log.remove(0) else { panic!("all are opened") };
+        let entry = Entry::Unreadable { recorded, why: "no such field".to_owned(), genuine: true };
+        let (table, quarantined) = table(&[&[entry]]);
+        assert_eq!(table.len(), 1);
+        assert_eq!(quarantined, []);
+    }
+
+    #[test]
+    fn an_event_of_a_grant_that_may_be_forged_closes_its_container() {
         let mut recorded = recorded(1);
         recorded.aggregate =
             AggregateRef { kind: "note_member".to_owned(), id: format!("{NOTE}/{}", id(1)), version: 1 };
-        let (_, quarantined) = table(&[&[Entry::Unreadable { recorded, why: "forged".to_owned() }]]);
+        let (_, quarantined) =
+            table(&[&[Entry::Unreadable { recorded, why: "forged".to_owned(), genuine: false }]]);
         assert_eq!(quarantined[0].key, format!("{NOTE}/*"));
     }
 

@@ -43,6 +43,7 @@ mod users;
 use std::fmt::Debug;
 
 use shared::domain::Listed;
+use shared::domain::access::Effect;
 use shared::log::event::{Opened, Recorded};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -72,6 +73,8 @@ pub enum Entry {
         recorded: Recorded,
         /// What is wrong with it.
         why: String,
+        /// Whether what is in clear is as it was recorded.
+        genuine: bool,
     },
 }
 
@@ -117,6 +120,16 @@ impl Entry {
     pub fn recorded(&self) -> &Recorded {
         match self {
             Self::Opened(Opened { recorded, .. }) | Self::Unreadable { recorded, .. } => recorded,
+        }
+    }
+
+    /// What it does to containers and grants, erased or not; an error if it may have done something else.
+    fn effects(&self) -> Result<Vec<Effect>, String> {
+        match self {
+            Self::Opened(Opened { recorded, .. }) | Self::Unreadable { recorded, genuine: true, .. } => {
+                Effect::from_json(recorded.effects.as_ref()).map_err(|error| error.to_string())
+            }
+            Self::Unreadable { why, genuine: false, .. } => Err(why.clone()),
         }
     }
 }

@@ -25,10 +25,22 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 /// An event that could not be opened or read.
 #[derive(Debug)]
 pub struct Unopened {
-    /// Its parts in clear, which may be as false as its data.
+    /// Its parts in clear, which may be as false as its data: see [`Unopened::is_genuine`].
     pub recorded: Recorded,
     /// What is wrong with it.
     pub why: EncryptionError,
+}
+
+impl Unopened {
+    /// Whether what is in clear of it is as it was recorded.
+    pub fn is_genuine(&self) -> bool {
+        match self.why {
+            EncryptionError::Wrapped(_) | EncryptionError::NoKey(_) | EncryptionError::Unreadable { .. } => {
+                true
+            }
+            EncryptionError::Forged(_) | EncryptionError::Altered(_) | EncryptionError::Database(_) => false,
+        }
+    }
 }
 
 /// What is known of a key owner's key.
