@@ -55,6 +55,14 @@ pub(crate) fn fact(aggregate: &'static str, number: u128, event_type: &'static s
     Fact { scopes, in_clear, ..Fact::new(aggregate, id(number), event_type, data) }
 }
 
+/// A person becomes the owner of a notebook.
+fn owner_added(notebook: u128, owner: u128) -> Fact {
+    let notebook = format!("notebook:{}", id(notebook));
+    let of_both = format!("{notebook}/{}", id(owner));
+    let scopes = vec![notebook, format!("user:{}", id(owner))];
+    Fact { scopes, in_clear: true, ..Fact::new("member", of_both, "MemberAdded", json!({"role": "owner"})) }
+}
+
 /// A block and a task, with each of their events and every column filled, and a bare one of each.
 pub(crate) fn parts() -> Vec<Fact> {
     let text = json!({"type": "text", "content": {"text": "Milk \\ \"É\"", "spans": []}});
@@ -113,6 +121,7 @@ pub(crate) fn a_bit_of_all(notes: u128) -> Vec<Fact> {
         facts.push(fact("session", 100 + user, "SessionOpened", opened));
     }
     for book in 10..=11 {
+        facts.push(owner_added(book, 1));
         facts.push(fact("notebook", book, "NotebookCreated", json!({"owner": id(1), "name": "Lab"})));
     }
     for note in 1_000..1_000 + notes {
