@@ -1,369 +1,403 @@
-//! Access in memory: the roles of connected persons, and the places of the notes, blocks and tasks that events were
-//! about.
+//! What the gateway knows of access: the grants of connected persons, of everyone and of the public, and where containers
+//! are.
 //!
-//! Both are loaded from the read tables when first needed, and kept up to date by the feed. A loaded row may be ahead
-//! of the feed, so each remembers the position at which it was true, and older events do not undo it.
+//! All of it is true at one position. Before rows of a later position are taken in, what happened up to there is applied
+//! to everything that is known; rows of an earlier position are brought up to the known one first. So nobody is judged
+//! by a grant of one position and a place of another. What happened is applied once: a grant that was given and taken
+//! again is not given a second time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use shared::domain::Event;
-use shared::domain::access::Role;
-use shared::domain::blocks::BlockEvent;
-use shared::domain::id::{NoteId, NotebookId, UserId};
-use shared::domain::notebooks::NotebookEvent;
-use shared::domain::notes::NoteEvent;
-use shared::domain::tasks::TaskEvent;
-use shared::log::event::Opened;
-use shared::log::visibility::{Access, Item, Placed, Resource, Scope, Subject};
-use uuid::Uuid;
+use shared::domain::access::{Container, Effect, Grant, Principal, Scope};
+use shared::domain::id::UserId;
+use shared::log::sight::{Access, Standing, Subject};
 
 /// What an event does to access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    /// Its position, scopes and effects.
+    pub(super) subject: Subject,
+    /// The rows that could not be kept up with it.
+    pub(super) hidden: Vec<Hidden>,
+}
+
+/// A quarantined row (docs/quarantine.md): nobody sees anything by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing.
-    None,
-    /// A person has a role in a notebook now.
-    Role(UserId, NotebookId, Role),
-    /// It is in this notebook or note now.
-    Place(Placed, Uuid),
-    /// The roles in a notebook, of all or of this person, are no longer known: access is denied.
-    Close(NotebookId, Option<UserId>),
-    /// It is in no container, or its container is no longer known: nobody sees it through one.
-    Hide(Placed),
+pub(super) enum Hidden {
+    /// A container, and so what is in it.
+    Container(Container),
+    /// The grants on a container, of all principals or of one.
+    Grants(Container, Option<Principal>),
 }
 
-/// Rows of the read tables, true at a position.
-#[derive(Clone, Debug)]
-pub(super) struct Loaded<T> {
-    pub(super) rows: Vec<T>,
-    pub(super) as_of: i64,
+/// Where a container is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) parent: Option<Container>,
+    pub(super) trashed: bool,
+    pub(super) ended: bool,
+    pub(super) hidden: bool,
 }
 
-#[derive(Debug)]
-struct Person {
-    roles: HashMap<NotebookId, Role>,
-    as_of: i64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Parent {
-    /// The notebook or note; `None`: it is not there.
-    inside: Option<Uuid>,
-    as_of: i64,
-}
-
-/// What is known of access.
+/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    people: HashMap<UserId, Person>,
-    viewers: HashMap<NotebookId, HashSet<UserId>>,
-    places: HashMap<Placed, Parent>,
-    /// Roles given by events that the feed has yet to come to. A loaded place may be ahead of the feed, in a notebook
-    /// that is newer than what the feed knows.
-    ahead: BTreeMap<i64, Change>,
+    /// The history that the position is in.
+    epoch: String,
+    position: i64,
+    /// Where containers are; `None`: there is no such container.
+    places: HashMap<Container, Option<Place>>,
+    grants: HashMap<Container, HashMap<Principal, Grant>>,
+    /// The principals all of whose grants are known, with the containers that these are on.
+    held: HashMap<Principal, HashSet<Container>>,
+    /// The last position at which somebody may have lost sight of something.
+    last_loss: i64,
 }
 
-impl Change {
-    /// Erased events change nothing: what they were about is gone from the read tables.
-    pub(super) fn of(opened: &Opened) -> Self {
-        let id = &opened.recorded.aggregate.id;
-        let placed = Resource::of(&opened.recorded).placed();
-        let place = |inside: Uuid| placed.map_or(Self::None, |placed| Self::Place(placed, inside));
-        match &opened.event {
-            Some(Event::Notebook(NotebookEvent::NotebookCreated { owner, .. })) => {
-                id.parse().map_or(Self::None, |notebook| Self::Role(*owner, notebook, Role::Owner))
-            }
-            Some(Event::Note(NoteEvent::NoteCreated { notebook_id, .. })) => place(notebook_id.0),
-            Some(Event::Note(NoteEvent::NoteMoved { to, .. })) => place(to.0),
-            Some(
-                Event::Block(
-                    BlockEvent::BlockAdded { note_id, .. } | BlockEvent::BlockMoved { to: note_id, .. },
-                )
-                | Event::Task(
-                    TaskEvent::TaskAdded { note_id: Some(note_id), .. }
-                    | TaskEvent::TaskMoved { to: note_id, .. },
-                ),
-            ) => place(note_id.0),
-            Some(Event::Task(TaskEvent::TaskAdded { note_id: None, .. })) => {
-                placed.map_or(Self::None, Self::Hide)
-            }
-            Some(
-                Event::Notebook(
-                    NotebookEvent::NotebookRenamed { .. } | NotebookEvent::NotebookDescribed { .. },
-                )
-                | Event::Note(NoteEvent::NoteRetitled { .. })
-                | Event::Block(_)
-                | Event::Task(_)
-                | Event::Member(_)
-                | Event::User(_)
-                | Event::Session(_),
-            )
-            | None => Self::None,
-        }
+impl News {
+    /// That nothing happened there.
+    pub(super) fn nothing(position: i64) -> Self {
+        let subject = Subject { position, owner: None, scopes: Vec::new(), effects: Vec::new() };
+        Self { subject, hidden: Vec::new() }
     }
-}
 
-impl Change {
-    /// What a quarantined row of the read tables means for access (docs/quarantine.md).
-    pub(super) fn quarantined(table: &str, key: &str) -> Option<Self> {
-        let placed = match table {
-            "notes" => key.parse().map(Placed::Note).ok(),
-            "blocks" => key.parse().map(Item::Block).map(Placed::Item).ok(),
-            "tasks" => key.parse().map(Item::Task).map(Placed::Item).ok(),
-            _ => None,
+    pub(super) fn position(&self) -> i64 {
+        self.subject.position
+    }
+
+    fn takes_sight(&self) -> bool {
+        let takes = |effect: &Effect| match effect {
+            Effect::Left(_)
+            | Effect::Revoked { .. }
+            | Effect::Cleared(_)
+            | Effect::Trashed(_)
+            | Effect::Ended(_) => true,
+            Effect::Inside(_) | Effect::Granted { .. } | Effect::Restored(_) => false,
         };
-        if placed.is_some() {
-            return placed.map(Self::Hide);
-        }
-        let (notebook, person) = key.split_once('/')?;
-        let notebook = notebook.strip_prefix("notebook:")?.parse().ok()?;
-        if person == "*" {
-            return Some(Self::Close(notebook, None));
-        }
-        person.parse().map(|person| Self::Close(notebook, Some(person))).ok()
-    }
-
-    /// Whether it takes sight away because something could not be taken in.
-    pub(super) fn is_quarantined(self) -> bool {
-        match self {
-            Self::Close(..) | Self::Hide(_) => true,
-            Self::None | Self::Role(..) | Self::Place(..) => false,
-        }
+        !self.hidden.is_empty() || self.subject.effects.iter().any(takes)
     }
 }
 
 impl Known {
-    /// Forgets everything: another history has begun.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Nothing, at a position, of principals that have no grants.
+    pub(super) fn nothing(epoch: &str, position: i64, principals: &[Principal]) -> Self {
+        let held = principals.iter().map(|principal| (*principal, HashSet::new())).collect();
+        Self { epoch: epoch.to_owned(), position, held, ..Self::default() }
     }
 
-    pub(super) fn knows_person(&self, user: UserId) -> bool {
-        self.people.contains_key(&user)
+    /// The same, asked in a history in which nothing has happened yet.
+    pub(super) fn before_all(self, epoch: &str) -> Self {
+        let mut nothing = Self::nothing(epoch, 0, &self.principals().collect::<Vec<_>>());
+        nothing.places = self.places.into_keys().map(|container| (container, None)).collect();
+        nothing
     }
 
-    /// What must be placed before it can be judged who sees this; `new` are places that are about to be taken in.
-    pub(super) fn needs(&self, subject: &Subject, new: &HashMap<Placed, Uuid>) -> Vec<Placed> {
-        let note = |scope: &Scope| match scope {
-            Scope::Note(note) => Some(Placed::Note(*note)),
-            Scope::User(_) | Scope::Notebook(_) => None,
-        };
-        let mut needed: Vec<Placed> = subject.left.iter().filter_map(note).collect();
-        if let Some(placed) = subject.resource.placed() {
-            needed.push(placed);
-            if let Placed::Item(_) = placed {
-                let known = || self.places.get(&placed).and_then(|place| place.inside);
-                let inside = new.get(&placed).copied().or_else(known);
-                needed.extend(inside.map(|note| Placed::Note(NoteId(note))));
+    /// A row with a grant; of no effect if the principal is none of those.
+    pub(super) fn put_grant(&mut self, container: Container, principal: Principal, grant: Grant) {
+        if let Some(held) = self.held.get_mut(&principal) {
+            held.insert(container);
+            self.grants.entry(container).or_default().insert(principal, grant);
+        }
+    }
+
+    /// A row with a container, or that there is none.
+    pub(super) fn put_place(&mut self, container: Container, place: Option<Place>) {
+        self.places.insert(container, place);
+    }
+
+    /// In which history everything is true.
+    pub(super) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// At which position everything is true.
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// The last position at which somebody may have lost sight of something.
+    pub(super) fn last_loss(&self) -> i64 {
+        self.last_loss
+    }
+
+    pub(super) fn principals(&self) -> impl Iterator<Item = Principal> {
+        self.held.keys().copied()
+    }
+
+    pub(super) fn knows(&self, principal: Principal) -> bool {
+        self.held.contains_key(&principal)
+    }
+
+    /// Nothing up to a position is unknown.
+    pub(super) fn reach(&mut self, position: i64) {
+        self.position = self.position.max(position);
+    }
+
+    /// Takes in what happened next, also about containers that were not known yet: one that comes to be in another is
+    /// there, and in no trash.
+    pub(super) fn follow(&mut self, news: &News) {
+        let comes_in = |effect: &Effect| matches!(effect, Effect::Inside(_));
+        if let Some(Scope::Container(owner)) = news.subject.owner
+            && news.position() > self.position
+            && news.subject.effects.iter().any(comes_in)
+        {
+            self.places.entry(owner).or_insert(None);
+        }
+        self.apply(news);
+    }
+
+    /// Takes in what happened next to what is known; nothing that was taken in already.
+    pub(super) fn apply(&mut self, news: &News) {
+        if news.position() <= self.position {
+            return;
+        }
+        self.position = news.position();
+        for effect in &news.subject.effects {
+            self.take_effect(news.subject.owner, *effect);
+        }
+        for hidden in &news.hidden {
+            self.hide(*hidden);
+        }
+        if news.takes_sight() {
+            self.last_loss = self.position;
+        }
+    }
+
+    fn take_effect(&mut self, owner: Option<Scope>, effect: Effect) {
+        match effect {
+            Effect::Inside(parent) => {
+                if let Some(Scope::Container(owner)) = owner
+                    && let Some(place) = self.places.get_mut(&owner)
+                {
+                    *place = Some(Place { parent: Some(parent), ..place.unwrap_or_default() });
+                }
+            }
+            // It is somewhere else now, and another effect says where.
+            Effect::Left(_) => (),
+            Effect::Granted { container, principal, role } => {
+                let earlier = self.grant(container, principal);
+                self.put_grant(container, principal, Grant::granted(earlier, role, self.position));
+                // It is there now, and to be loaded.
+                if self.places.get(&container) == Some(&None) {
+                    self.places.remove(&container);
+                }
+            }
+            Effect::Revoked { container, principal } => self.end(container, Some(principal)),
+            Effect::Cleared(container) => self.end(container, None),
+            Effect::Trashed(container) => self.change(container, |place| place.trashed = true),
+            Effect::Restored(container) => self.change(container, |place| place.trashed = false),
+            Effect::Ended(container) => {
+                self.change(container, |place| place.ended = true);
+                self.end(container, None);
             }
         }
-        needed.retain(|placed| !new.contains_key(placed) && !self.places.contains_key(placed));
+    }
+
+    fn end(&mut self, container: Container, whose: Option<Principal>) {
+        for (principal, grant) in self.grants.get_mut(&container).into_iter().flatten() {
+            if whose.is_none_or(|whose| whose == *principal) {
+                *grant = grant.ended(self.position);
+            }
+        }
+    }
+
+    fn change(&mut self, container: Container, how: impl FnOnce(&mut Place)) {
+        if let Some(Some(place)) = self.places.get_mut(&container) {
+            how(place);
+        }
+    }
+
+    fn hide(&mut self, hidden: Hidden) {
+        match hidden {
+            Hidden::Container(container) => self.change(container, |place| place.hidden = true),
+            Hidden::Grants(container, whose) => {
+                let holders = self.grants.remove(&container).unwrap_or_default();
+                for (principal, grant) in holders {
+                    if whose.is_none_or(|whose| whose == principal) {
+                        self.held.entry(principal).or_default().remove(&container);
+                    } else {
+                        self.put_grant(container, principal, grant);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in rows that are true at the same position.
+    pub(super) fn merge(&mut self, loaded: Self) {
+        for principal in loaded.held.keys() {
+            self.dismiss(*principal);
+        }
+        for (container, holders) in loaded.grants {
+            self.grants.entry(container).or_default().extend(holders);
+        }
+        self.held.extend(loaded.held);
+        self.places.extend(loaded.places);
+    }
+
+    /// Forgets the grants of a principal.
+    pub(super) fn dismiss(&mut self, principal: Principal) {
+        for container in self.held.remove(&principal).into_iter().flatten() {
+            if let Some(holders) = self.grants.get_mut(&container) {
+                holders.remove(&principal);
+                if holders.is_empty() {
+                    self.grants.remove(&container);
+                }
+            }
+        }
+    }
+
+    /// Forgets where containers are: that may have changed otherwise than by what happened.
+    pub(super) fn forget_places(&mut self) {
+        self.places.clear();
+        self.last_loss = self.position + 1;
+    }
+
+    /// Forgets where containers are, once there are more than `most`, but for those that somebody has a grant of their own on.
+    pub(super) fn shrink(&mut self, most: usize) {
+        if self.places.len() > most {
+            let grants = &self.grants;
+            self.places.retain(|container, _| container.kind.is_child() && grants.contains_key(container));
+        }
+    }
+
+    /// What must be loaded before it is known whether these can be seen.
+    pub(super) fn unknown(&self, containers: impl IntoIterator<Item = Container>) -> Vec<Container> {
+        containers.into_iter().filter_map(|container| self.first_unknown(container)).collect()
+    }
+
+    /// The container, or what it is in.
+    fn first_unknown(&self, container: Container) -> Option<Container> {
+        match self.places.get(&container) {
+            None => Some(container),
+            Some(place) => {
+                place.and_then(|place| place.parent).filter(|parent| !self.places.contains_key(parent))
+            }
+        }
+    }
+
+    /// What must be loaded before it is known who sees an event.
+    pub(super) fn needs(&self, event: &Subject) -> Vec<Container> {
+        let owner = match event.owner {
+            Some(Scope::Container(owner)) => Some(owner),
+            Some(Scope::Principal(_)) | None => None,
+        };
+        let left = event.effects.iter().filter_map(|effect| match effect {
+            Effect::Left(left) => Some(left.container),
+            Effect::Inside(_)
+            | Effect::Granted { .. }
+            | Effect::Revoked { .. }
+            | Effect::Cleared(_)
+            | Effect::Trashed(_)
+            | Effect::Restored(_)
+            | Effect::Ended(_) => None,
+        });
+        let changed: Vec<Container> = changed(event).collect();
+        let mut needed = self.unknown(owner.into_iter().chain(left).chain(changed.iter().copied()));
+        if !changed.is_empty() {
+            needed.extend(self.unknown(self.children().map(|(child, _)| child)));
+        }
         needed
     }
 
-    pub(super) fn knows_place(&self, placed: Placed) -> bool {
-        self.places.contains_key(&placed)
+    /// The containers in others that somebody has a grant of their own on.
+    fn children(&self) -> impl Iterator<Item = (Container, &HashMap<Principal, Grant>)> {
+        self.grants.iter().filter(|(of, _)| of.kind.is_child()).map(|(of, holders)| (*of, holders))
     }
 
-    /// Takes in a person's roles.
-    pub(super) fn add_person(&mut self, user: UserId, loaded: &Loaded<(NotebookId, Role)>) {
-        for (notebook, _) in &loaded.rows {
-            self.viewers.entry(*notebook).or_default().insert(user);
-        }
-        let roles = loaded.rows.iter().copied().collect();
-        self.people.insert(user, Person { roles, as_of: loaded.as_of });
-        for (position, change) in self.ahead.clone().split_off(&(loaded.as_of + 1)) {
-            self.apply(position, change);
-        }
+    /// Where a container is; `None` if there is none, or that is not known.
+    pub(super) fn place(&self, container: Container) -> Option<Place> {
+        self.places.get(&container).copied().flatten()
     }
 
-    /// Takes in the roles that events give which the feed has yet to come to.
-    pub(super) fn foresee(&mut self, changes: &[(i64, Change)]) {
-        for (position, change) in changes {
-            if matches!(change, Change::Role(..)) {
-                self.apply(*position, *change);
-                self.ahead.insert(*position, *change);
-            }
-        }
+    fn is_in(&self, child: Container, root: Container) -> bool {
+        self.place(child).and_then(|place| place.parent) == Some(root)
     }
 
-    /// The feed has come to a position: nothing up to there is ahead of it.
-    pub(super) fn reached(&mut self, position: i64) {
-        self.ahead = self.ahead.split_off(&(position + 1));
-    }
-
-    /// Lets a person go whose last socket has closed.
-    pub(super) fn dismiss(&mut self, user: UserId) {
-        let Some(person) = self.people.remove(&user) else { return };
-        for notebook in person.roles.keys() {
-            self.forget_viewer(user, *notebook);
-        }
-    }
-
-    /// Forgets of which notes it is not known where they stand; it is loaded again when needed.
-    pub(super) fn unhide(&mut self) {
-        self.places.retain(|_, place| place.inside.is_some());
-    }
-
-    fn forget_viewer(&mut self, user: UserId, notebook: NotebookId) {
-        if let Some(viewers) = self.viewers.get_mut(&notebook) {
-            viewers.remove(&user);
-            if viewers.is_empty() {
-                self.viewers.remove(&notebook);
-            }
-        }
-    }
-
-    /// Takes in places that were loaded, unless newer events have changed them.
-    pub(super) fn place(&mut self, loaded: &Loaded<(Placed, Option<Uuid>)>) {
-        for (placed, inside) in &loaded.rows {
-            self.put(*placed, Parent { inside: *inside, as_of: loaded.as_of });
-        }
-    }
-
-    /// Takes in what an event changes.
-    pub(super) fn apply_all(&mut self, position: i64, changes: &[Change]) {
-        for change in changes {
-            self.apply(position, *change);
-        }
-    }
-
-    fn apply(&mut self, position: i64, change: Change) {
-        match change {
-            Change::None => {}
-            Change::Role(user, notebook, role) => {
-                if let Some(person) = self.people.get_mut(&user).filter(|person| person.as_of < position) {
-                    person.roles.insert(notebook, role);
-                    self.viewers.entry(notebook).or_default().insert(user);
-                }
-            }
-            Change::Place(placed, inside) => {
-                self.put(placed, Parent { inside: Some(inside), as_of: position });
-            }
-            Change::Hide(placed) => self.put(placed, Parent { inside: None, as_of: position }),
-            Change::Close(notebook, person) => {
-                let viewers = self.viewers.get(&notebook).into_iter().flatten().copied();
-                let whom: Vec<UserId> =
-                    viewers.filter(|viewer| person.is_none_or(|person| person == *viewer)).collect();
-                for user in whom {
-                    self.shut_out(user, notebook, position);
-                }
-            }
-        }
-    }
-
-    fn put(&mut self, placed: Placed, place: Parent) {
-        let known = self.places.entry(placed).or_insert(place);
-        if known.as_of < place.as_of {
-            *known = place;
-        }
-    }
-
-    fn shut_out(&mut self, user: UserId, notebook: NotebookId, position: i64) {
-        if let Some(person) = self.people.get_mut(&user).filter(|person| person.as_of < position) {
-            person.roles.remove(&notebook);
-            self.forget_viewer(user, notebook);
-        }
-    }
-
-    /// Keeps only the places of these, and of the notes they are in, once there are more than `most`.
-    pub(super) fn shrink(&mut self, most: usize, keep: impl FnOnce() -> HashSet<Placed>) {
-        if self.places.len() > most {
-            let mut keep = keep();
-            let inside = |placed: &Placed| self.places.get(placed).and_then(|place| place.inside);
-            let items = keep.iter().filter(|placed| matches!(placed, Placed::Item(_)));
-            let notes: Vec<Uuid> = items.filter_map(inside).collect();
-            keep.extend(notes.into_iter().map(|note| Placed::Note(NoteId(note))));
-            self.places.retain(|placed, _| keep.contains(placed));
-        }
-    }
-
-    /// The connected persons whom an event may concern, by its recorded scopes.
-    pub(super) fn candidates(&self, subject: &Subject) -> HashSet<UserId> {
-        let mut found = HashSet::new();
-        for scope in &subject.scopes {
+    /// The connected persons whom an event may concern: all others see nothing of it, wherever containers are.
+    pub(super) fn concerned(&self, event: &Subject) -> HashSet<UserId> {
+        let mut principals = HashSet::new();
+        for scope in &event.scopes {
             match scope {
-                Scope::User(user) if self.knows_person(*user) => _ = found.insert(*user),
-                Scope::Notebook(notebook) => found.extend(self.viewers.get(notebook).into_iter().flatten()),
-                // Notes are not shared by themselves yet: their notebook's members are the ones.
-                Scope::User(_) | Scope::Note(_) => {}
+                Scope::Principal(principal) => _ = principals.insert(*principal),
+                Scope::Container(container) => {
+                    principals
+                        .extend(self.grants.get(container).into_iter().flat_map(HashMap::keys).copied());
+                }
             }
         }
-        found
+        for root in changed(event) {
+            let within = self.children().filter(|(child, _)| self.is_in(*child, root));
+            principals.extend(within.flat_map(|(_, holders)| holders.keys()).copied());
+        }
+        if principals.contains(&Principal::Everyone) || principals.contains(&Principal::Public) {
+            principals = self.held.keys().copied().collect();
+        }
+        let people = principals.into_iter().filter(|principal| self.knows(*principal));
+        let user = |principal| match principal {
+            Principal::User(user) => Some(user),
+            Principal::Everyone | Principal::Public => None,
+        };
+        people.filter_map(user).collect()
     }
 
-    /// Everything that a person was given access to, as scopes.
-    pub(super) fn scopes_of(&self, user: UserId) -> Vec<Scope> {
-        let notebooks = self.people.get(&user).into_iter().flat_map(|person| person.roles.keys());
-        std::iter::once(Scope::User(user)).chain(notebooks.copied().map(Scope::Notebook)).collect()
+    /// The scopes by which a person's past after a position is found: that of the person and of all, the containers that were
+    /// granted then or later, and what these are in. `Err`: what must be loaded first.
+    pub(super) fn scopes_of(&self, user: UserId, after: i64) -> Result<HashSet<Scope>, Vec<Container>> {
+        let (mut scopes, mut unknown) = (HashSet::new(), Vec::new());
+        for principal in [Principal::User(user), Principal::Everyone, Principal::Public] {
+            scopes.insert(Scope::Principal(principal));
+            let containers = self.held.get(&principal).into_iter().flatten().copied();
+            for container in containers {
+                let held = self.grant(container, principal);
+                if held.is_some_and(|grant| grant.until.is_none_or(|until| until > after)) {
+                    scopes.insert(Scope::Container(container));
+                    if container.kind.is_child() {
+                        unknown.extend(self.first_unknown(container));
+                        let parent = self.standing(container).and_then(|standing| standing.parent);
+                        scopes.extend(parent.map(Scope::Container));
+                    }
+                }
+            }
+        }
+        if unknown.is_empty() { Ok(scopes) } else { Err(unknown) }
     }
 }
 
 impl Access for Known {
-    fn in_notebook(&self, user: UserId, notebook: NotebookId) -> Option<Role> {
-        self.people.get(&user)?.roles.get(&notebook).copied()
+    /// No account is a guest yet.
+    fn is_guest(&self, _user: UserId) -> bool {
+        false
     }
 
-    fn on_note(&self, _user: UserId, _note: NoteId) -> Option<Role> {
-        None
+    fn grant(&self, container: Container, principal: Principal) -> Option<Grant> {
+        self.grants.get(&container)?.get(&principal).copied()
     }
 
-    fn notebook_of(&self, note: NoteId) -> Option<NotebookId> {
-        self.places.get(&Placed::Note(note))?.inside.map(NotebookId)
+    fn standing(&self, container: Container) -> Option<Standing> {
+        let Place { parent, trashed, ended, hidden } = self.place(container)?;
+        Some(Standing { parent, is_sound: !trashed && !ended && !hidden })
     }
 
-    fn note_of(&self, item: Item) -> Option<NoteId> {
-        self.places.get(&Placed::Item(item))?.inside.map(NoteId)
+    fn oldest_within(&self, root: Container, principal: Principal) -> Option<i64> {
+        let held = self.held.get(&principal)?.iter().filter(|container| self.is_in(**container, root));
+        held.filter_map(|container| self.grant(*container, principal))
+            .filter(Grant::is_active)
+            .map(|grant| grant.since)
+            .min()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use shared::log::visibility::sees;
-
-    const ADA: UserId = UserId(Uuid::from_u128(1));
-    const BOB: UserId = UserId(Uuid::from_u128(2));
-    const NEW: NotebookId = NotebookId(Uuid::from_u128(3));
-    const NOTE: NoteId = NoteId(Uuid::from_u128(4));
-
-    /// The feed is at 5; that the note stands in a notebook of 8 was loaded at 9.
-    fn ahead() -> (Known, Subject) {
-        let mut known = Known::default();
-        known.add_person(ADA, &Loaded { rows: Vec::new(), as_of: 5 });
-        known.place(&Loaded { rows: vec![(Placed::Note(NOTE), Some(NEW.0))], as_of: 9 });
-        let subject = Subject { scopes: Vec::new(), resource: Resource::Note(NOTE), left: Vec::new() };
-        (known, subject)
-    }
-
-    #[test]
-    fn a_note_that_will_be_in_a_newer_notebook_of_mine_is_seen_before_the_feed_comes_there() {
-        let (mut known, subject) = ahead();
-        assert!(!sees(&known, ADA, &subject));
-        known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner))]);
-        assert!(sees(&known, ADA, &subject));
-    }
-
-    #[test]
-    fn who_comes_meanwhile_sees_it_too_and_a_stranger_does_not() {
-        let (mut known, subject) = ahead();
-        known.foresee(&[(8, Change::Role(ADA, NEW, Role::Owner))]);
-        known.dismiss(ADA);
-        known.add_person(ADA, &Loaded { rows: Vec::new(), as_of: 6 });
-        known.add_person(BOB, &Loaded { rows: Vec::new(), as_of: 6 });
-        assert!(sees(&known, ADA, &subject));
-        assert!(!sees(&known, BOB, &subject));
-    }
-
-    #[test]
-    fn what_the_feed_has_reached_is_forgotten() {
-        let (mut known, _) = ahead();
-        known.foresee(&[
-            (8, Change::Role(ADA, NEW, Role::Owner)),
-            (9, Change::Place(Placed::Note(NOTE), NEW.0)),
-        ]);
-        assert_eq!(known.ahead.len(), 1, "places are loaded as they are");
-        known.reached(8);
-        assert!(known.ahead.is_empty());
-    }
+/// The containers whose state an event changes: also who has grants in them hears of it.
+fn changed(event: &Subject) -> impl Iterator<Item = Container> {
+    event.effects.iter().filter_map(|effect| match effect {
+        Effect::Trashed(container) | Effect::Restored(container) | Effect::Ended(container) => {
+            Some(*container)
+        }
+        Effect::Inside(_)
+        | Effect::Left(_)
+        | Effect::Granted { .. }
+        | Effect::Revoked { .. }
+        | Effect::Cleared(_) => None,
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Message;
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
@@ -23,7 +22,7 @@ impl Connection {
                 self.hear(wire, &frame?, position).await?;
             }
             match self.seat.step(&self.topics, self.sent) {
-                Step::Load(placed) => self.live.place(placed).await.map_err(|cause| away(&cause))?,
+                Step::Load(unknown) => self.know(unknown).await?,
                 Step::Read { up_to } => self.read_page(wire, up_to).await?,
                 Step::Send { events, up_to } => self.send(wire, &events, up_to).await?,
                 Step::Join { events, up_to, queue } => {
@@ -36,9 +35,7 @@ impl Connection {
     }
 
     async fn send(&mut self, wire: &mut Wire, events: &[Arc<Pushed>], up_to: i64) -> Result<(), Gone> {
-        if !events.is_empty() {
-            wire.send(events.iter().map(|event| Message::Text(event.frame.clone())).collect()).await?;
-        }
+        self.write(wire, events).await?;
         self.sent = up_to;
         Ok(())
     }
@@ -47,7 +44,12 @@ impl Connection {
     async fn read_page(&mut self, wire: &mut Wire, up_to: i64) -> Result<(), Gone> {
         let catch_ups = Arc::clone(&self.live.catch_ups);
         let permit = self.wait_for(wire, catch_ups.acquire_owned()).await?;
-        let scopes = self.seat.scopes(&self.topics);
+        let scopes = loop {
+            match self.seat.scopes(&self.topics, self.sent) {
+                Ok(scopes) => break scopes,
+                Err(unknown) => self.know(unknown).await?,
+            }
+        };
         let limit = self.live.settings.page;
         let Page { events, more } =
             load::past(&self.live.pool, &scopes, self.sent, up_to, limit.try_into().unwrap_or(i64::MAX))
@@ -57,11 +59,11 @@ impl Connection {
         let last = events.last().map(|event| event.recorded.position);
         let next = last.filter(|_| more).unwrap_or(up_to);
         let opened = open(&self.live.keyring, events).await.map_err(|cause| away(&cause))?;
-        let page: Vec<Arc<Pushed>> = opened.iter().map(|event| Arc::new(Pushed::of(event))).collect();
+        let page: Vec<Arc<Pushed>> = opened.into_iter().map(Arc::new).collect();
         let events = loop {
             match self.seat.filter(&self.topics, &page) {
                 Ok(events) => break events,
-                Err(placed) => self.live.place(placed).await.map_err(|cause| away(&cause))?,
+                Err(unknown) => self.know(unknown).await?,
             }
         };
         self.send(wire, &events, next).await

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use shared::domain::access::Container;
 use shared::process::auth::Caller;
 use shared::process::problem::ProblemType;
 use tokio::sync::mpsc;
@@ -12,10 +13,10 @@ use super::catch_up::away;
 use super::frames::{ClientFrame, LIMITS, PROTOCOL, Resume, ServerFrame, TOPICS};
 use super::hub::{Seat, Seated};
 use super::ring::Pushed;
-use super::topics::{Refusal, Topic, Topics, Types, notes, parse};
+use super::topics::{Refusal, Topic, Topics, Types, containers, parse};
 use super::upgrade::SocketPermit;
 use super::wire::{Farewell, Gone, Wire};
-use super::{LOADS, Live, behind, load};
+use super::{LOADS, Live, behind};
 use crate::watermark::After;
 
 /// Events taken from the queue and flushed together.
@@ -142,9 +143,11 @@ impl Connection {
         loop {
             tokio::select! {
                 taken = queue.recv_many(&mut events, TOGETHER) => {
-                    let Some(last) = events.last().map(|event| event.position) else { return Ok(()) };
+                    let Some(last) = events.last().map(|event| event.position()) else { return Ok(()) };
                     debug_assert!(taken > 0, "an open queue gives events");
-                    self.push(wire, &events).await?;
+                    let wanted: Vec<_> =
+                        events.iter().filter(|event| self.topics.want(event)).cloned().collect();
+                    self.write(wire, &wanted).await?;
                     self.sent = last;
                     events.clear();
                 }
@@ -160,9 +163,24 @@ impl Connection {
         }
     }
 
-    async fn push(&self, wire: &mut Wire, events: &[Arc<Pushed>]) -> Result<(), Gone> {
-        let wanted = events.iter().filter(|event| self.topics.want(event));
-        wire.send(wanted.map(|event| Message::Text(event.frame.clone())).collect()).await
+    /// Writes events, and few at once: what its person has lost sight of since they were judged is left out.
+    pub(super) async fn write(&self, wire: &mut Wire, events: &[Arc<Pushed>]) -> Result<(), Gone> {
+        for events in events.chunks(TOGETHER) {
+            let still = loop {
+                match self.seat.still(events) {
+                    Ok(still) => break still,
+                    Err(unknown) => self.know(unknown).await?,
+                }
+            };
+            let frames = still.iter().filter_map(|event| event.frame.clone()).map(Message::Text);
+            wire.send(frames.collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that it is known where these containers are.
+    pub(super) async fn know(&self, containers: Vec<Container>) -> Result<(), Gone> {
+        self.live.know(containers).await.map_err(|cause| away(&cause))
     }
 
     /// From where the client could resume now.
@@ -219,7 +237,7 @@ impl Connection {
     }
 
     async fn subscribe(&mut self, topics: &[String], types: &Types) -> Result<Result<(), Refusal>, Gone> {
-        // Before the places of notes are looked up: that costs a statement.
+        // Before it is looked up where they are: that costs a statement.
         if topics.len() > TOPICS {
             return Ok(Err(Refusal::TooMany));
         }
@@ -227,7 +245,7 @@ impl Connection {
             Ok(topics) => topics,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.live.place(notes(&topics)).await.map_err(|cause| away(&cause))?;
+        self.know(containers(&topics)).await?;
         if !self.seat.may(&topics) {
             return Ok(Err(Refusal::Unseen));
         }
@@ -249,11 +267,11 @@ impl Connection {
     }
 }
 
-/// A seat in the hub, with the person's roles; they are loaded unless another socket of theirs is open.
+/// A seat in the hub; the person's grants are loaded unless another socket of theirs is open.
 async fn seat(live: &Live, wire: &mut Wire, caller: Caller) -> Result<Seat, Gone> {
-    let mut roles = None;
+    let mut loaded = None;
     for _ in 0..LOADS {
-        match live.hub.seat(caller, roles.as_ref()) {
+        match live.hub.seat(caller, loaded.take()) {
             Seated::At(seat, end) => {
                 wire.listen_to(end);
                 return Ok(seat);
@@ -261,8 +279,8 @@ async fn seat(live: &Live, wire: &mut Wire, caller: Caller) -> Result<Seat, Gone
             Seated::Full => return Err(Gone::Bye(Farewell::TooManySockets)),
             Seated::Unknown => {}
         }
-        let mut loaded = load::roles(&live.pool, &[caller.user]).await.map_err(|cause| away(&cause))?;
-        roles = loaded.remove(&caller.user);
+        let strangers = live.hub.strangers(caller.user);
+        loaded = Some(live.grants(&strangers).await.map_err(|cause| away(&cause))?);
     }
     Err(away(&behind()))
 }

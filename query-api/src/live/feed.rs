@@ -1,14 +1,17 @@
 //! The feed: reads the log once per process, up to the read position and never beyond, and pushes events to the
 //! sockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::log::encryption::EncryptionError;
-use shared::log::event::Opened;
+use shared::log::event::Recorded;
 use shared::log::keyring::Keyring;
+use shared::log::sight::Subject;
 use shared::log::stored_event::StoredEvent;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::access::{Hidden, News};
 use super::ring::Pushed;
 use super::{Live, load};
 
@@ -70,31 +73,52 @@ async fn advance(live: &Live) -> Result<(), FeedError> {
         // Positions have no gap, so the limit alone keeps the batch within the watermark.
         let stored = shared::log::event_log::after(&live.pool, position, limit).await?;
         let Some(last) = stored.last().map(|event| event.recorded.position) else { return Ok(()) };
-        let mut events: Vec<Pushed> = open(&live.keyring, stored).await?.iter().map(Pushed::of).collect();
-        Pushed::quarantined(&mut events, load::quarantined(&live.pool, position, last).await?);
-        while let Err((back, unplaced)) = live.hub.push(events, last) {
-            live.place(unplaced).await?;
-            events = back;
+        let mut events = open(&live.keyring, stored).await?;
+        Pushed::hide(&mut events, load::hidden(&live.pool, position, last).await?);
+        let mut events = events.into_iter().map(Arc::new).collect();
+        while let Err((left, unknown)) = live.hub.push(events, last) {
+            live.know(unknown).await?;
+            events = left;
         }
         position = last;
     }
     Ok(())
 }
 
-/// Opens events; one that does not open is passed over, and must not stop the others.
+/// Opens events. One that does not open is shown to nobody, and must not stop the others.
 pub(super) async fn open(
     keyring: &Keyring,
     stored: Vec<StoredEvent>,
-) -> Result<Vec<Opened>, EncryptionError> {
+) -> Result<Vec<Pushed>, EncryptionError> {
+    let of = |event: &StoredEvent| judged(&event.recorded, event.owner.as_deref());
+    let news: Vec<News> = stored.iter().map(of).collect();
     let mut opened = Vec::with_capacity(stored.len());
-    for event in keyring.open_each(stored).await? {
+    for (event, news) in keyring.open_each(stored).await?.into_iter().zip(news) {
         match event {
-            Ok(event) => opened.push(event),
+            Ok(_) if !news.hidden.is_empty() => opened.push(Pushed::silent(news)),
+            Ok(event) => opened.push(Pushed::of(&event.recorded, news)),
             Err(unopened) => {
                 let (cause, position) = (&unopened.why, unopened.recorded.position);
                 tracing::error!(%cause, position, "An event is not shown live, as it cannot be opened");
+                // What it does to access is in clear, and counts if it is as it was recorded.
+                if unopened.is_genuine() {
+                    opened.push(Pushed::silent(news));
+                }
             }
         }
     }
     Ok(opened)
+}
+
+/// What an event does to access. If this release cannot read that, nothing of its owner is shown any more.
+pub(super) fn judged(recorded: &Recorded, owner: Option<&str>) -> News {
+    match Subject::of(recorded, owner) {
+        Ok(subject) => News { subject, hidden: Vec::new() },
+        Err(cause) => {
+            tracing::error!(%cause, position = recorded.position, "What an event does to access cannot be read");
+            let subject = Subject::without_effects(recorded, owner);
+            let hidden = subject.containers().map(Hidden::Container).collect();
+            News { subject, hidden }
+        }
+    }
 }

@@ -5,15 +5,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use shared::domain::access::Role;
-use shared::domain::id::{NotebookId, UserId};
-use shared::log::visibility::{Placed, Scope, sees};
+use shared::domain::access::{Container, Principal, Scope};
+use shared::domain::id::UserId;
+use shared::log::sight::sees;
 use shared::process::auth::Caller;
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use super::Settings;
-use super::access::{Change, Known, Loaded};
+use super::access::{Known, News};
 use super::ring::{Pushed, Ring};
 use super::topics::{Topic, Topics, may_all};
 
@@ -30,7 +29,7 @@ pub(super) enum End {
 pub(super) enum Seated {
     /// It has one, and hears from there when it is to end.
     At(Seat, oneshot::Receiver<End>),
-    /// Its person's roles must be loaded, or are too old.
+    /// The grants of its person must be loaded, or are too old.
     Unknown,
     /// Its person has as many sockets open as one may have.
     Full,
@@ -44,8 +43,8 @@ pub(super) enum Step {
     Join { events: Vec<Arc<Pushed>>, up_to: i64, queue: mpsc::Receiver<Arc<Pushed>> },
     /// Reads from the database, up to here at most: the ring does not reach back.
     Read { up_to: i64 },
-    /// Loads where these stand, and asks again.
-    Load(Vec<Placed>),
+    /// Loads where these are, and asks again.
+    Load(Vec<Container>),
 }
 
 struct Socket {
@@ -60,7 +59,10 @@ struct Socket {
 struct State {
     epoch: String,
     ring: Ring,
+    /// True at the position of the feed or later.
     known: Known,
+    /// What of it the feed has yet to come to, in order.
+    ahead: Vec<News>,
     sockets: HashMap<u64, Socket>,
     of_person: HashMap<UserId, HashSet<u64>>,
     next_id: u64,
@@ -88,6 +90,7 @@ impl Hub {
             epoch: String::new(),
             ring: Ring::new(settings.ring_events, settings.ring_bytes),
             known: Known::default(),
+            ahead: Vec::new(),
             sockets: HashMap::new(),
             of_person: HashMap::new(),
             next_id: 0,
@@ -116,70 +119,67 @@ impl Hub {
         let mut state = self.state();
         epoch.clone_into(&mut state.epoch);
         state.ring.restart(position);
-        state.known.clear();
+        state.known = Known::nothing(epoch, position, &[]);
+        state.ahead.clear();
         for socket in state.sockets.values_mut() {
             socket.end(End::Epoch);
         }
     }
 
-    pub(super) fn unknown(&self, placed: Vec<Placed>) -> Vec<Placed> {
-        let state = self.state();
-        placed.into_iter().filter(|placed| !state.known.knows_place(*placed)).collect()
+    /// The position at which all that is known of access is true.
+    pub(super) fn known_at(&self) -> i64 {
+        self.state().known.position()
     }
 
-    /// Takes in where things stand, and what the events between the feed and then change; false when the ring cannot bring
-    /// it up to date, so that it must be loaded again.
-    pub(super) fn place(&self, loaded: &Loaded<(Placed, Option<Uuid>)>, ahead: &[(i64, Change)]) -> bool {
-        let mut state = self.state();
-        if state.ring.after(loaded.as_of).is_none() {
-            return false;
-        }
-        state.shrink(self.places);
-        state.known.place(loaded);
-        state.known.foresee(ahead);
-        state.replay(loaded.as_of);
-        true
+    /// Which of these must be loaded before it is known whether they can be seen.
+    pub(super) fn unknown(&self, containers: &[Container]) -> Vec<Container> {
+        self.state().known.unknown(containers.iter().copied())
     }
 
-    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`. Gives them back with what must
-    /// be placed first; asked under the lock, as somebody may have come just now. While nobody is connected nothing must.
-    pub(super) fn push(&self, events: Vec<Pushed>, up_to: i64) -> Result<(), (Vec<Pushed>, Vec<Placed>)> {
+    /// Takes in what was loaded, and what happened from what is known until then; false when what was loaded is too old,
+    /// so that it must be loaded again.
+    pub(super) fn take_in(&self, loaded: Known, news: &[News]) -> bool {
         let mut state = self.state();
-        if !state.sockets.is_empty() {
-            let mut unplaced = Unplaced::new(&state.known);
-            for event in &events {
-                unplaced.look(event);
+        state.known.shrink(self.places);
+        state.take_in(loaded, news)
+    }
+
+    /// Pushes events, in order, to whoever may see them, and moves on to `up_to`. Gives back those that are left when one
+    /// cannot be judged, with what must be loaded first; asked under the lock, as somebody may have come just now.
+    pub(super) fn push(
+        &self,
+        events: Vec<Arc<Pushed>>,
+        up_to: i64,
+    ) -> Result<(), (Vec<Arc<Pushed>>, Vec<Container>)> {
+        let mut state = self.state();
+        let mut events = events.into_iter();
+        while let Some(event) = events.next() {
+            if let Err(unknown) = state.push(&event) {
+                return Err((std::iter::once(event).chain(events).collect(), unknown));
             }
-            let unplaced = unplaced.needed;
-            if !unplaced.is_empty() {
-                return Err((events, unplaced.into_iter().collect()));
-            }
-        }
-        for event in events {
-            state.push(Arc::new(event));
         }
         state.ring.pass_over(up_to);
-        state.known.reached(up_to);
-        state.shrink(self.places);
+        state.known.reach(up_to);
+        state.known.shrink(self.places);
         Ok(())
     }
 
-    /// Seats a socket; without `roles`, only if its person is known already.
-    pub(super) fn seat(
-        self: &Arc<Self>,
-        caller: Caller,
-        roles: Option<&Loaded<(NotebookId, Role)>>,
-    ) -> Seated {
+    /// Of whom the grants must be loaded before a person can have a seat.
+    pub(super) fn strangers(&self, user: UserId) -> Vec<Principal> {
+        self.state().strangers(user)
+    }
+
+    /// Seats a socket; without what was loaded, only if its person is known already.
+    pub(super) fn seat(self: &Arc<Self>, caller: Caller, loaded: Option<(Known, Vec<News>)>) -> Seated {
         let mut state = self.state();
         if state.of_person.get(&caller.user).is_some_and(|open| open.len() >= self.sockets_each) {
             return Seated::Full;
         }
-        if !state.known.knows_person(caller.user) {
-            let Some(roles) = roles.filter(|roles| state.ring.after(roles.as_of).is_some()) else {
-                return Seated::Unknown;
-            };
-            state.known.add_person(caller.user, roles);
-            state.replay(roles.as_of);
+        if let Some((loaded, news)) = loaded {
+            state.take_in(loaded, &news);
+        }
+        if !state.strangers(caller.user).is_empty() {
+            return Seated::Unknown;
         }
         let id = state.next_id;
         state.next_id += 1;
@@ -189,28 +189,24 @@ impl Hub {
         Seated::At(Seat { hub: Arc::clone(self), id, user: caller.user }, ended)
     }
 
-    /// The connected persons.
-    pub(super) fn people(&self) -> Vec<UserId> {
-        self.state().of_person.keys().copied().collect()
+    /// The principals whose grants are known.
+    pub(super) fn principals(&self) -> Vec<Principal> {
+        self.state().known.principals().collect()
     }
 
-    /// Takes in roles as they are in tables that were rebuilt, where notes that were hidden may stand again; false when
-    /// the ring cannot bring them up to date, so that they must be loaded again.
-    pub(super) fn readmit(&self, people: &HashMap<UserId, Loaded<(NotebookId, Role)>>) -> bool {
+    /// Takes in grants as they are in tables that were rebuilt, where containers that were hidden may be seen again; false
+    /// when they are too old, so that they must be loaded again.
+    pub(super) fn readmit(&self, loaded: Known, news: &[News]) -> bool {
         let mut state = self.state();
-        if people.values().any(|roles| state.ring.after(roles.as_of).is_none()) {
+        state.known.forget_places();
+        if !state.take_in(loaded, news) {
             return false;
         }
-        state.known.unhide();
-        for (user, roles) in people {
-            // A person who has left meanwhile stays away.
-            if state.of_person.contains_key(user) {
-                state.known.dismiss(*user);
-                state.known.add_person(*user, roles);
-            }
-        }
-        if let Some(as_of) = people.values().map(|roles| roles.as_of).min() {
-            state.replay(as_of);
+        // A person who has left meanwhile stays away.
+        let strangers: Vec<Principal> =
+            state.known.principals().filter(|principal| state.has_left(*principal)).collect();
+        for principal in strangers {
+            state.known.dismiss(principal);
         }
         true
     }
@@ -226,26 +222,63 @@ impl Hub {
 }
 
 impl State {
-    /// The places of the ring's things are always kept: their news may be needed to bring loaded rows up to date.
-    fn shrink(&mut self, places: usize) {
-        let Self { known, ring, .. } = self;
-        known.shrink(places, || ring.iter().filter_map(|event| event.subject.resource.placed()).collect());
+    fn strangers(&self, user: UserId) -> Vec<Principal> {
+        let all = [Principal::User(user), Principal::Everyone, Principal::Public];
+        all.into_iter().filter(|principal| !self.known.knows(*principal)).collect()
     }
 
-    /// Brings what was loaded at `as_of` up to the feed.
-    fn replay(&mut self, as_of: i64) {
-        for event in self.ring.after(as_of).into_iter().flatten() {
-            self.known.apply_all(event.position, &event.changes);
+    fn has_left(&self, principal: Principal) -> bool {
+        match principal {
+            Principal::User(user) => !self.of_person.contains_key(&user),
+            Principal::Everyone | Principal::Public => false,
         }
     }
 
-    fn push(&mut self, event: Arc<Pushed>) {
-        self.known.apply_all(event.position, &event.changes);
-        for user in self.known.candidates(&event.subject) {
-            if sees(&self.known, user, &event.subject) {
+    /// Brings what is known and what was loaded to one position, the later one; `news` is all that happened between them,
+    /// if what was loaded is later.
+    fn take_in(&mut self, mut loaded: Known, news: &[News]) -> bool {
+        let is_of_today = loaded.epoch() == self.epoch;
+        if !is_of_today {
+            // The tables do not hold this history yet: at its beginning there was nothing.
+            loaded = loaded.before_all(&self.epoch);
+        }
+        for news in news {
+            if is_of_today && news.position() > self.known.position() {
+                self.known.follow(news);
+                self.ahead.push(news.clone());
+            }
+        }
+        self.known.reach(loaded.position());
+        let Some(missed) = self.ring.after(loaded.position()) else { return false };
+        for event in missed {
+            loaded.apply(&event.news);
+        }
+        for news in &self.ahead {
+            loaded.apply(news);
+        }
+        self.known.merge(loaded);
+        true
+    }
+
+    /// `Err`: what must be loaded before it can be judged.
+    fn push(&mut self, event: &Arc<Pushed>) -> Result<(), Vec<Container>> {
+        let is_new = event.news.position() > self.known.position();
+        self.known.follow(&event.news);
+        let subject = &event.news.subject;
+        let concerned = self.known.concerned(subject);
+        if !concerned.is_empty() {
+            let unknown = self.known.needs(subject);
+            if !unknown.is_empty() {
+                // The feed has yet to come to it, but it is known.
+                self.ahead.extend(is_new.then(|| event.news.clone()));
+                return Err(unknown);
+            }
+        }
+        for user in concerned {
+            if event.frame.is_some() && sees(&self.known, user, &event.news.subject) {
                 for id in self.of_person.get(&user).into_iter().flatten() {
                     if let Some(socket) = self.sockets.get_mut(id) {
-                        socket.offer(&event);
+                        socket.offer(event);
                     }
                 }
             }
@@ -254,13 +287,15 @@ impl State {
             let ended = |socket: &&mut Socket| socket.caller.session.to_string() == event.aggregate;
             self.sockets.values_mut().filter(ended).for_each(|socket| socket.end(End::Session));
         }
-        self.ring.push(event);
+        self.ahead.retain(|news| news.position() > event.position());
+        self.ring.push(Arc::clone(event));
+        Ok(())
     }
 }
 
 impl Socket {
     fn offer(&mut self, event: &Arc<Pushed>) {
-        if event.position > self.after
+        if event.position() > self.after
             && let Some(queue) = &self.queue
             && queue.try_send(Arc::clone(event)).is_err()
         {
@@ -289,18 +324,18 @@ impl Seat {
         }
     }
 
-    /// Whether the person may subscribe to all of these. The places of those must be known.
+    /// Whether the person may subscribe to all of these. Where they are must be known.
     pub(super) fn may(&self, topics: &[Topic]) -> bool {
         may_all(&self.hub.state().known, self.user, topics)
     }
 
-    /// The scopes by which the past is searched.
-    pub(super) fn scopes(&self, topics: &Topics) -> HashSet<Scope> {
+    /// The scopes by which the past after a position is searched; `Err`: what must be loaded first.
+    pub(super) fn scopes(&self, topics: &Topics, after: i64) -> Result<HashSet<Scope>, Vec<Container>> {
         let mut scopes: HashSet<Scope> = topics.scopes().collect();
         if topics.all() {
-            scopes.extend(self.hub.state().known.scopes_of(self.user));
+            scopes.extend(self.hub.state().known.scopes_of(self.user, after)?);
         }
-        scopes
+        Ok(scopes)
     }
 
     /// What to do after `after`; see [`Step`].
@@ -308,21 +343,21 @@ impl Seat {
         let mut state = self.hub.state();
         let reached = state.ring.position();
         let Some(missed) = state.ring.after(after) else { return Step::Read { up_to: reached } };
-        let (mut events, mut unplaced, mut up_to) = (Vec::new(), Unplaced::new(&state.known), reached);
+        let (mut events, mut unknown, mut up_to) = (Vec::new(), Vec::new(), reached);
         for event in missed {
             if events.len() == self.hub.page {
                 break;
             }
             if topics.want(event) {
-                unplaced.look(event);
+                unknown.extend(state.known.needs(&event.news.subject));
             }
             if topics.show(&state.known, self.user, event) {
                 events.push(Arc::clone(event));
             }
-            up_to = event.position;
+            up_to = event.position();
         }
-        if !unplaced.needed.is_empty() {
-            return Step::Load(unplaced.needed.into_iter().collect());
+        if !unknown.is_empty() {
+            return Step::Load(unknown);
         }
         if events.len() == self.hub.page && up_to < reached {
             return Step::Send { events, up_to };
@@ -336,20 +371,37 @@ impl Seat {
         Step::Join { events, up_to, queue }
     }
 
-    /// What of a page from the database may be seen; `Err`: what must be placed first.
+    /// What of a page from the database is to be sent; `Err`: what must be loaded first.
     pub(super) fn filter(
         &self,
         topics: &Topics,
         page: &[Arc<Pushed>],
-    ) -> Result<Vec<Arc<Pushed>>, Vec<Placed>> {
+    ) -> Result<Vec<Arc<Pushed>>, Vec<Container>> {
         let state = self.hub.state();
-        let unplaced: HashSet<Placed> =
-            page.iter().flat_map(|event| state.known.needs(&event.subject, &HashMap::new())).collect();
-        if !unplaced.is_empty() {
-            return Err(unplaced.into_iter().collect());
+        let wanted = || page.iter().filter(|event| topics.want(event));
+        let unknown: Vec<_> = wanted().flat_map(|event| state.known.needs(&event.news.subject)).collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
         }
-        let shown = |event: &&Arc<Pushed>| topics.show(&state.known, self.user, event);
-        Ok(page.iter().filter(shown).cloned().collect())
+        Ok(wanted().filter(|event| topics.show(&state.known, self.user, event)).cloned().collect())
+    }
+
+    /// What of events that were judged before may still be seen, if somebody has lost sight of something since; `Err`: what
+    /// must be loaded first.
+    pub(super) fn still(&self, events: &[Arc<Pushed>]) -> Result<Vec<Arc<Pushed>>, Vec<Container>> {
+        let state = self.hub.state();
+        let doubtful = |event: &Pushed| event.position() < state.known.last_loss();
+        let unknown: Vec<_> = events
+            .iter()
+            .filter(|event| doubtful(event))
+            .flat_map(|event| state.known.needs(&event.news.subject))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let stands =
+            |event: &&Arc<Pushed>| !doubtful(event) || sees(&state.known, self.user, &event.news.subject);
+        Ok(events.iter().filter(stands).cloned().collect())
     }
 
     /// Up to where the socket has been sent everything, if it has nothing queued.
@@ -369,30 +421,10 @@ impl Drop for Seat {
         others.remove(&self.id);
         if others.is_empty() {
             state.of_person.remove(&self.user);
-            state.known.dismiss(self.user);
+            state.known.dismiss(Principal::User(self.user));
         }
     }
 }
 
-/// What events need to have placed, in the order in which they will be taken in.
-struct Unplaced<'k> {
-    known: &'k Known,
-    /// Where those before put things.
-    new: HashMap<Placed, Uuid>,
-    needed: HashSet<Placed>,
-}
-
-impl<'k> Unplaced<'k> {
-    fn new(known: &'k Known) -> Self {
-        Self { known, new: HashMap::new(), needed: HashSet::new() }
-    }
-
-    fn look(&mut self, event: &Pushed) {
-        for change in &event.changes {
-            if let Change::Place(placed, inside) = change {
-                self.new.insert(*placed, *inside);
-            }
-        }
-        self.needed.extend(self.known.needs(&event.subject, &self.new));
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,90 +1,107 @@
-//! What the gateway reads from the database: roles, places of notes, and pages of past events.
+//! What the gateway reads from the database: grants, where containers are, and pages of past events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use shared::domain::access::Role;
-use shared::domain::id::{NotebookId, UserId};
+use shared::domain::access::{Container, Grant, Kind, Principal, Role, Scope};
 use shared::log::event_log::{self, BATCH_BYTES};
 use shared::log::stored_event::StoredEvent;
-use shared::log::visibility::{Item, Placed, Scope};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::access::{Change, Loaded};
+use super::access::{Hidden, Known, Place};
 
-/// The roles of each of these persons, and the position at which they were true. One that is quarantined is none: what may
-/// have been taken away is not shown.
-pub(super) async fn roles(
-    pool: &PgPool,
-    users: &[UserId],
-) -> sqlx::Result<HashMap<UserId, Loaded<(NotebookId, Role)>>> {
-    let ids: Vec<uuid::Uuid> = users.iter().map(|user| user.0).collect();
+/// All grants of these principals. One that is quarantined is none: what may have been taken away is not shown.
+pub(super) async fn grants(pool: &PgPool, principals: &[Principal]) -> sqlx::Result<Known> {
+    let ids: Vec<Uuid> = principals.iter().map(|principal| principal.id()).collect();
     let rows = sqlx::query!(
-        r#"select c.position, m.user_id as "user?: UserId", m.container_id as "notebook?: NotebookId",
-                  m.role as "role?: Role"
+        r#"select c.epoch, c.position, m.principal as "principal?", m.kind as "kind?: Kind",
+                  m.container_id as "container_id?", m.role as "role?: Role", m.since as "since?", m.until
              from checkpoint c
-             left join my_grants m on m.user_id = any($1) and m.kind = 'notebook'"#,
+             left join members m
+                  on m.principal = any($1)
+                 and m.kind || ':' || m.container_id || '/' || m.principal
+                     not in (select key from quarantine where table_name = 'members')
+                 and m.kind || ':' || m.container_id || '/*'
+                     not in (select key from quarantine where table_name = 'members')"#,
         &ids[..]
     )
     .fetch_all(pool)
     .await?;
-    let as_of = rows.first().map_or(0, |row| row.position);
-    let none = || Loaded { rows: Vec::new(), as_of };
-    let mut found: HashMap<_, _> = users.iter().map(|user| (*user, none())).collect();
+    let (epoch, position) = rows.first().map_or(("", 0), |row| (&row.epoch, row.position));
+    let mut known = Known::nothing(epoch, position, principals);
     for row in rows {
-        if let (Some(user), Some(held)) = (row.user, row.notebook.zip(row.role)) {
-            found.entry(user).or_insert_with(none).rows.push(held);
+        let (Some(principal), Some(kind), Some(id)) = (row.principal, row.kind, row.container_id) else { continue };
+        if let (Some(role), Some(since)) = (row.role, row.since) {
+            let grant = Grant { role, since, until: row.until };
+            known.put_grant(Container { kind, id }, principal.into(), grant);
         }
     }
-    Ok(found)
+    Ok(known)
 }
 
-/// Where notes, blocks and tasks stand, and the position at which that was true. What is not there, or is quarantined,
-/// stands nowhere.
-pub(super) async fn places(pool: &PgPool, placed: &[Placed]) -> sqlx::Result<Loaded<(Placed, Option<Uuid>)>> {
-    let (tables, ids): (Vec<&str>, Vec<Uuid>) = placed.iter().map(|placed| row_of(*placed)).unzip();
+/// Where these containers are, and what they are in. One is hidden if its row is quarantined, unless nothing of access is
+/// in that row.
+pub(super) async fn places(pool: &PgPool, containers: &[Container]) -> sqlx::Result<Known> {
+    let (kinds, ids): (Vec<&str>, Vec<Uuid>) =
+        containers.iter().map(|container| (container.kind.as_ref(), container.id)).unzip();
     let rows = sqlx::query!(
-        r#"select c.position, wanted.nth as "nth!", coalesce(n.notebook_id, b.note_id, t.note_id) as inside
+        r#"with wanted as materialized
+             (select w.kind, w.id, n.notebook_id
+                from unnest($1::text[], $2::uuid[]) w (kind, id)
+                left join notes n on w.kind = 'note' and n.id = w.id)
+           select c.epoch, c.position, p.kind as "kind!", p.id as "id!", p.parent, p.is_there as "is_there!",
+                  exists (select from quarantine q
+                           where p.kind = 'note' and q.table_name = 'notes' and q.key = p.id::text) as "hidden!"
              from checkpoint c
-            cross join unnest($1::text[], $2::uuid[]) with ordinality wanted (table_name, id, nth)
-             left join quarantine q on q.table_name = wanted.table_name and q.key = wanted.id::text
-             left join notes n on wanted.table_name = 'notes' and n.id = wanted.id and q.key is null
-             left join blocks b on wanted.table_name = 'blocks' and b.id = wanted.id and q.key is null
-             left join tasks t on wanted.table_name = 'tasks' and t.id = wanted.id and q.key is null"#,
-        &tables as &[&str],
+            cross join (select w.kind, w.id, w.notebook_id as parent, w.notebook_id is not null as is_there
+                          from wanted w
+                         where w.kind = 'note'
+                        union all
+                        select 'notebook', w.id, null, n.id is not null
+                          from (select id from wanted where kind = 'notebook'
+                                union
+                                select notebook_id from wanted where notebook_id is not null) w
+                          left join notebooks n on n.id = w.id) p"#,
+        &kinds as &[&str],
         &ids[..]
     )
     .fetch_all(pool)
     .await?;
-    let as_of = rows.first().map_or(0, |row| row.position);
-    let place = |nth: i64| usize::try_from(nth - 1).ok().and_then(|nth| placed.get(nth)).copied();
-    Ok(Loaded { rows: rows.iter().filter_map(|row| Some((place(row.nth)?, row.inside))).collect(), as_of })
-}
-
-/// A row with the place of a thing.
-fn row_of(placed: Placed) -> (&'static str, Uuid) {
-    match placed {
-        Placed::Note(note) => ("notes", note.0),
-        Placed::Item(Item::Block(block)) => ("blocks", block.0),
-        Placed::Item(Item::Task(task)) => ("tasks", task.0),
+    let (epoch, position) = rows.first().map_or(("", 0), |row| (&row.epoch, row.position));
+    let mut known = Known::nothing(epoch, position, &[]);
+    for row in rows {
+        let Ok(kind) = row.kind.parse() else { continue };
+        let parent = row.parent.map(|id| Container { kind: Kind::Notebook, id });
+        let place = Place { parent, hidden: row.hidden, ..Place::default() };
+        known.put_place(Container { kind, id: row.id }, row.is_there.then_some(place));
     }
+    Ok(known)
 }
 
-/// What of access the events after `after` and up to `up_to` were to change, and could not be folded in.
-pub(super) async fn quarantined(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Change)>> {
+/// The rows of access that events after `after` and up to `up_to` were to change, and could not be folded into.
+pub(super) async fn hidden(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Hidden)>> {
     let rows = sqlx::query!(
         "select position, table_name, key from quarantine
-          where position > $1 and position <= $2 and table_name in ('notes', 'blocks', 'tasks', 'members')
+          where position > $1 and position <= $2 and table_name in ('notes', 'members')
           order by position",
         after,
         up_to
     )
     .fetch_all(pool)
     .await?;
-    let changes = rows.into_iter().filter_map(|row| {
-        Change::quarantined(&row.table_name, &row.key).map(|change| (row.position, change))
-    });
-    Ok(changes.collect())
+    let hidden = rows.into_iter().filter_map(|row| Some((row.position, row_of(&row.table_name, &row.key)?)));
+    Ok(hidden.collect())
+}
+
+/// The row of a table with this key.
+fn row_of(table: &str, key: &str) -> Option<Hidden> {
+    let container = |kind, id: &str| Some(Container { kind, id: id.parse().ok()? });
+    if table == "notes" {
+        return container(Kind::Note, key).map(Hidden::Container);
+    }
+    let (container, principal) = key.split_once('/')?;
+    let whose = if principal == "*" { None } else { Some(principal.parse::<Uuid>().ok()?.into()) };
+    Some(Hidden::Grants(container.parse().ok()?, whose))
 }
 
 /// A page of the past.

@@ -27,12 +27,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use shared::domain::AggregateEvent;
-use shared::domain::access::Action;
+use shared::domain::access::{Action, Container, Principal};
 use shared::domain::clock::Clock;
-use shared::domain::notebooks::NotebookEvent;
+use shared::log::encryption::EncryptionError;
+use shared::log::event_log;
 use shared::log::keyring::Keyring;
-use shared::log::visibility::Placed;
 use shared::process::auth::Verifier;
 use shared::process::http::{Api, Origins};
 use shared::process::lifecycle::Shutdown;
@@ -44,8 +43,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::watermark::Watermark;
-use access::Change;
+use access::{Known, News};
 use hub::Hub;
+use ring::Pushed;
 
 pub use options::Options;
 
@@ -77,7 +77,7 @@ pub struct Settings {
     pub page: usize,
     /// Pages of catch-up read from the database at the same time.
     pub catch_ups: usize,
-    /// Notes, blocks and tasks whose place is remembered.
+    /// Containers of which it is remembered where they are.
     pub places: usize,
 }
 
@@ -171,53 +171,70 @@ impl Live {
         self.open.wait().await;
     }
 
-    /// Makes sure that the places of these are known.
-    async fn place(&self, placed: Vec<Placed>) -> Result<(), sqlx::Error> {
-        let unknown = self.hub.unknown(placed);
-        if unknown.is_empty() {
-            return Ok(());
-        }
+    /// Makes sure that it is known where these containers are.
+    async fn know(&self, containers: Vec<Container>) -> Result<(), sqlx::Error> {
         for _ in 0..LOADS {
-            let found = load::places(&self.pool, &unknown).await?;
-            let ahead = self.roles_up_to(found.as_of).await?;
-            if self.hub.place(&found, &ahead) {
+            let unknown = self.hub.unknown(&containers);
+            if unknown.is_empty() {
                 return Ok(());
             }
+            let loaded = load::places(&self.pool, &unknown).await?;
+            let news = self.news_up_to(loaded.position()).await?;
+            self.hub.take_in(loaded, &news);
         }
         Err(behind())
     }
 
-    /// Reads the access of all connected persons again.
+    /// The grants of these, and what happened from what is known until then.
+    async fn grants(&self, principals: &[Principal]) -> Result<(Known, Vec<News>), sqlx::Error> {
+        let loaded = load::grants(&self.pool, principals).await?;
+        let news = self.news_up_to(loaded.position()).await?;
+        Ok((loaded, news))
+    }
+
+    /// Reads the grants of all who are connected again.
     async fn readmit(&self) -> Result<(), sqlx::Error> {
         for _ in 0..LOADS {
-            let people = load::roles(&self.pool, &self.hub.people()).await?;
-            if self.hub.readmit(&people) {
+            let (loaded, news) = self.grants(&self.hub.principals()).await?;
+            if self.hub.readmit(loaded, &news) {
                 return Ok(());
             }
         }
         Err(behind())
     }
 
-    /// What events change that the feed has yet to come to, as far as it concerns notebooks: places that were loaded may
-    /// be in one of those.
-    async fn roles_up_to(&self, position: i64) -> Result<Vec<(i64, Change)>, sqlx::Error> {
-        let (_, reached) = self.hub.position();
-        if position <= reached {
+    /// What happened to access after what is known and up to a position, which may be ahead of the feed.
+    async fn news_up_to(&self, position: i64) -> Result<Vec<News>, sqlx::Error> {
+        let known = self.hub.known_at();
+        if position <= known {
             return Ok(Vec::new());
         }
-        let (mut changes, mut at) = (Vec::new(), reached);
+        let (mut with_effects, mut at) = (Vec::new(), known);
         while at < position {
             let limit = feed::BATCH.min(position - at);
-            let mut stored = shared::log::event_log::after(&self.pool, at, limit).await?;
-            let Some(last) = stored.last().map(|event| event.recorded.position) else { break };
+            let read = event_log::unchecked_after(&self.pool, at, limit).await?;
+            let Some(last) = read.last().map(|event| event.position) else { break };
             at = last;
-            stored.retain(|event| event.recorded.aggregate.kind == NotebookEvent::AGGREGATE);
-            let opened = feed::open(&self.keyring, stored).await.map_err(|error| {
-                error.into_database().unwrap_or_else(|other| sqlx::Error::Protocol(other.to_string()))
-            })?;
-            changes.extend(opened.iter().map(|event| (event.recorded.position, Change::of(event))));
+            with_effects
+                .extend(read.iter().filter(|event| event.effects.is_some()).map(|event| event.position));
         }
-        Ok(changes)
+        let mut events = Vec::with_capacity(with_effects.len());
+        for header in event_log::headers_at(&self.pool, &with_effects).await? {
+            let owner = header.owner.clone();
+            match self.keyring.check(header).await {
+                Ok(recorded) => events.push(Pushed::silent(feed::judged(&recorded, owner.as_deref()))),
+                // The projector quarantines what it is about, too.
+                Err(cause @ EncryptionError::Altered(_)) => {
+                    tracing::error!(%cause, "An event does nothing to access");
+                }
+                Err(cause) => {
+                    let database = cause.into_database();
+                    return Err(database.unwrap_or_else(|other| sqlx::Error::Protocol(other.to_string())));
+                }
+            }
+        }
+        Pushed::hide(&mut events, load::hidden(&self.pool, known, position).await?);
+        Ok(events.into_iter().map(|event| event.news).collect())
     }
 }
 

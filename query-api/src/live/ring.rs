@@ -4,25 +4,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use shared::log::event::Opened;
-use shared::log::visibility::{Resource, Subject};
+use shared::log::event::Recorded;
 
-use super::access::Change;
+use super::access::{Hidden, News};
 use super::frames::ServerFrame;
 
 /// An event ready to be pushed; sockets share it.
 #[derive(Debug)]
 pub(super) struct Pushed {
-    pub(super) position: i64,
     pub(super) event_type: String,
-    /// Decides who sees it.
-    pub(super) subject: Subject,
-    /// What it does to access.
-    pub(super) changes: Vec<Change>,
+    /// Decides who sees it, and says what it does to access.
+    pub(super) news: News,
     /// The aggregate's id; for `SessionEnded` the session.
     pub(super) aggregate: String,
-    /// The whole frame, serialized once for all sockets.
-    pub(super) frame: Utf8Bytes,
+    /// The whole frame, serialized once for all sockets; none of an event that is shown to nobody.
+    pub(super) frame: Option<Utf8Bytes>,
 }
 
 /// Consecutive events up to the position of the feed, bounded in number and bytes.
@@ -37,38 +33,36 @@ pub(super) struct Ring {
 }
 
 impl Pushed {
-    pub(super) fn of(opened: &Opened) -> Self {
+    pub(super) fn of(recorded: &Recorded, news: News) -> Self {
         Self {
-            position: opened.recorded.position,
-            event_type: opened.recorded.event_type.clone(),
-            subject: Subject::of(opened),
-            changes: vec![Change::of(opened)],
-            aggregate: opened.recorded.aggregate.id.clone(),
-            frame: ServerFrame::Event { event: &opened.recorded }.text(),
+            event_type: recorded.event_type.clone(),
+            news,
+            aggregate: recorded.aggregate.id.clone(),
+            frame: Some(ServerFrame::Event { event: recorded }.text()),
         }
     }
 
-    /// Instead of an event that is shown to nobody, for its effect on access.
-    fn silent(position: i64) -> Self {
-        Self {
-            position,
-            event_type: String::new(),
-            subject: Subject { scopes: Vec::new(), resource: Resource::Person, left: Vec::new() },
-            changes: Vec::new(),
-            aggregate: String::new(),
-            frame: Utf8Bytes::from_static(""),
-        }
+    /// Instead of an event that is shown to nobody, for what it does to access.
+    pub(super) fn silent(news: News) -> Self {
+        Self { event_type: String::new(), news, aggregate: String::new(), frame: None }
     }
 
-    /// What an event was to change is not to be had, if its row was quarantined: sight is taken away instead.
-    pub(super) fn quarantined(events: &mut Vec<Self>, quarantined: Vec<(i64, Change)>) {
-        for (position, change) in quarantined {
-            let place = events.partition_point(|event| event.position < position);
-            if events.get(place).is_none_or(|event| event.position != position) {
-                events.insert(place, Self::silent(position));
+    pub(super) fn position(&self) -> i64 {
+        self.news.position()
+    }
+
+    fn size(&self) -> usize {
+        self.frame.as_ref().map_or(0, |frame| frame.as_str().len())
+    }
+
+    /// Adds which rows could not be kept up.
+    pub(super) fn hide(events: &mut Vec<Self>, hidden: Vec<(i64, Hidden)>) {
+        for (position, row) in hidden {
+            let place = events.partition_point(|event| event.position() < position);
+            if events.get(place).is_none_or(|event| event.position() != position) {
+                events.insert(place, Self::silent(News::nothing(position)));
             }
-            events[place].changes.retain(|change| change.is_quarantined());
-            events[place].changes.push(change);
+            events[place].news.hidden.push(row);
         }
     }
 }
@@ -90,12 +84,12 @@ impl Ring {
     }
 
     pub(super) fn push(&mut self, pushed: Arc<Pushed>) {
-        self.position = pushed.position;
-        self.bytes += pushed.frame.as_str().len();
+        self.position = pushed.position();
+        self.bytes += pushed.size();
         self.events.push_back(pushed);
         while self.events.len() > self.most_events || self.bytes > self.most_bytes {
             let Some(oldest) = self.events.pop_front() else { break };
-            self.bytes -= oldest.frame.as_str().len();
+            self.bytes -= oldest.size();
         }
     }
 
@@ -107,15 +101,10 @@ impl Ring {
     /// All events after a position; `None` when the ring does not reach back that far.
     pub(super) fn after(&self, after: i64) -> Option<impl Iterator<Item = &Arc<Pushed>>> {
         let reaches = match self.events.front() {
-            Some(oldest) => oldest.position <= after.saturating_add(1),
+            Some(oldest) => oldest.position() <= after.saturating_add(1),
             None => false,
         };
-        let from = self.events.partition_point(|event| event.position <= after);
+        let from = self.events.partition_point(|event| event.position() <= after);
         (reaches || after >= self.position).then(|| self.events.range(from..))
-    }
-
-    /// All events that are kept.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Pushed>> {
-        self.events.iter()
     }
 }

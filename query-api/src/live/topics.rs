@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::domain::access::{Action, Answer, Role, Situation};
+use shared::domain::access::{Action, Answer, Container, Role, Scope, Situation};
 use shared::domain::id::UserId;
-use shared::log::visibility::{Access, Placed, Scope, is_candidate, role_on_note, sees};
+use shared::log::sight::{Access, is_one_of, sees, sight};
 
 use super::frames::TOPICS;
 use super::ring::Pushed;
@@ -56,13 +56,13 @@ pub(super) fn may_all(access: &impl Access, user: UserId, topics: &[Topic]) -> b
     })
 }
 
-/// The notes among the topics, whose place must be known to judge them.
-pub(super) fn notes(topics: &[Topic]) -> Vec<Placed> {
-    let note = |topic: &Topic| match topic {
-        Topic::Of(Scope::Note(note)) => Some(Placed::Note(*note)),
-        Topic::All | Topic::Of(Scope::User(_) | Scope::Notebook(_)) => None,
+/// The containers among the topics: where they are must be known to judge them.
+pub(super) fn containers(topics: &[Topic]) -> Vec<Container> {
+    let container = |topic: &Topic| match topic {
+        Topic::Of(Scope::Container(container)) => Some(*container),
+        Topic::All | Topic::Of(Scope::Principal(_)) => None,
     };
-    topics.iter().filter_map(note).collect()
+    topics.iter().filter_map(container).collect()
 }
 
 impl Topic {
@@ -70,9 +70,7 @@ impl Topic {
     fn action(self) -> Action {
         match self {
             Self::All => Action::TopicAll,
-            Self::Of(Scope::User(_)) => Action::TopicPerson,
-            Self::Of(Scope::Notebook(_)) => Action::TopicNotebook,
-            Self::Of(Scope::Note(_)) => Action::TopicNote,
+            Self::Of(scope) => Action::topic(scope),
         }
     }
 
@@ -80,9 +78,8 @@ impl Topic {
     fn role(self, access: &impl Access, user: UserId) -> Option<Role> {
         match self {
             Self::All => None,
-            Self::Of(Scope::User(named)) => (named == user).then_some(Role::Owner),
-            Self::Of(Scope::Notebook(notebook)) => access.in_notebook(user, notebook),
-            Self::Of(Scope::Note(note)) => role_on_note(access, user, note),
+            Self::Of(Scope::Container(container)) => sight(access, user, container),
+            Self::Of(Scope::Principal(principal)) => is_one_of(access, user, principal).then_some(Role::Owner),
         }
     }
 }
@@ -116,24 +113,24 @@ impl Topics {
         })
     }
 
-    /// Whether an event that reaches the person anyway is one that this socket asked for.
+    /// Whether this socket asked for an event; never for one that is shown to nobody.
     pub(super) fn want(&self, pushed: &Pushed) -> bool {
+        if pushed.frame.is_none() {
+            return false;
+        }
         let type_fits = |types: &Types| types.as_ref().is_none_or(|types| types.contains(&pushed.event_type));
         self.0.iter().any(|(topic, types)| {
             type_fits(types)
                 && match topic {
                     Topic::All => true,
-                    Topic::Of(scope) => pushed.subject.scopes.contains(scope),
+                    Topic::Of(scope) => pushed.news.subject.scopes.contains(scope),
                 }
         })
     }
 
-    /// Whether an event of the past is to be sent: asked for by a topic, found by a scope, and visible now.
+    /// Whether an event of the past is to be sent: asked for by a topic, and visible now.
     pub(super) fn show(&self, access: &impl Access, user: UserId, pushed: &Pushed) -> bool {
-        let named = || self.scopes().any(|scope| pushed.subject.scopes.contains(&scope));
-        self.want(pushed)
-            && (is_candidate(access, user, &pushed.subject) || named())
-            && sees(access, user, &pushed.subject)
+        self.want(pushed) && sees(access, user, &pushed.news.subject)
     }
 }
 

@@ -143,6 +143,8 @@ impl World {
         let statements = [
             "insert into feed select unnest(scopes), position from es.event
               where position > (select position from checkpoint) and position <= $1",
+            "insert into notebooks select aggregate_id::uuid, 'n', '', 'a', recorded_at, 'a', recorded_at, 1
+               from e where event_type = 'NotebookCreated' and position <= $1 on conflict do nothing",
             "insert into members select 'notebook', aggregate_id::uuid, (data->>'owner')::uuid, 3, position, null,
                data->>'owner', recorded_at from e where event_type = 'NotebookCreated' and position <= $1 on conflict do nothing",
             "insert into notes select aggregate_id::uuid, (data->>'notebook_id')::uuid, 't', 'a', recorded_at, 'a',

@@ -1,7 +1,5 @@
 //! Who sees an event, judged by its scopes and effects alone: one pure function, which knows no module.
 //!
-//! It decides about no event yet: [`crate::log::visibility`] does. The tests compare the two.
-//!
 //! What an event says of the past is not changed by what happened later. Its owner is the container whose key encrypts
 //! it: who sees that container now, and had a grant when the event was recorded, sees the event. So a grant shows
 //! nothing from before it, and what a thing was elsewhere stays there. The rest of the rules is about news of the tree:
@@ -11,7 +9,7 @@ use crate::domain::access::{
     Container, Effect, EffectError, Grant, Left, Principal, Role, Scope, Scopes, effective,
 };
 use crate::domain::id::UserId;
-use crate::log::stored_event::StoredEvent;
+use crate::log::event::Recorded;
 
 /// Grants and containers. All of it is true at one position, at which every event is judged: one that is judged by
 /// grants of one position and places of another may be shown to somebody who could see it at neither.
@@ -49,19 +47,25 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// What decides about a stored event, whose MAC was checked. One whose effects this release cannot read is shown to
-    /// nobody, and what it did to its owner is not known.
-    pub fn of(event: &StoredEvent) -> Result<Self, EffectError> {
-        let scopes = Scopes::parse(&event.recorded.scopes);
-        let owner = match &event.owner {
+    /// What decides about an event whose MAC was checked; `owner` is its owner if that is not the first scope. One whose
+    /// effects this release cannot read is shown to nobody, and what it did to its owner is not known.
+    pub fn of(recorded: &Recorded, owner: Option<&str>) -> Result<Self, EffectError> {
+        let effects = Effect::from_json(recorded.effects.as_ref())?;
+        Ok(Self { effects, ..Self::without_effects(recorded, owner) })
+    }
+
+    /// The same of one whose effects are not known.
+    pub fn without_effects(recorded: &Recorded, owner: Option<&str>) -> Self {
+        let scopes = Scopes::parse(&recorded.scopes);
+        let owner = match owner {
             Some(owner) => owner.parse().ok(),
             None => scopes.owner(),
         };
-        let effects = Effect::from_json(event.recorded.effects.as_ref())?;
-        Ok(Self { position: event.recorded.position, owner, scopes: scopes.all().to_vec(), effects })
+        Self { position: recorded.position, owner, scopes: scopes.all().to_vec(), effects: Vec::new() }
     }
 
-    fn containers(&self) -> impl Iterator<Item = Container> {
+    /// The containers among its scopes.
+    pub fn containers(&self) -> impl Iterator<Item = Container> {
         self.scopes.iter().filter_map(|scope| match *scope {
             Scope::Container(container) => Some(container),
             Scope::Principal(_) => None,
@@ -88,6 +92,11 @@ pub fn sees_in_history(access: &impl Access, user: UserId, event: &Subject) -> b
 /// The role in which a person sees a container now, if they do: whether they may subscribe to it.
 pub fn sight(access: &impl Access, user: UserId, container: Container) -> Option<Role> {
     Viewer::new(access, user).sight(container)
+}
+
+/// Whether a person is one of those whom a principal means.
+pub fn is_one_of(access: &impl Access, user: UserId, principal: Principal) -> bool {
+    Viewer::new(access, user).principals().any(|own| own == principal)
 }
 
 /// One person, with what is granted to them.

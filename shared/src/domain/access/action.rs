@@ -1,7 +1,7 @@
 //! The permission table: everything that can be asked for, and who may.
 
 use super::rule::{On, Rule};
-use super::{Kind, Role};
+use super::{Container, Kind, Role, Scope};
 
 const NOTEBOOK: &[On] = &[On::Container(Kind::Notebook)];
 const NOTE: &[On] = &[On::Container(Kind::Note)];
@@ -129,6 +129,15 @@ impl Action {
             | Self::TasksRestore => Rule::changes(NOTE_OR_PERSON, Role::Editor),
 
             Self::TopicPerson => Rule::reads(PERSON),
+        }
+    }
+
+    /// Subscribing to a scope.
+    pub const fn topic(scope: Scope) -> Self {
+        match scope {
+            Scope::Container(Container { kind: Kind::Notebook, .. }) => Self::TopicNotebook,
+            Scope::Container(Container { kind: Kind::Note, .. }) => Self::TopicNote,
+            Scope::Principal(_) => Self::TopicPerson,
         }
     }
 

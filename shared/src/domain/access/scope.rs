@@ -32,6 +32,16 @@ pub enum Kind {
     Note,
 }
 
+impl Kind {
+    /// Whether it is in another container.
+    pub fn is_child(self) -> bool {
+        match self {
+            Self::Notebook => false,
+            Self::Note => true,
+        }
+    }
+}
+
 /// A thing with members: a root, or a child that is in a root. There is no third level. As text `notebook:<id>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -20,7 +20,6 @@ use crate::domain::tests::text;
 use crate::domain::users::UserEvent;
 use crate::domain::{AggregateEvent, Event};
 use crate::log::event::{AggregateRef, Meta, Opened, Recorded};
-use crate::log::stored_event::{Mac, Payload, StoredEvent};
 use crate::log::visibility::{self as today, Item};
 
 pub(super) const USERS: [UserId; 3] =
@@ -344,9 +343,7 @@ impl World {
             effects,
             meta: Meta { actor: String::new(), correlation: String::new(), causation: String::new() },
         };
-        let payload = Payload::from_bytes(Vec::new());
-        let stored = StoredEvent { recorded: recorded.clone(), owner: None, payload, mac: Mac::default() };
-        let subject = Subject::of(&stored).expect("effects of this release");
+        let subject = Subject::of(&recorded, None).expect("effects of this release");
         let erased = today::Subject::of(&Opened { recorded: recorded.clone(), event: None });
         let event_type = recorded.event_type.clone();
         let today = today::Subject::of(&Opened { recorded, event: Some(event) });
