@@ -9,4 +9,3 @@ pub mod server_keys;
 pub mod sight;
 pub mod stored_event;
 pub mod upcasters;
-pub mod visibility;

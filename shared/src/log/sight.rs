@@ -226,8 +226,6 @@ impl<'a, A: Access> Viewer<'a, A> {
 }
 
 #[cfg(test)]
-mod agreement;
-#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod tests;
