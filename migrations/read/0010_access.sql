@@ -35,6 +35,16 @@ create view sound_tasks as
 select * from tasks
  where not removed and id::text not in (select key from quarantine where table_name = 'tasks');
 
+-- The containers, one branch for each kind: what each is in, and whether its row is quarantined.
+create view containers as
+select 'notebook' as kind, id, null as parent_kind, null::uuid as parent_id,
+       id::text in (select key from quarantine where table_name = 'notebooks') as is_quarantined
+  from notebooks
+union all
+select 'note', id, 'notebook', notebook_id,
+       id::text in (select key from quarantine where table_name = 'notes')
+  from notes;
+
 -- What is withheld from a person who would see it: rows of its containers, its own, and its grants.
 create view withheld as
 select g.user_id, q.table_name, q.key, q.scopes

@@ -77,6 +77,24 @@ async fn a_notebook_whose_memberships_are_quarantined_is_closed_at_once() {
 }
 
 #[tokio::test]
+async fn a_notebook_that_is_quarantined_is_closed_with_its_notes() {
+    let world = world().await;
+    let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);
+    // It may have been put into the trash.
+    append_quarantined(&world, &renamed(LAB), "notebooks", &LAB.to_string()).await;
+    let own = world.append(&[retitled(NOTE, LAB), preferences(ADA, 1)]).await;
+    let elsewhere = world.append(&[retitled(OTHER, SAFE)]).await;
+    world.reaches(elsewhere).await;
+    assert_eq!(ada.events_until_pong().await, [own]);
+    assert_eq!(bob.events_until_pong().await, [elsewhere]);
+    for closed in [format!("notebook:{LAB}"), format!("note:{NOTE}")] {
+        ada.send(&json!({"type": "subscribe", "id": "s", "topics": [closed]})).await;
+        assert_eq!(ada.next().await["code"], "topic-unseen");
+    }
+    assert_eq!(world.resume(ADA, 0).await.events().await.0, [own]);
+}
+
+#[tokio::test]
 async fn a_note_that_is_quarantined_is_shown_to_nobody() {
     let world = world().await;
     let (mut ada, mut bob) = (world.live(ADA).await, world.live(BOB).await);

@@ -30,7 +30,9 @@ pub(super) async fn grants(pool: &PgPool, principals: &[Principal]) -> sqlx::Res
     let (epoch, position) = rows.first().map_or(("", 0), |row| (&row.epoch, row.position));
     let mut known = Known::nothing(epoch, position, principals);
     for row in rows {
-        let (Some(principal), Some(kind), Some(id)) = (row.principal, row.kind, row.container_id) else { continue };
+        let (Some(principal), Some(kind), Some(id)) = (row.principal, row.kind, row.container_id) else {
+            continue;
+        };
         if let (Some(role), Some(since)) = (row.role, row.since) {
             let grant = Grant { role, since, until: row.until };
             known.put_grant(Container { kind, id }, principal.into(), grant);
@@ -39,29 +41,25 @@ pub(super) async fn grants(pool: &PgPool, principals: &[Principal]) -> sqlx::Res
     Ok(known)
 }
 
-/// Where these containers are, and what they are in. One is hidden if its row is quarantined, unless nothing of access is
-/// in that row.
+/// Where these containers are, and what they are in. One whose row is quarantined is hidden.
 pub(super) async fn places(pool: &PgPool, containers: &[Container]) -> sqlx::Result<Known> {
     let (kinds, ids): (Vec<&str>, Vec<Uuid>) =
         containers.iter().map(|container| (container.kind.as_ref(), container.id)).unzip();
     let rows = sqlx::query!(
         r#"with wanted as materialized
-             (select w.kind, w.id, n.notebook_id
+             (select w.kind, w.id, c.id is not null as is_there, c.parent_kind, c.parent_id, c.is_quarantined
                 from unnest($1::text[], $2::uuid[]) w (kind, id)
-                left join notes n on w.kind = 'note' and n.id = w.id)
-           select c.epoch, c.position, p.kind as "kind!", p.id as "id!", p.parent, p.is_there as "is_there!",
-                  exists (select from quarantine q
-                           where p.kind = 'note' and q.table_name = 'notes' and q.key = p.id::text) as "hidden!"
-             from checkpoint c
-            cross join (select w.kind, w.id, w.notebook_id as parent, w.notebook_id is not null as is_there
-                          from wanted w
-                         where w.kind = 'note'
-                        union all
-                        select 'notebook', w.id, null, n.id is not null
-                          from (select id from wanted where kind = 'notebook'
-                                union
-                                select notebook_id from wanted where notebook_id is not null) w
-                          left join notebooks n on n.id = w.id) p"#,
+                left join lateral (select * from containers c where c.kind = w.kind and c.id = w.id) c on true)
+           select p.epoch, p.position, w.kind as "kind!: Kind", w.id as "id!", w.is_there as "is_there!",
+                  w.parent_kind as "parent_kind: Kind", w.parent_id,
+                  coalesce(w.is_quarantined, false) as "hidden!"
+             from checkpoint p
+            cross join (select * from wanted
+                        union
+                        select u.kind, u.id, c.id is not null, c.parent_kind, c.parent_id, c.is_quarantined
+                          from (select distinct parent_kind, parent_id from wanted where parent_id is not null) u (kind, id)
+                          left join lateral (select * from containers c
+                                              where c.kind = u.kind and c.id = u.id) c on true) w"#,
         &kinds as &[&str],
         &ids[..]
     )
@@ -70,10 +68,9 @@ pub(super) async fn places(pool: &PgPool, containers: &[Container]) -> sqlx::Res
     let (epoch, position) = rows.first().map_or(("", 0), |row| (&row.epoch, row.position));
     let mut known = Known::nothing(epoch, position, &[]);
     for row in rows {
-        let Ok(kind) = row.kind.parse() else { continue };
-        let parent = row.parent.map(|id| Container { kind: Kind::Notebook, id });
+        let parent = row.parent_kind.zip(row.parent_id).map(|(kind, id)| Container { kind, id });
         let place = Place { parent, hidden: row.hidden, ..Place::default() };
-        known.put_place(Container { kind, id: row.id }, row.is_there.then_some(place));
+        known.put_place(Container { kind: row.kind, id: row.id }, row.is_there.then_some(place));
     }
     Ok(known)
 }
@@ -81,9 +78,7 @@ pub(super) async fn places(pool: &PgPool, containers: &[Container]) -> sqlx::Res
 /// The rows of access that events after `after` and up to `up_to` were to change, and could not be folded into.
 pub(super) async fn hidden(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Result<Vec<(i64, Hidden)>> {
     let rows = sqlx::query!(
-        "select position, table_name, key from quarantine
-          where position > $1 and position <= $2 and table_name in ('notes', 'members')
-          order by position",
+        "select position, table_name, key from quarantine where position > $1 and position <= $2 order by position",
         after,
         up_to
     )
@@ -93,13 +88,12 @@ pub(super) async fn hidden(pool: &PgPool, after: i64, up_to: i64) -> sqlx::Resul
     Ok(hidden.collect())
 }
 
-/// The row of a table with this key.
+/// What nobody sees anything by any more, if it is a row of access with this key.
 fn row_of(table: &str, key: &str) -> Option<Hidden> {
-    let container = |kind, id: &str| Some(Container { kind, id: id.parse().ok()? });
-    if table == "notes" {
-        return container(Kind::Note, key).map(Hidden::Container);
+    if let Some(kind) = Kind::of_table(table) {
+        return Some(Hidden::Container(Container { kind, id: key.parse().ok()? }));
     }
-    let (container, principal) = key.split_once('/')?;
+    let (container, principal) = key.split_once('/').filter(|_| table == "members")?;
     let whose = if principal == "*" { None } else { Some(principal.parse::<Uuid>().ok()?.into()) };
     Some(Hidden::Grants(container.parse().ok()?, whose))
 }

@@ -79,7 +79,9 @@ impl Topic {
         match self {
             Self::All => None,
             Self::Of(Scope::Container(container)) => sight(access, user, container),
-            Self::Of(Scope::Principal(principal)) => is_one_of(access, user, principal).then_some(Role::Owner),
+            Self::Of(Scope::Principal(principal)) => {
+                is_one_of(access, user, principal).then_some(Role::Owner)
+            }
         }
     }
 }

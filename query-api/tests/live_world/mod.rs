@@ -126,6 +126,11 @@ impl World {
             let mut fact = Fact::new(&kind, &id, &text(event, "type"), event["data"].clone());
             fact.scopes = serde_json::from_value(event["scopes"].clone()).expect("texts");
             (fact.in_clear, fact.meta.actor) = (true, id);
+            // The grant of its owner is in the same event, so that a notebook is one position.
+            if let Some(owner) = event["data"]["owner"].as_str().filter(|_| kind == "notebook") {
+                let granted = json!({"container": fact.scopes[0], "principal": format!("user:{owner}"), "role": "owner"});
+                fact.effects = Some(json!([{"granted": granted}]));
+            }
             fact
         });
         let mut owner = self.owner.acquire().await.expect("a connection");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -39,6 +40,19 @@ impl Kind {
             Self::Notebook => false,
             Self::Note => true,
         }
+    }
+
+    /// The read table of the containers of this kind.
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::Notebook => "notebooks",
+            Self::Note => "notes",
+        }
+    }
+
+    /// The kind whose containers are in a read table.
+    pub fn of_table(table: &str) -> Option<Self> {
+        Self::VARIANTS.iter().copied().find(|kind| kind.table() == table)
     }
 }
 
