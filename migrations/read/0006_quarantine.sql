@@ -2,7 +2,7 @@
 create table quarantine (
   -- Both compared byte by byte, as they are names.
   table_name text collate "C" not null,
-  -- A UUID, or two with a slash. `<notebook>/*` is every membership of that notebook.
+  -- A UUID; of a grant `notebook:<id>/<principal>`, and `notebook:<id>/*` is all grants on that notebook.
   key text collate "C" not null,
   position bigint not null,
   -- What went wrong at this event; null when it only waits for an earlier one.

@@ -14,3 +14,5 @@ create table blocks (
   updated_at timestamptz not null,
   version bigint not null
 );
+-- All blocks of a note, in order; and all of them go with it, the removed ones too.
+create index blocks_of_note on blocks (note_id, rank);

@@ -25,3 +25,5 @@ create table tasks (
   updated_at timestamptz not null,
   version bigint not null
 );
+-- All tasks of a note: they move and go with it, the removed ones too.
+create index tasks_of_note on tasks (note_id);

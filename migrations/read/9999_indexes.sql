@@ -1,5 +1,5 @@
--- What finds rows for readers alone: the fold looks for none of it. Tables that are built beside the live ones get these
--- when they are filled, which is quicker than row by row. In one transaction: they are all there or none is.
+-- What finds rows for readers alone: what the fold looks for is made with its table. Tables that are built beside the live
+-- ones get these when they are filled, which is quicker than row by row. In one transaction: they are all there or none is.
 alter table feed add primary key (scope, position);
 
 create index users_by_name on users (username_folded);
@@ -11,7 +11,5 @@ create index members_of on members (principal, kind, container_id) include (role
 create index members_ended on members (principal, until) where until is not null;
 create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
 create index notes_newest on notes (created_at desc, id desc);
-create index blocks_of_note on blocks (note_id, rank) where not removed;
 create index tasks_of_notebook on tasks (notebook_id, created_at desc, id desc) where not removed;
-create index tasks_of_note on tasks (note_id) where not removed;
 create index tasks_of_owner on tasks (owner_id) where note_id is null and not removed;

@@ -39,6 +39,9 @@ async fn fits<T: Table>(connection: &mut PgConnection) -> &'static str {
     table::save::<T>(connection, &[]).await.unwrap();
     assert!(table::load::<T>(connection, &[]).await.unwrap().is_empty());
     table::remove::<T>(connection, &[]).await.unwrap();
+    table::move_owned::<T>(connection, &[]).await.unwrap();
+    table::remove_owned::<T>(connection, &[]).await.unwrap();
+    assert!(table::load_within::<T, T::Key>(connection, "true", &[]).await.unwrap().is_empty());
     T::NAME
 }
 

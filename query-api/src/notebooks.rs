@@ -101,7 +101,10 @@ async fn list(
     let rows = sqlx::query_as!(
         Read::<Notebook>,
         r#"select c.position, c.epoch, n as "item?: Notebook",
-                  exists (select from withheld where user_id = $1 and table_name in ('members', 'notebooks')) as "withheld!"
+                  exists (select from withheld
+                           where user_id = $1
+                             and (table_name = 'notebooks' or table_name = 'members' and key like 'notebook:%'))
+                    as "withheld!"
              from checkpoint c
              left join (
                select n.id, n.name, n.description, g.role, null::bigint as note_count, n.created_by, n.created_at,

@@ -162,13 +162,14 @@ async fn list(
                         order by n.created_at desc, n.id desc
                         limit $5)
                       union all
-                      (select n.id, n.created_at, g.role
+                      (select n.id, n.created_at, max(g.role)
                          from my_grants g
                          join sound_notes n on n.id = g.container_id
                          join sound_notebooks b on b.id = n.notebook_id
                         where g.user_id = $1 and g.kind = 'note' and ($2::uuid is null or n.notebook_id = $2)
                           and (n.created_at, n.id) < (coalesce($3, 'infinity'::timestamptz),
                                                       coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                        group by n.id, n.created_at
                         order by n.created_at desc, n.id desc
                         limit $5))
                select n.id, n.notebook_id, n.title, f.role, n.created_by, n.created_at, n.updated_by, n.updated_at,

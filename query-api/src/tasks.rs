@@ -219,7 +219,10 @@ async fn list(
                   exists (select from withheld
                            where user_id = $1 and table_name in ('members', 'notebooks', 'notes', 'tasks')
                              and ($2::uuid is null or scopes @> array['notebook:' || $2])
-                             and ($3::uuid is null or table_name <> 'tasks' or scopes @> array['note:' || $3]))
+                             and ($3::uuid is null or scopes @> array['note:' || $3]
+                                  or table_name in ('members', 'notebooks')
+                                     and exists (select from notes
+                                                  where id = $3 and scopes @> array['notebook:' || notebook_id])))
                     as "withheld!"
              from checkpoint c
              left join (
@@ -229,50 +232,69 @@ async fn list(
                         join sound_notebooks b on b.id = g.container_id
                        where g.user_id = $1 and g.kind = 'notebook' and ($2::uuid is null or g.container_id = $2)
                        group by g.container_id),
-                    found as (
-                      select t.*, m.role
+                    wanted as not materialized (
+                      select t.id, t.note_id, t.notebook_id, t.owner_id, t.created_at, k.sort_key
+                        from sound_tasks t
+                       cross join lateral (
+                         select case $4
+                                  when 'due' then
+                                    coalesce((extract(epoch from t.due) * 1000000)::bigint, 9223372036854775807)
+                                  when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
+                                  when 'priority' then
+                                    (4 - t.priority)::bigint * 1000000000000000000
+                                    - (extract(epoch from t.created_at) * 1000000)::bigint
+                                  else -(extract(epoch from t.created_at) * 1000000)::bigint
+                                end as sort_key) k
+                       where ($5::boolean is null or (t.completed_at is not null) = $5)
+                         and ($6::uuid is null or t.assignee_id = $6)
+                         and ($7::timestamptz is null or t.due < $7)
+                         and ($8::timestamptz is null or t.due >= $8)
+                         and ($9::smallint is null or t.priority = $9)
+                         and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
+                         and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
+                         and ($3::uuid is null or t.note_id = $3)),
+                    -- By index only in the order of creation: in another order every task is looked at.
+                    heads as materialized (
+                      select m.id, m.role
                         from mine m
-                        join sound_tasks t on t.notebook_id = m.id
-                        join sound_notes n on n.id = t.note_id
-                       where $3::uuid is null or t.note_id = $3
+                       cross join lateral (
+                         select t.created_at, t.id
+                           from wanted t
+                           join sound_notes n on n.id = t.note_id and n.notebook_id = t.notebook_id
+                          where t.notebook_id = m.id
+                            and ($14::timestamptz is null or (t.created_at, t.id) < ($14, $12))
+                          order by t.created_at desc, t.id desc
+                          limit 1) h
+                       order by h.created_at desc, h.id desc
+                       limit case when $4 = 'created' then $13::bigint end),
+                    found as (
+                      select t.id, h.role, t.sort_key
+                        from heads h
+                       cross join lateral (
+                         select t.id, t.sort_key
+                           from wanted t
+                           join sound_notes n on n.id = t.note_id and n.notebook_id = t.notebook_id
+                          where t.notebook_id = h.id
+                            and ($14::timestamptz is null or (t.created_at, t.id) < ($14, $12))
+                          order by t.created_at desc, t.id desc
+                          limit case when $4 = 'created' then $13::bigint end) t
                       union all
-                      select t.*, g.role
+                      select t.id, g.role, t.sort_key
                         from my_grants g
                         join sound_notes n on n.id = g.container_id
                         join sound_notebooks b on b.id = n.notebook_id
-                        join sound_tasks t on t.note_id = n.id
-                       where g.user_id = $1 and g.kind = 'note'
-                         and ($2::uuid is null or n.notebook_id = $2) and ($3::uuid is null or n.id = $3)
+                        join wanted t on t.note_id = n.id
+                       where g.user_id = $1 and g.kind = 'note' and ($2::uuid is null or n.notebook_id = $2)
                       union all
-                      select t.*, 3::smallint
-                        from sound_tasks t
-                       where t.owner_id = $1 and t.note_id is null and $2::uuid is null and $3::uuid is null)
+                      select t.id, 3::smallint, t.sort_key
+                        from wanted t
+                       where t.owner_id = $1 and t.note_id is null and $2::uuid is null)
                select t.*, f.role, f.sort_key
                  from (
-                   select t.id, max(t.role) as role, k.sort_key
-                     from found t
-                    -- A day is over when the next one begins.
-                    cross join lateral (
-                      select coalesce(t.due_at,
-                                      (t.due_on + 1)::timestamp at time zone 'UTC' - interval '1 microsecond') as due) d
-                    cross join lateral (
-                      select case $4
-                               when 'due' then coalesce((extract(epoch from d.due) * 1000000)::bigint, 9223372036854775807)
-                               when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
-                               when 'priority' then
-                                 (4 - t.priority)::bigint * 1000000000000000000
-                                 - (extract(epoch from t.created_at) * 1000000)::bigint
-                               else -(extract(epoch from t.created_at) * 1000000)::bigint
-                             end as sort_key) k
-                    where ($5::boolean is null or (t.completed_at is not null) = $5)
-                      and ($6::uuid is null or t.assignee_id = $6)
-                      and ($7::timestamptz is null or d.due < $7)
-                      and ($8::timestamptz is null or d.due >= $8)
-                      and ($9::smallint is null or t.priority = $9)
-                      and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
-                      and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
-                    group by t.id, k.sort_key
-                    order by k.sort_key, t.id desc
+                   select id, max(role) as role, sort_key
+                     from found
+                    group by id, sort_key
+                    order by sort_key, id desc
                     limit $13) f
                  join tasks t on t.id = f.id) t on true
              left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed
@@ -289,7 +311,9 @@ async fn list(
         which.q.as_ref().map(Wanted::pattern),
         paging.after().map(|place| place.key),
         paging.after().map(|place| place.id),
-        paging.rows()
+        paging.rows(),
+        // Once more, as the index of the default order has it.
+        paging.after().filter(|_| which.sort == Sort::Created).and_then(|place| DateTime::from_timestamp_micros(-place.key))
     )
     .fetch_all(&app.pool)
     .await

@@ -17,7 +17,7 @@ pub struct Blocks;
 
 table! {
     /// A block as its note shows it.
-    BlockRow in blocks, key (id: Uuid), owner note_id {
+    BlockRow in blocks, key (id: Uuid), owner Note note_id {
         note_id: Uuid,
         r#type: String,
         content: Value,

@@ -90,22 +90,26 @@ pub fn steps<P: Projection>(batch: &[Entry]) -> Vec<Step<'_, P>> {
 }
 
 /// What an event does to all rows of an owner.
-fn on_owned<P: Projection>(entry: &Entry) -> Option<Step<'_, P>> {
-    P::Row::OWNER?;
-    let effects = entry.effects().ok()?;
-    let ended = effects.iter().find_map(|effect| {
-        if let Effect::Ended(container) = effect { Some((container.id, Change::Ended)) } else { None }
-    });
-    let has_left = || effects.iter().any(|effect| matches!(effect, Effect::Left(_)));
-    let moved = || {
-        let root = effects
-            .iter()
-            .find_map(|effect| if let Effect::Inside(root) = effect { Some(root.id) } else { None });
-        // What is new has no rows yet.
-        let owner = Scopes::parse(&entry.recorded().scopes).container()?;
-        root.filter(|_| P::Row::ROOT.is_some() && has_left()).map(|root| (owner.id, Change::Moved(root)))
+fn on_owned<P: Projection>(entry: &Entry) -> Vec<Step<'_, P>> {
+    let Some((kind, _)) = P::Row::OWNER else { return Vec::new() };
+    let effects = entry.effects().unwrap_or_default();
+    // What is new has no rows yet.
+    let moves = P::Row::ROOT.is_some() && effects.iter().any(|effect| matches!(effect, Effect::Left(_)));
+    let itself = || Scopes::parse(&entry.recorded().scopes).container();
+    let change = |effect: &Effect| match *effect {
+        Effect::Ended(container) => Some((container, Change::Ended)),
+        Effect::Inside(root) if moves => Some((itself()?, Change::Moved(root.id))),
+        Effect::Inside(_)
+        | Effect::Left(_)
+        | Effect::Granted { .. }
+        | Effect::Revoked { .. }
+        | Effect::Cleared(_)
+        | Effect::Trashed(_)
+        | Effect::Restored(_) => None,
     };
-    ended.or_else(moved).map(|(owner, change)| Step::OnOwned { owner, change })
+    // Clients choose ids: containers of two kinds may share one.
+    let of_kind = effects.iter().filter_map(change).filter(|(container, _)| container.kind == kind);
+    of_kind.map(|(container, change)| Step::OnOwned { owner: container.id, change }).collect()
 }
 
 /// A row after that.

@@ -14,7 +14,7 @@ pub struct Notebooks;
 
 table! {
     /// A notebook; its members are rows of their own.
-    NotebookRow in notebooks, key (id: Uuid), owner id {
+    NotebookRow in notebooks, key (id: Uuid), owner Notebook id {
         name: String,
         /// Empty when there is none.
         description: String,

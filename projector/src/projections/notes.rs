@@ -14,7 +14,7 @@ pub struct Notes;
 
 table! {
     /// A note as lists show it.
-    NoteRow in notes, key (id: Uuid), owner id {
+    NoteRow in notes, key (id: Uuid), owner Note id {
         notebook_id: Uuid,
         title: String,
         created_by: String,

@@ -7,6 +7,7 @@
 //! To add a column: one line in the list, one in the migration. To use another type for a column: implement
 //! [`ColumnType`].
 
+use shared::domain::access::Kind;
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, PgConnection, Postgres, Row, Type};
 use uuid::Uuid;
@@ -17,8 +18,9 @@ use crate::row_key::RowKey;
 /// Declares a table: its row type and its name, the columns of its primary key, then the others, in the order of the
 /// migration.
 ///
-/// If rows go with a container, `owner` names the column with its id; `root` names the column with the id of the root that
-/// the owner is in, for tables that are listed by root without the owner.
+/// If rows go with a container, `owner` names its kind and the column with its id; `root` names the column with the id of
+/// the root that the owner is in, for tables that are listed by root without the owner. The column of the owner needs an
+/// index in the table's own migration, since all rows of an owner change at once.
 ///
 /// ```ignore
 /// table! {
@@ -33,7 +35,7 @@ macro_rules! table {
     (
         $(#[$doc:meta])*
         $row:ident in $table:ident, key ($($key:ident: $key_type:ty),+)
-        $(, owner $owner:ident $(, root $root:ident)?)? {
+        $(, owner $kind:ident $owner:ident $(, root $root:ident)?)? {
             $($(#[$column_doc:meta])* $column:ident: $type:ty,)*
         }
     ) => {
@@ -46,6 +48,8 @@ macro_rules! table {
         }
 
         const _: () = {
+            #[allow(unused_imports, reason = "only of a table with an owner")]
+            use shared::domain::access::Kind;
             use $crate::column::{Query, column};
             use $crate::projections::table::{Column, Columns, Statements, Table};
 
@@ -70,7 +74,7 @@ macro_rules! table {
                 }
 
                 $(
-                    const OWNER: Option<&'static str> = Some(stringify!($owner));
+                    const OWNER: Option<(Kind, &'static str)> = Some((Kind::$kind, stringify!($owner)));
 
                     fn owner(&self) -> Option<uuid::Uuid> {
                         self.$owner.into()
@@ -116,9 +120,10 @@ pub trait Table: Send + Sync + Unpin + Sized {
     fn statements() -> &'static Statements;
     /// The key of this row.
     fn key(&self) -> Self::Key;
-    /// The column with the id of the container under whose key a row's data was encrypted: when that ends, the row goes.
-    const OWNER: Option<&'static str> = None;
-    /// That container.
+    /// Of the container under whose key a row's data was encrypted, its kind, and the column with its id: when that ends,
+    /// the row goes.
+    const OWNER: Option<(Kind, &'static str)> = None;
+    /// The id of that container.
     fn owner(&self) -> Option<Uuid> {
         None
     }
@@ -200,8 +205,8 @@ impl Statements {
                 format!("delete from {table} t using {keys} where {same}"),
             )
         };
-        let remove_owned = T::OWNER.map(|owner| format!("delete from {table} where {owner} = any($1)"));
-        let move_owned = T::OWNER.zip(T::ROOT).map(|(owner, root)| {
+        let remove_owned = T::OWNER.map(|(_, owner)| format!("delete from {table} where {owner} = any($1)"));
+        let move_owned = T::OWNER.zip(T::ROOT).map(|((_, owner), root)| {
             let moves = "unnest($1::uuid[], $2::uuid[]) m (owner, root)";
             format!("update {table} t set {root} = m.root from {moves} where t.{owner} = m.owner")
         });

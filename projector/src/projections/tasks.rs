@@ -17,7 +17,7 @@ pub struct Tasks;
 
 table! {
     /// A task as lists show it.
-    TaskRow in tasks, key (id: Uuid), owner note_id, root notebook_id {
+    TaskRow in tasks, key (id: Uuid), owner Note note_id, root notebook_id {
         note_id: Option<Uuid>,
         notebook_id: Option<Uuid>,
         owner_id: Uuid,

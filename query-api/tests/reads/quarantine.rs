@@ -1,7 +1,7 @@
 //! Rows that are quarantined: withheld from whom they concern, unknown to everybody else, and nothing opens up meanwhile.
 
 use crate::world::{ADA, BOB, World, world};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::id::UserId;
 use uuid::Uuid;
 
@@ -81,6 +81,37 @@ async fn a_quarantined_notebook_is_withheld_with_its_notes() {
     assert_eq!(world.get(ADA, "/notes").await.items("id"), [key(5)]);
     let list = world.get(ADA, "/notebooks").await;
     assert_eq!((list.items("id"), &list.body["withheld"]), (vec![key(4)], &json!(true)));
+}
+
+#[tokio::test]
+async fn who_has_a_note_alone_hears_that_its_notebook_is_quarantined() {
+    let world = furnished().await;
+    world.grant(&format!("note:{}", key(2)), BOB.0, "viewer").await;
+    world.task(8, Some(2), json!({"notebook_id": key(1)})).await;
+    let theirs = [address("notes", 2), address("tasks", 8)];
+    assert_eq!(statuses(&world, BOB, &theirs).await, [200; 2]);
+    world.quarantined("notebooks", &key(1), &format!("notebook:{}", key(1))).await;
+    assert_eq!(statuses(&world, BOB, &theirs).await, [503; 2]);
+    for (list, left) in [("/notes", vec![key(7)]), ("/tasks", vec![])] {
+        let list = world.get(BOB, list).await;
+        assert_eq!((list.items("id"), &list.body["withheld"]), (left, &json!(true)));
+    }
+    assert_eq!(world.get(BOB, &address("notes", 3)).await.status, 404);
+}
+
+#[tokio::test]
+async fn tasks_of_one_note_are_not_said_to_be_withheld_for_another() {
+    let world = furnished().await;
+    world.grant(&format!("note:{}", key(2)), BOB.0, "viewer").await;
+    world.task(8, Some(2), json!({"notebook_id": key(1)})).await;
+    let of = |note| format!("/tasks?note_id={}", key(note));
+    world.quarantined("notes", &key(3), &format!("note:{},notebook:{}", key(3), key(1))).await;
+    world.quarantined("notebooks", &key(4), &format!("notebook:{}", key(4))).await;
+    for (note, withheld) in [(2, false), (3, true), (5, true), (99, false)] {
+        let withheld = withheld.then_some(true);
+        assert_eq!(world.get(ADA, &of(note)).await.body.get("withheld").and_then(Value::as_bool), withheld);
+    }
+    assert_eq!(world.get(BOB, &of(2)).await.items("id"), [key(8)]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("0007_blocks", include_str!("../../../migrations/read/0007_blocks.sql")),
     ("0008_tasks", include_str!("../../../migrations/read/0008_tasks.sql")),
     ("0009_members", include_str!("../../../migrations/read/0009_members.sql")),
-    ("0010_access", include_str!("../../../migrations/read/0010_access.sql")),
+    ("9000_access", include_str!("../../../migrations/read/9000_access.sql")),
     INDEXES,
 ];
 

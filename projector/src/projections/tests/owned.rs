@@ -60,6 +60,17 @@ fn what_is_of_a_note_goes_with_it() {
 }
 
 #[test]
+fn what_ends_takes_along_nothing_of_another_kind_with_its_id() {
+    let mut log = tasks_and(&[10], Happening::Ended(11));
+    let last = recorded(log.last_mut().expect("one"));
+    last.effects = Effect::to_json(&[Effect::Ended(container(Kind::Notebook, 10))]);
+    assert_eq!(table::<Tasks>(&[&log]).len(), 1);
+    let recorded = recorded(log.last_mut().expect("one"));
+    recorded.effects = Effect::to_json(&[11, 10].map(|number| Effect::Ended(container(Kind::Note, number))));
+    assert_eq!(table::<Tasks>(&[&log]).len(), 0);
+}
+
+#[test]
 fn a_note_that_is_new_moves_nothing() {
     let mut log = tasks_and(&[10], Happening::Ended(11));
     let last = recorded(log.last_mut().expect("one"));

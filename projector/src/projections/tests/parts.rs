@@ -282,12 +282,12 @@ fn a_task_that_went_to_another_note_needs_nothing_from_before() {
     }
 }
 
-/// An event of one of a few blocks, tasks and notes, whatever came before.
 /// A task is added to this note.
 pub(super) fn task_of(note: u128) -> Event {
     added_task(Some(note), "Milk", false, &json!({})).1
 }
 
+/// An event of one of a few blocks, tasks and notes, whatever came before.
 pub(super) fn any_event() -> impl Strategy<Value = (u128, Event)> {
     let (about, note, word, rank) = (1u128..4, 10u128..12, "[a-c]", "a[0-9]");
     prop_oneof![

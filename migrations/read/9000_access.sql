@@ -32,7 +32,10 @@ create view sound_blocks as
 select * from blocks
  where not removed and id::text not in (select key from quarantine where table_name = 'blocks');
 create view sound_tasks as
-select * from tasks
+select *,
+       -- A day is over when the next one begins.
+       coalesce(due_at, (due_on + 1)::timestamp at time zone 'UTC' - interval '1 microsecond') as due
+  from tasks
  where not removed and id::text not in (select key from quarantine where table_name = 'tasks');
 
 -- The containers, one branch for each kind: what each is in, and whether its row is quarantined.
@@ -49,9 +52,16 @@ select 'note', id, 'notebook', notebook_id,
 create view withheld as
 select g.user_id, q.table_name, q.key, q.scopes
   from quarantine q
-  join held_grants g on g.kind || ':' || g.container_id = any (q.scopes)
+ cross join unnest(q.scopes) s (scope)
+  join held_grants g on g.kind || ':' || g.container_id = s.scope
  where q.table_name <> 'members'
     or q.key in (g.kind || ':' || g.container_id || '/*', g.kind || ':' || g.container_id || '/' || g.principal)
+union all
+-- A child goes with its parent; whoever has the child alone hears of no more.
+select g.user_id, 'notes', n.id::text, array['note:' || n.id, 'notebook:' || n.notebook_id]
+  from quarantine q
+  join notes n on q.table_name = 'notebooks' and q.key = n.notebook_id::text
+  join held_grants g on g.kind = 'note' and g.container_id = n.id
 union all
 select case when s.scope ~ '^user:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then substr(s.scope, 6)::uuid end,
        q.table_name, q.key, q.scopes
