@@ -204,6 +204,7 @@ impl Sort {
 /// Those that you may see, in the order of `sort`.
 #[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which, PageQuery),
     responses((status = 200, body = Page<Task>)))]
+#[expect(clippy::too_many_lines, reason = "one statement")]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,

@@ -48,8 +48,6 @@ macro_rules! table {
         }
 
         const _: () = {
-            #[allow(unused_imports, reason = "only of a table with an owner")]
-            use shared::domain::access::Kind;
             use $crate::column::{Query, column};
             use $crate::projections::table::{Column, Columns, Statements, Table};
 
@@ -74,7 +72,8 @@ macro_rules! table {
                 }
 
                 $(
-                    const OWNER: Option<(Kind, &'static str)> = Some((Kind::$kind, stringify!($owner)));
+                    const OWNER: Option<(shared::domain::access::Kind, &'static str)> =
+                        Some((shared::domain::access::Kind::$kind, stringify!($owner)));
 
                     fn owner(&self) -> Option<uuid::Uuid> {
                         self.$owner.into()
