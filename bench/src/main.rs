@@ -5,6 +5,7 @@ mod contention;
 mod large;
 mod load;
 mod measure;
+mod reads;
 mod rebuild;
 mod report;
 mod services;
@@ -117,6 +118,24 @@ enum What {
         #[arg(long, default_value_os_t = std::env::temp_dir())]
         folder: std::path::PathBuf,
     },
+    /// Reads in a large workspace, as somebody in many notebooks and as somebody in few, and beside plain joins.
+    Reads {
+        /// Print the figures as one line of JSON, the last of standard output.
+        #[arg(long)]
+        json: bool,
+        /// How many notes there are: a tenth of them in a notebook that everyone may read, and a person for each hundred.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..=10_000_000))]
+        notes: u32,
+        /// How often each thing is read.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+        times: u32,
+        /// How long many read at once.
+        #[arg(long, default_value = "5", value_parser = seconds)]
+        seconds: Duration,
+        /// Where the server's files are put for the time of the measurement; must be a disk, not memory.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        folder: std::path::PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -149,6 +168,12 @@ async fn main() -> anyhow::Result<()> {
         What::Large { json, blocks, notes, times, folder } => {
             let figures = large::run(&large::Plan { blocks, notes, times, folder }).await?;
             say(&if json { large::json(&figures) } else { large::table(&figures) });
+            Ok(())
+        }
+        What::Reads { json, notes, times, seconds, folder } => {
+            let plan = reads::Plan { crowd: kit::Crowd { notes }, times, length: seconds, folder };
+            let measured = reads::run(&plan).await?;
+            say(&if json { reads::json(&measured) } else { reads::table(&measured) });
             Ok(())
         }
     }

@@ -36,6 +36,14 @@ pub(crate) struct Own {
     /// The database.
     pub(crate) url: String,
     pub(crate) master: MasterKey,
+    accounts: Accounts,
+}
+
+impl Own {
+    /// An access token to read with: of a session that nobody opened, and nobody ended.
+    pub(crate) fn token(&self, user: UserId) -> String {
+        token(&self.accounts, user)
+    }
 }
 
 /// Measures on durable servers of its own, which are gone afterwards.
@@ -66,7 +74,8 @@ async fn on_servers<T>(
     let nats = jetstream::connect(nats, "bench").await?;
     let services = Services::start(&url, &master, Some(&nats)).await?;
     let owner = PgConnection::connect(&url).await?;
-    let mut own = Own { api: services.api(), owner, url, master };
+    let accounts = services.accounts.clone();
+    let mut own = Own { api: services.api(), owner, url, master, accounts };
     let measured = measure(&mut own).await;
     own.owner.close().await?;
     services.stop().await;
@@ -154,7 +163,7 @@ impl Services {
 
     /// An access token to read with: of a session that nobody opened, and nobody ended.
     pub(crate) fn token(&self, user: UserId) -> String {
-        self.accounts.issuer.issue(user, SessionId(Clock::System.new_id())).0
+        token(&self.accounts, user)
     }
 
     pub(crate) async fn stop(self) {
@@ -164,6 +173,10 @@ impl Services {
         self.commands.stop().await;
         self.projector.stopped().await;
     }
+}
+
+fn token(accounts: &Accounts, user: UserId) -> String {
+    accounts.issuer.issue(user, SessionId(Clock::System.new_id())).0
 }
 
 impl Api {

@@ -1,5 +1,6 @@
 //! What tests and benchmarks share. No program depends on it, and it knows none of the services.
 
+mod crowd;
 mod database;
 mod http;
 mod scribe;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use shared::log::encryption::MasterKey;
 
+pub use crowd::{Crowd, Of, numbered};
 pub use database::{Level, database};
 pub use http::{Answer, TestRequest, Tokens, id};
 pub use scribe::{Fact, Scribe, destroy_key, rewrite};

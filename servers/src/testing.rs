@@ -19,7 +19,7 @@ use crate::nats::{self, Nats};
 use crate::postgres::{self, Durability, Postgres, quoted};
 use crate::programs::variable;
 
-pub use statements::{statements, statements_with_rows, will_count_statements};
+pub use statements::{statements, statements_with_rows, whole_statements, will_count_statements};
 
 /// Holds the address of the shared server's maintenance database.
 pub const SERVER_VARIABLE: &str = "DAYBOOK_TEST_POSTGRES";

@@ -5,6 +5,7 @@ mod grants;
 mod lists;
 mod one;
 mod permissions;
+mod plans;
 mod quarantine;
 mod statements;
 mod world;

@@ -22,6 +22,8 @@ struct Nobody;
 #[derive(Default)]
 struct Said {
     summary: String,
+    /// The whole statement, if the summary is not all of it.
+    whole: Option<String>,
     rows: u64,
 }
 
@@ -30,16 +32,27 @@ struct Said {
 /// Heard is what the future itself asks, on whichever connection. What runs beside it is not: polls in the background, the
 /// log's writer, and tasks that it starts.
 pub async fn statements_with_rows<F: Future>(of: F) -> (F::Output, Vec<(String, u64)>) {
-    let listener = Listener::default();
-    let output = of.with_subscriber(listener.clone()).await;
-    let made = std::mem::take(&mut *listener.0.lock().expect("nobody panics while holding this lock"));
+    let (output, made) = listened(of).await;
     (output, made.into_iter().map(|said| (said.summary, said.rows)).collect())
 }
 
 /// The same without the rows.
 pub async fn statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
-    let (output, made) = statements_with_rows(of).await;
-    (output, made.into_iter().map(|(summary, _)| summary).collect())
+    let (output, made) = listened(of).await;
+    (output, made.into_iter().map(|said| said.summary).collect())
+}
+
+/// The same with each statement as a whole.
+pub async fn whole_statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
+    let (output, made) = listened(of).await;
+    (output, made.into_iter().map(|said| said.whole.unwrap_or(said.summary)).collect())
+}
+
+async fn listened<F: Future>(of: F) -> (F::Output, Vec<Said>) {
+    let listener = Listener::default();
+    let output = of.with_subscriber(listener.clone()).await;
+    let made = std::mem::take(&mut *listener.0.lock().expect("nobody panics while holding this lock"));
+    (output, made)
 }
 
 /// To be called by every test of a process in which one counts [`statements`], before its first statement: `tracing` asks
@@ -102,8 +115,10 @@ impl Subscriber for Listener {
 
 impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "summary" {
-            value.clone_into(&mut self.summary);
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" if !value.is_empty() => self.whole = Some(value.to_owned()),
+            _ => (),
         }
     }
 
