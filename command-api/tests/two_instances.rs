@@ -10,9 +10,10 @@ mod members;
 mod named;
 #[path = "two_instances/pair.rs"]
 mod pair;
-
 #[path = "two_instances/racing.rs"]
 mod racing;
+#[path = "two_instances/roles.rs"]
+mod roles;
 #[path = "two_instances/round.rs"]
 mod round;
 #[path = "two_instances/statements.rs"]
