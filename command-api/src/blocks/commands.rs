@@ -189,8 +189,13 @@ pub(super) async fn authorize(
             return Err(if is_seen { problem(&BlockError::AlreadyExists) } else { id_taken() });
         }
         let missing = || problem(&BlockError::Missing);
-        for command in commands {
-            authorized.home = work.require(command.action(), part.note_id.into(), missing).await?.home;
+        // Asking for no change is answered as well.
+        let mut actions: Vec<Action> = commands.iter().map(BlockCommand::action).collect();
+        if actions.is_empty() {
+            actions.push(Action::BlocksChange);
+        }
+        for action in actions {
+            authorized.home = work.require(action, part.note_id.into(), missing).await?.home;
         }
     }
     for command in commands {

@@ -1,13 +1,15 @@
 //! Who may do what, by which grant, and who may grant it.
 
 use command_api::app::CommandMeta;
+use command_api::blocks::Block;
 use command_api::members::{Member, MemberCommand};
+use command_api::tasks::Task;
 use serde_json::{Value, json};
 use shared::domain::access::{Container, Principal, Role};
 use shared::domain::members::MemberId;
 use shared::process::problem::Problem;
 
-use crate::pair::{Pair, TestRequest, Tokens, new_id};
+use crate::pair::{Pair, TestRequest, Tokens, id, new_id};
 
 impl Pair {
     /// Somebody grants a role, or takes it away; the version of the grant. Asked of either instance, as there is no route
@@ -206,6 +208,28 @@ async fn asking_twice_records_nothing_more() {
     assert_eq!(both(Some(Role::Editor)).await, [2, 2, 2]);
     assert_eq!(both(None).await, [3, 3, 3]);
     assert_eq!(lab.pair.events().await, events + 3);
+    lab.pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_edit_may_not_ask_for_no_change_either() {
+    let lab = Lab::new().await;
+    let block = json!({"note_id": lab.note, "type": "text", "content": {"text": "One"}});
+    let block = id(&lab.pair.send(0, TestRequest::post("/blocks", &block).by(&lab.ada)).await.body);
+    let task = json!({"note_id": lab.note, "title": "Call"});
+    let task = id(&lab.pair.send(0, TestRequest::post("/tasks", &task).by(&lab.ada)).await.body);
+    let asks = async |by: &Tokens| {
+        let app = lab.pair.app(1);
+        let caller = app.verifier.verify(&by.access).expect("a good token");
+        let meta = CommandMeta { caller: Some(caller), ..CommandMeta::new(&by.user, "members", "PUT /here") };
+        let of_block = app.execute::<Block>(&meta, &block, vec![], &()).await;
+        let of_task = app.execute::<Task>(&meta, &task, vec![], &()).await;
+        [of_block, of_task].map(|answer| answer.map(|accepted| accepted.version))
+    };
+    assert_eq!(asks(&lab.ada).await.map(Result::ok), [Some(1), Some(1)]);
+    assert_eq!(asks(&lab.bob).await.map(slug), [(404, "block-missing"), (404, "task-missing")]);
+    lab.pair.grant(&lab.ada, &lab.note(), &user(&lab.bob), Role::Viewer).await;
+    assert_eq!(asks(&lab.bob).await.map(slug), [(403, "editor-needed"); 2]);
     lab.pair.stop().await;
 }
 
