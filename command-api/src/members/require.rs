@@ -4,7 +4,7 @@
 //! What is decided on is named in the append: the container and its parent, also when the grant is the child's own, and the
 //! one grant that was relied on. If that one goes, but another is enough, the command is decided again, and stands.
 
-use shared::domain::access::{Action, Answer, Container, On, Principal, Role, Rule, Situation, Who};
+use shared::domain::access::{Action, Answer, Container, On, Principal, Role, Situation, Who};
 use shared::domain::id::UserId;
 use shared::domain::members::MemberId;
 use shared::process::problem::{Problem, ProblemType};
@@ -30,16 +30,11 @@ impl UnitOfWork<'_> {
         container: Container,
         unseen: impl Fn() -> Problem,
     ) -> Result<Found, Problem> {
-        let rule = action.rule();
+        let least = least(action, On::Container(container.kind))?;
         let user = self.user()?;
         let chain = (self.app.chain)(self, container).await?;
-        let held = match rule.who {
-            Who::Role(least) if rule.on.contains(&On::Container(container.kind)) => {
-                self.held(user, &chain, least).await?
-            }
-            Who::Role(_) | Who::SignedIn | Who::Anyone => None,
-        };
-        answered(&rule, held, unseen)?;
+        let held = self.held(user, &chain, least).await?;
+        answered(action, least, held, unseen)?;
         Ok(Found::of(&chain))
     }
 
@@ -50,9 +45,9 @@ impl UnitOfWork<'_> {
         person: UserId,
         unseen: impl Fn() -> Problem,
     ) -> Result<(), Problem> {
-        let rule = action.rule();
-        let is_own = self.user()? == person && rule.on.contains(&On::Person);
-        answered(&rule, is_own.then_some(Role::Owner), unseen)
+        let least = least(action, On::Person)?;
+        let is_own = self.user()? == person;
+        answered(action, least, is_own.then_some(Role::Owner), unseen)
     }
 
     /// Refuses a caller who has not at least this role on the container: for grants, which no route asks for yet.
@@ -113,14 +108,27 @@ impl Found {
     }
 }
 
+/// The least role that an action needs on such a thing. One that is about other things, or about none, is asked for by mistake.
+fn least(action: Action, on: On) -> Result<Role, Problem> {
+    let rule = action.rule();
+    match rule.who {
+        Who::Role(least) if rule.on.contains(&on) => Ok(least),
+        Who::Role(_) | Who::SignedIn | Who::Anyone => {
+            Err(Problem::internal(format!("{action:?} is asked for on {on:?}, which it is not about")))
+        }
+    }
+}
+
 /// Refuses a caller whose role is not enough.
-fn answered(rule: &Rule, held: Option<Role>, unseen: impl Fn() -> Problem) -> Result<(), Problem> {
-    match rule.answer(Situation::live(held)) {
+fn answered(
+    action: Action,
+    least: Role,
+    held: Option<Role>,
+    unseen: impl Fn() -> Problem,
+) -> Result<(), Problem> {
+    match action.rule().answer(Situation::live(held)) {
         Answer::Yes => Ok(()),
-        Answer::Forbidden => Err(forbidden(match rule.who {
-            Who::Role(least) => least,
-            Who::SignedIn | Who::Anyone => Role::Viewer,
-        })),
+        Answer::Forbidden => Err(forbidden(least)),
         // The caller is signed in, and nothing is in the trash yet.
         Answer::Unseen | Answer::LogIn | Answer::Trashed => Err(unseen()),
     }

@@ -13,8 +13,9 @@ use command_api::sessions::{Session, SessionCommand};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use shared::domain::access::Role;
+use shared::domain::access::{Action, Container, Role};
 use shared::domain::clock::random;
+use shared::domain::id::UserId;
 use shared::process::problem::Problem;
 
 use crate::members::{member, user};
@@ -294,5 +295,52 @@ async fn a_login_and_a_policy_name_the_account() {
     world.pair.app(0).carry_out(&meta, &asked, &()).await.expect("Bob may log in");
     assert_eq!(asked.attempts.load(Ordering::Relaxed), 2, "a login");
     drop(asked);
+    world.pair.stop().await;
+}
+
+/// Asks for an action on a container, or on what is a person's own.
+struct Asked(Action, Container, Option<UserId>);
+
+impl Decision for Asked {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Answer, Problem> {
+        let unseen = || Problem::invalid("", "It is not seen.");
+        match self.2 {
+            Some(person) => work.require_own(self.0, person, unseen)?,
+            None => _ = work.require(self.0, self.1, unseen).await?,
+        }
+        Ok(Answer { id: new_id(), version: 1 })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_action_that_is_about_something_else_is_never_granted() {
+    let world = World::new().await;
+    let app = world.pair.app(0);
+    let caller = app.verifier.verify(&world.ada.access).expect("a good token");
+    let meta =
+        CommandMeta { caller: Some(caller), ..CommandMeta::new(&world.ada.user, "named", "POST /here") };
+    let [lab, note, never] = [world.lab(), world.note(), format!("note:{}", new_id())]
+        .map(|scope| scope.parse::<Container>().expect("a container"));
+    let (ada, bob) = (caller.user, world.bob.user.parse().expect("an id"));
+    let slug = async |asked| {
+        app.carry_out(&meta, &asked, &()).await.map_or_else(|problem| problem.kind.slug(), |_| "")
+    };
+    assert_eq!(slug(Asked(Action::NotesRead, note, None)).await, "");
+    assert_eq!(slug(Asked(Action::NotesRead, never, None)).await, "invalid");
+    assert_eq!(slug(Asked(Action::TasksRead, note, Some(ada))).await, "");
+    assert_eq!(slug(Asked(Action::TasksRead, note, Some(bob))).await, "invalid");
+    // About another kind, about nothing in particular, about persons alone.
+    for (action, container) in [
+        (Action::NotesRead, lab),
+        (Action::NotebooksList, note),
+        (Action::NotebooksList, never),
+        (Action::LiveOpen, never),
+        (Action::TopicPerson, note),
+    ] {
+        assert_eq!(slug(Asked(action, container, None)).await, "internal", "{action:?}");
+    }
+    for action in [Action::NotesRead, Action::MeRead, Action::LiveOpen] {
+        assert_eq!(slug(Asked(action, note, Some(bob))).await, "internal", "{action:?}");
+    }
     world.pair.stop().await;
 }
