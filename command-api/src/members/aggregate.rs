@@ -39,8 +39,8 @@ impl Member {
 
     fn evolve(&mut self, event: E) {
         match (event, &mut *self) {
-            // Since when is said by `apply_at`.
-            (E::MemberAdded { role }, _) => *self = Self::Holds { role, since: 0 },
+            // Where it stands is said by `apply_at`; until it is recorded, it is behind all that is.
+            (E::MemberAdded { role }, _) => *self = Self::Holds { role, since: i64::MAX },
             (E::MemberRoleChanged { role: new }, Self::Holds { role, .. }) => *role = new,
             (E::MemberRoleChanged { .. }, Self::Without) => (),
             (E::MemberRemoved, _) => *self = Self::Without,
@@ -96,7 +96,7 @@ mod tests {
     use cqrs_es::test::TestFramework;
 
     fn member() -> TestFramework<Member> {
-        TestFramework::with(MemberContext { cleared: -1 })
+        TestFramework::with(MemberContext { cleared: 0 })
     }
 
     fn added() -> E {
@@ -127,6 +127,23 @@ mod tests {
             .given(vec![added(), E::MemberRemoved])
             .when(C::Grant { role: Role::Viewer })
             .then_expect_events(vec![added()]);
+    }
+
+    #[test]
+    fn commands_that_are_decided_together_build_on_each_other() {
+        let decided = |commands: [C; 2]| {
+            let mut member = Member::default();
+            let decide = |command| {
+                let events = member.decide(command, &MemberContext { cleared: 5 }).expect("it may be asked");
+                events.iter().cloned().for_each(|event| member.evolve(event));
+                events
+            };
+            commands.into_iter().flat_map(decide).collect::<Vec<_>>()
+        };
+        let [viewer, editor] = [Role::Viewer, Role::Editor].map(|role| C::Grant { role });
+        assert_eq!(decided([viewer, C::Remove]), [added(), E::MemberRemoved]);
+        assert_eq!(decided([viewer, editor]), [added(), E::MemberRoleChanged { role: Role::Editor }]);
+        assert_eq!(decided([viewer, viewer]), [added()]);
     }
 
     /// A member who was added at position 5, and whose role was changed at 7.
