@@ -131,17 +131,27 @@ impl<'a> UnitOfWork<'a> {
             return Ok(loaded);
         }
         let loaded = self.app.load::<A>(id).await?;
-        Ok(self.remember(id, loaded))
+        let loaded = self.remember(id, loaded);
+        // Memory does not fill with ids that somebody made up.
+        if loaded.sequence > 0 {
+            self.app.cache.put(id, loaded.clone());
+        }
+        Ok(loaded)
     }
 
-    /// The same for several of one kind, in their order: those that are not in memory are read together.
+    /// The same for several of one kind, in their order: those that are not in memory are read together. That there is none
+    /// is kept in memory too: most people have no grant of their own on what they may edit by another one.
     pub async fn look_up_all<A: Decide>(&mut self, ids: &[String]) -> Result<Vec<Arc<Loaded<A>>>, Problem> {
         let known: Vec<_> = ids.iter().map(|id| self.remembered::<A>(id)).collect();
         let others = ids.iter().zip(&known).filter(|(_, known)| known.is_none());
         let others: Vec<String> = others.map(|(id, _)| id.clone()).collect();
         let mut read = self.app.load_all::<A>(&others).await?;
         let loaded = ids.iter().zip(known).map(|(id, known)| {
-            known.unwrap_or_else(|| self.remember(id, read.remove(id).unwrap_or_default()))
+            known.unwrap_or_else(|| {
+                let loaded = self.remember(id, read.remove(id).unwrap_or_default());
+                self.app.cache.put(id, loaded.clone());
+                loaded
+            })
         });
         Ok(loaded.collect())
     }
@@ -280,9 +290,6 @@ impl<'a> UnitOfWork<'a> {
 
     fn remember<A: Decide>(&mut self, id: &str, loaded: Loaded<A>) -> Arc<Loaded<A>> {
         let loaded = Arc::new(loaded);
-        if loaded.sequence > 0 {
-            self.app.cache.put(id, loaded.clone());
-        }
         self.loaded.insert((A::TYPE, id.to_owned()), loaded.clone());
         loaded
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use servers::testing::statements;
+use shared::domain::access::Role;
 use utoipa::openapi::OpenApi;
 
 use crate::pair::{Pair, TestRequest, Tokens, id, new_id};
@@ -192,5 +193,22 @@ async fn a_command_reads_no_more_in_a_note_of_fifty_blocks_than_in_one_of_two() 
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_edits_as_one_of_everyone_reads_nothing_again() {
+    let pair = Pair::start().await;
+    let (ada, bob) = (pair.person("ada").await, pair.person("bob").await);
+    let notebook = pair.notebook(&ada, "Lab").await;
+    let note = pair.note(&ada, &notebook).await;
+    pair.grant(&ada, &format!("notebook:{notebook}"), "everyone", Role::Editor).await;
+    let edit = || TestRequest::patch(&format!("/notes/{note}"), &json!({"title": new_id()})).by(&bob);
+    assert_eq!(pair.send(1, edit()).await.version(), 2);
+    for version in [3, 4] {
+        let (answer, made) = statements(pair.send(1, edit())).await;
+        assert_eq!(answer.version(), version);
+        assert!(made.is_empty(), "{made:#?}");
+    }
     pair.stop().await;
 }
