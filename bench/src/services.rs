@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use command_api::accounts::{Accounts, Registration};
+use command_api::app::App;
 use projector::{ShadowBuild, Status};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -36,6 +37,8 @@ pub(crate) struct Own {
     /// The database.
     pub(crate) url: String,
     pub(crate) master: MasterKey,
+    /// The command path, for commands that have no route yet.
+    pub(crate) app: App,
     accounts: Accounts,
 }
 
@@ -75,7 +78,8 @@ async fn on_servers<T>(
     let services = Services::start(&url, &master, Some(&nats)).await?;
     let owner = PgConnection::connect(&url).await?;
     let accounts = services.accounts.clone();
-    let mut own = Own { api: services.api(), owner, url, master, accounts };
+    let app = services.commands.app.clone();
+    let mut own = Own { api: services.api(), owner, url, master, app, accounts };
     let measured = measure(&mut own).await;
     own.owner.close().await?;
     services.stop().await;

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod hostile;
+mod joins;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::report::{hundredths, milliseconds};
 use crate::services::{Api, on_own_servers};
 use crowd::Crowd;
 use hostile::Hostile;
+use joins::Joins;
 
 /// How long each way is tried before it is measured.
 const WARM: Duration = Duration::from_millis(500);
@@ -58,6 +60,7 @@ const WAYS: [(&str, Way); 4] = [
 pub(crate) struct Measured {
     figures: Vec<Figure>,
     hostile: Hostile,
+    joins: Joins,
     crowd: Option<Crowd>,
 }
 
@@ -179,8 +182,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     on_own_servers(&plan.folder, async |own| {
         let figures = compare(plan, &own.api, &mut own.owner).await?;
         let hostile = hostile::run(own, plan.rounds, plan.length).await?;
+        let joins = joins::run(own, plan.rounds, plan.length).await?;
         let crowd = if plan.behind == 0 { None } else { Some(crowd::run(own, plan.behind).await?) };
-        Ok(Measured { figures, hostile, crowd })
+        Ok(Measured { figures, hostile, joins, crowd })
     })
     .await
 }
@@ -263,7 +267,9 @@ pub(crate) fn json(measured: &Measured) -> String {
             "ratio": hundredths(median(&figure.ratios)),
         });
     }
-    json!({ "contention": by_way, "hostile": measured.hostile, "crowd": measured.crowd }).to_string()
+    json!({ "contention": by_way, "hostile": measured.hostile, "joins": measured.joins,
+            "crowd": measured.crowd })
+    .to_string()
 }
 
 /// A table for people.
@@ -288,6 +294,7 @@ pub(crate) fn table(measured: &Measured) -> String {
         .expect("a string takes everything");
     }
     write!(table, "\n\n{}", measured.hostile).expect("a string takes everything");
+    write!(table, "\n\n{}", measured.joins).expect("a string takes everything");
     if let Some(crowd) = &measured.crowd {
         write!(table, "\n\n{crowd}").expect("a string takes everything");
     }
