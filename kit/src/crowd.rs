@@ -1,5 +1,7 @@
 //! Read tables of a large workspace, filled without a log: what reads cost in it is measured, and their plans are tested.
 
+use uuid::Uuid;
+
 /// What an id is of.
 #[derive(Clone, Copy, Debug)]
 pub enum Of {
@@ -14,8 +16,8 @@ pub enum Of {
 }
 
 /// The id of the thing of that number.
-pub fn numbered(of: Of, number: u32) -> uuid::Uuid {
-    uuid::Uuid::from_u128((of as u128) << 64 | u128::from(number))
+pub fn numbered(of: Of, number: u32) -> Uuid {
+    Uuid::from_u128((of as u128) << 64 | u128::from(number))
 }
 
 /// How much a workspace of so many notes holds.

@@ -60,7 +60,7 @@ pub(super) async fn run(own: &Own, rounds: u32, length: Duration) -> Result<Join
     let token: Arc<str> = own.api.login("ada").await?.into();
     let notebook = made(&own.api, &token, "/notebooks", &json!({"name": "Open door"})).await?;
     let furnished = furnish(&own.api, &token, &notebook, CLIENTS).await?;
-    let client = |block| Client::new(&own.api, &token, Way::AtTheEnd, &furnished, block);
+    let client = |block: &String| Client::new(&own.api, &token, Way::AtTheEnd, &furnished, block);
     let mut clients: Vec<Client> = furnished.own.iter().map(client).collect();
     let mut people = Vec::new();
     for number in 0..PEOPLE {

@@ -108,7 +108,8 @@ pub(super) struct Page {
 
 /// At most `limit` events of these scopes after `after` and up to `up_to`, and no more than [`BATCH_BYTES`].
 ///
-/// Each scope is asked for one page of its own: the cost does not grow with the length of the gap.
+/// Each scope is asked for its nearest event; then only those are read whose nearest is on the page. The cost grows neither
+/// with the length of the gap nor, beyond a look at each, with the number of scopes.
 pub(super) async fn past(
     pool: &PgPool,
     scopes: &HashSet<Scope>,
@@ -119,10 +120,21 @@ pub(super) async fn past(
     let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
     let found = sqlx::query!(
         r#"select e.position, pg_column_size(e.payload)::bigint as "bytes!"
-             from (select distinct f.position
-                     from unnest($1::text[]) wanted(scope)
+             from (with nearest as materialized (
+                          select w.scope, f.position
+                            from unnest($1::text[]) w (scope)
+                           cross join lateral (select position from feed
+                                                where feed.scope = w.scope and position > $2 and position <= $3
+                                                order by position limit 1) f),
+                        -- One event may be the nearest of many scopes: a page ends where so many different ones do.
+                        page as materialized (
+                          select case when count(*) < $4 then $3 else max(position) end as last
+                            from (select distinct position from nearest order by position limit $4) p)
+                   select distinct f.position
+                     from page
+                     join nearest n on n.position <= page.last
                     cross join lateral (select position from feed
-                                         where feed.scope = wanted.scope and position > $2 and position <= $3
+                                         where feed.scope = n.scope and position > $2 and position <= page.last
                                          order by position limit $4) f
                     order by f.position limit $4) found
              join es.event e on e.position = found.position
