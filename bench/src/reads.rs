@@ -74,19 +74,19 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     on_own_servers(&plan.folder, async |own| measure(plan, own).await).await
 }
 
-async fn measure(plan: &Plan, own: &mut Own) -> Result<Measured> {
-    eprintln!("filling the read tables with {} notes", plan.crowd.notes);
+async fn measure(wanted: &Plan, own: &mut Own) -> Result<Measured> {
+    eprintln!("filling the read tables with {} notes", wanted.crowd.notes);
     own.owner.execute(&*format!("set search_path to {}", read_schema::name())).await?;
-    own.owner.execute(&*plan.crowd.sql()).await?;
+    own.owner.execute(&*wanted.crowd.sql()).await?;
     own.owner.execute("vacuum analyze").await?;
     let token = |own: &Own, number| own.token(UserId(numbered(Of::Person, number)));
     let mut figures = Vec::new();
-    for (what, plain) in READS {
+    for (what, join) in READS {
         let address = filled(what);
-        let few = timed(plan, async || own.api.text(&address, &token(own, 2)).await).await?;
-        let many = timed(plan, async || own.api.text(&address, &token(own, 1)).await).await?;
-        let plain = match plain {
-            Some(sql) => Some(timed(plan, async || join(own, sql).await).await?),
+        let few = timed(wanted, async || own.api.text(&address, &token(own, 2)).await).await?;
+        let many = timed(wanted, async || own.api.text(&address, &token(own, 1)).await).await?;
+        let plain = match join {
+            Some(sql) => Some(timed(wanted, async || joined(own, sql).await).await?),
             None => None,
         };
         eprintln!("measured {what}");
@@ -96,7 +96,7 @@ async fn measure(plan: &Plan, own: &mut Own) -> Result<Measured> {
     let reader =
         |number| Reader { api: own.api.clone(), token: token(own, number), address: address.clone() };
     let mut readers: Vec<_> = (2..2 + READERS).map(reader).collect();
-    let at_once = work(&mut readers, plan.length).await?;
+    let at_once = work(&mut readers, wanted.length).await?;
     Ok(Measured { figures, at_once })
 }
 
@@ -108,7 +108,7 @@ fn filled(what: &str) -> String {
     })
 }
 
-async fn join(own: &mut Own, sql: &str) -> Result<String> {
+async fn joined(own: &mut Own, sql: &str) -> Result<String> {
     let rows = sqlx::query(sql).bind(numbered(Of::Person, 1)).fetch_all(&mut own.owner).await?;
     Ok(rows.len().to_string())
 }

@@ -43,7 +43,7 @@ pub(super) struct Joins {
     alone_p99_ms: f64,
     beside_p50_ms: f64,
     beside_p99_ms: f64,
-    joins_per_second: f64,
+    people_per_second: f64,
     renames_per_second: f64,
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn run(own: &Own, rounds: u32, length: Duration) -> Result<Join
         alone_p99_ms: milliseconds(&quiet_took, 0.99),
         beside_p50_ms: milliseconds(&took, 0.5),
         beside_p99_ms: milliseconds(&took, 0.99),
-        joins_per_second: rate(joins),
+        people_per_second: rate(joins),
         renames_per_second: rate(renames),
     })
 }
@@ -160,11 +160,12 @@ async fn rename(own: &Own, house: &House, done: &mut u32) -> Result<()> {
 impl fmt::Display for Joins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { alone_per_second, beside_per_second, ratio, ratio_min, ratio_max, .. } = self;
-        let Self { joins_per_second, renames_per_second, alone_p99_ms, beside_p50_ms, beside_p99_ms, .. } =
-            self;
+        let Self {
+            people_per_second, renames_per_second, alone_p99_ms, beside_p50_ms, beside_p99_ms, ..
+        } = self;
         write!(
             f,
-            "{CLIENTS} clients in one notebook: {alone_per_second}/s (p99 {alone_p99_ms} ms). While {joins_per_second} people a \
+            "{CLIENTS} clients in one notebook: {alone_per_second}/s (p99 {alone_p99_ms} ms). While {people_per_second} people a \
              second join or leave it, and it is renamed {renames_per_second} times a second: {beside_per_second}/s, {ratio} of \
              that ({ratio_min} to {ratio_max}; {beside_p50_ms} ms, {beside_p99_ms} ms)."
         )

@@ -168,6 +168,7 @@ impl World {
     }
 
     /// All that is asked for by an action in a place, and the answers that are due.
+    #[expect(clippy::too_many_lines, reason = "an arm for each action")]
     async fn asks(&self, action: Action, place: &Place) -> Vec<(Ask, Answers)> {
         let Self { ada, bob, den, dreams, .. } = self;
         let Place { notebook, note } = place;

@@ -32,25 +32,25 @@ struct Said {
 /// Heard is what the future itself asks, on whichever connection. What runs beside it is not: polls in the background, the
 /// log's writer, and tasks that it starts.
 pub async fn statements_with_rows<F: Future>(of: F) -> (F::Output, Vec<(String, u64)>) {
-    let (output, made) = listened(of).await;
+    let (output, made) = Box::pin(listened(of)).await;
     (output, made.into_iter().map(|said| (said.summary, said.rows)).collect())
 }
 
 /// The same without the rows.
 pub async fn statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
-    let (output, made) = listened(of).await;
+    let (output, made) = Box::pin(listened(of)).await;
     (output, made.into_iter().map(|said| said.summary).collect())
 }
 
 /// The same with each statement as a whole.
 pub async fn whole_statements<F: Future>(of: F) -> (F::Output, Vec<String>) {
-    let (output, made) = listened(of).await;
+    let (output, made) = Box::pin(listened(of)).await;
     (output, made.into_iter().map(|said| said.whole.unwrap_or(said.summary)).collect())
 }
 
 async fn listened<F: Future>(of: F) -> (F::Output, Vec<Said>) {
     let listener = Listener::default();
-    let output = of.with_subscriber(listener.clone()).await;
+    let output = Box::pin(of.with_subscriber(listener.clone())).await;
     let made = std::mem::take(&mut *listener.0.lock().expect("nobody panics while holding this lock"));
     (output, made)
 }
