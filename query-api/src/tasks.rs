@@ -232,6 +232,7 @@ async fn list(
                         from my_grants g
                         join sound_notebooks b on b.id = g.container_id
                        where g.user_id = $1 and g.kind = 'notebook' and ($2::uuid is null or g.container_id = $2)
+                         and ($3::uuid is null or g.container_id = (select notebook_id from notes where id = $3))
                        group by g.container_id),
                     wanted as not materialized (
                       select t.id, t.note_id, t.notebook_id, t.owner_id, t.created_at, k.sort_key
@@ -254,18 +255,22 @@ async fn list(
                          and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
                          and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
                          and ($3::uuid is null or t.note_id = $3)),
-                    -- By index only in the order of creation: in another order every task is looked at.
+                    -- By index only in the order of creation: in another order every task is looked at. The note is asked
+                    -- for task by task (`offset 0`): joined, all tasks of a notebook could be read, and sorted afterwards.
                     heads as materialized (
                       select m.id, m.role
                         from mine m
                        cross join lateral (
                          select t.created_at, t.id
                            from wanted t
-                           join sound_notes n on n.id = t.note_id and n.notebook_id = t.notebook_id
+                          cross join lateral (select from sound_notes n
+                                               where n.id = t.note_id and n.notebook_id = t.notebook_id
+                                              offset 0) n
                           where t.notebook_id = m.id
                             and ($14::timestamptz is null or (t.created_at, t.id) < ($14, $12))
                           order by t.created_at desc, t.id desc
                           limit 1) h
+                       where $3::uuid is null
                        order by h.created_at desc, h.id desc
                        limit case when $4 = 'created' then $13::bigint end),
                     found as (
@@ -274,11 +279,18 @@ async fn list(
                        cross join lateral (
                          select t.id, t.sort_key
                            from wanted t
-                           join sound_notes n on n.id = t.note_id and n.notebook_id = t.notebook_id
+                          cross join lateral (select from sound_notes n
+                                               where n.id = t.note_id and n.notebook_id = t.notebook_id
+                                              offset 0) n
                           where t.notebook_id = h.id
                             and ($14::timestamptz is null or (t.created_at, t.id) < ($14, $12))
                           order by t.created_at desc, t.id desc
                           limit case when $4 = 'created' then $13::bigint end) t
+                      union all
+                      select t.id, m.role, t.sort_key
+                        from mine m
+                        join sound_notes n on n.notebook_id = m.id and n.id = $3
+                        join wanted t on t.note_id = n.id
                       union all
                       select t.id, g.role, t.sort_key
                         from my_grants g

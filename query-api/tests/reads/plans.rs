@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::world::{World, world};
 
 /// Small enough for a test, large enough for Postgres to prefer an index wherever there is one.
-const CROWD: Crowd = Crowd { notes: 20_000 };
+const CROWD: Crowd = Crowd { notes: 40_000 };
 
 /// What there may be much of. To read it from one end to the other would take the longer, the more others have.
 const LARGE: [&str; 5] = ["users", "notebooks", "notes", "tasks", "members"];
@@ -105,16 +105,14 @@ async fn run_by_index(world: &World, connection: &mut PgConnection, person: User
             let plan = plan(connection, &made[0], &filled(arguments, person, "'"), mode).await;
             let mut found = Vec::new();
             nodes(&plan, &mut found);
-            let over: Vec<_> = found
-                .iter()
-                .filter(|node| {
-                    node["Node Type"] == "Seq Scan"
-                        && LARGE.iter().any(|table| node["Relation Name"] == *table)
-                })
-                .collect();
-            assert!(over.is_empty(), "{address}, {mode}: reads a table whole: {over:#?}");
-            // For each container its newest thing and the caller's grant, and a few pages.
-            let most = f64::from(4 * containers + 10 * 51);
+            let is_large = |node: &Value| LARGE.iter().any(|table| node["Relation Name"] == *table);
+            // What is planned and never begun costs nothing.
+            let whole = found.iter().find(|node| {
+                node["Node Type"] == "Seq Scan" && is_large(node) && number(node, "Actual Loops") > 0.0
+            });
+            assert!(whole.is_none(), "{address}, {mode}: reads a table whole: {:#}", whole.unwrap_or(&&plan));
+            // For each container its newest thing and the caller's grant; a page of those that are best; a few pages more.
+            let most = f64::from(4 * containers + 51 * containers.min(51) + 10 * 51);
             for node in found.iter().filter(|_| bounded) {
                 let gone =
                     number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
@@ -129,8 +127,18 @@ async fn run_by_index(world: &World, connection: &mut PgConnection, person: User
 async fn whoever_asks_every_read_goes_by_index_and_looks_at_little() {
     let world = world().await;
     world.write(&CROWD.sql()).await;
-    world.write("analyze").await;
-    let mut connection = world.owner.acquire().await.expect("a connection").detach();
+    // Others: of so few notebooks, persons and grants it would rightly read all.
+    world
+        .write(
+            "insert into notebooks select gen_random_uuid(), 'n', '', 'a', now(), 'a', now(), 1 from generate_series(1, 20000);
+             insert into members select 'notebook', id, gen_random_uuid(), 3, 1, null, 'a', now() from notebooks where name = 'n';
+             insert into users select gen_random_uuid(), n || '@example.com', 'q' || n, 'q' || n, 'Q', null, null, null, '{}',
+                    now(), now(), 1
+               from generate_series(1, 20000) n",
+        )
+        .await;
+    world.write("vacuum analyze").await;
+    let mut connection = world.query.acquire().await.expect("a connection").detach();
     let person = |number| UserId(numbered(Of::Person, number));
     // The own notebook and everyone's, and the notes that were shared by themselves.
     run_by_index(&world, &mut connection, person(1), CROWD.busy() + 2 + CROWD.notes / 1000).await;

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) owner: PgPool,
     /// How far the reads believe the tables to be.
     pub(crate) watermark: Watermark,
+    /// What reads are asked with.
+    pub(crate) query: PgPool,
     router: Router,
     issuer: Issuer,
     // Last, so that it outlives the pools.
@@ -55,9 +57,9 @@ pub(crate) async fn in_schema(schema: &str) -> World {
     let verifier = Verifier::start(&keys, Clock::System, query.clone(), &Shutdown::new());
     let watermark = Watermark::fixed(Mark { epoch: EPOCH.to_owned(), position: 7, head: 7 });
     let issuer = Issuer::new(&keys, Clock::System);
-    let app = QueryApp::new(Parts { pool: query, watermark: watermark.clone(), verifier, keys });
+    let app = QueryApp::new(Parts { pool: query.clone(), watermark: watermark.clone(), verifier, keys });
     let (router, _) = query_api::routes().with_state::<()>(app).split_for_parts();
-    let world = World { owner, watermark, router, issuer, _database: database };
+    let world = World { owner, watermark, query, router, issuer, _database: database };
     world.write(&format!("update checkpoint set position = 7, epoch = '{EPOCH}'")).await;
     world
 }

@@ -39,7 +39,11 @@ pub fn options(url: &str, role: DatabaseRole, schema: Option<&str>) -> sqlx::Res
         .options([("role", role.name()), ("jit", "off")]);
     let options = match role {
         DatabaseRole::Command => options.options([("enable_seqscan", "off")]),
-        DatabaseRole::Projector | DatabaseRole::Query => options,
+        // A page in the order of an index must not become a bitmap of all that is there, sorted: how much that is for one
+        // notebook of many, Postgres guesses by the average.
+        // And an index costs what it costs on a disk without arms.
+        DatabaseRole::Query => options.options([("enable_bitmapscan", "off"), ("random_page_cost", "1.1")]),
+        DatabaseRole::Projector => options,
     };
     Ok(match schema {
         Some(schema) => options.options([("search_path", schema)]),
@@ -123,6 +127,11 @@ mod tests {
     fn a_session_has_one_role_and_one_schema_and_compiles_nothing() {
         let options = options("postgres://db.example.org/daybook", DatabaseRole::Query, Some("read_1"));
         let options = options.expect("an address");
-        assert_eq!(options.get_options(), Some("-c role=daybook_query -c jit=off -c search_path=read_1"));
+        assert_eq!(
+            options.get_options(),
+            Some(
+                "-c role=daybook_query -c jit=off -c enable_bitmapscan=off -c random_page_cost=1.1 -c search_path=read_1"
+            )
+        );
     }
 }
