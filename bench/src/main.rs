@@ -124,7 +124,7 @@ enum What {
         #[arg(long)]
         json: bool,
         /// How many notes there are: a tenth of them in a notebook that everyone may read, and a person for each hundred.
-        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..=10_000_000))]
+        #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(10_000..=10_000_000))]
         notes: u32,
         /// How often each thing is read.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use command_api::app::{App, CommandMeta};
 use command_api::members::{Member, MemberCommand};
 use reqwest::Method;
@@ -14,6 +14,7 @@ use shared::domain::access::{Container, Kind, Principal, Role};
 use shared::domain::id::UserId;
 use shared::domain::members::MemberId;
 use shared::process::auth::Caller;
+use shared::process::problem::ProblemType;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use uuid::Uuid;
@@ -139,8 +140,12 @@ async fn come_and_go(house: &House, turn: &mut usize, done: &mut u32) -> Result<
                 under_way.spawn(async move { app.execute::<Member>(&meta, &id, vec![command], &()).await });
             }
             Some(ended) = under_way.join_next() => {
-                ended?.map_err(|problem| anyhow!("somebody could not come or go: {problem:?}"))?;
-                *done += 1;
+                match ended? {
+                    // Its joining was under way when the round before ended.
+                    Err(problem) if problem.kind == ProblemType::MemberMissing => (),
+                    Err(problem) => bail!("somebody could not come or go: {problem:?}"),
+                    Ok(_) => *done += 1,
+                }
             }
         }
     }
