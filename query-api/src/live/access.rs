@@ -300,6 +300,11 @@ impl Known {
         needed
     }
 
+    /// Whether an event changes the state of a container, of which also whoever has something in it hears.
+    pub(super) fn is_about_state(event: &Subject) -> bool {
+        changed(event).next().is_some()
+    }
+
     /// The containers in others that somebody has a grant of their own on.
     fn children(&self) -> impl Iterator<Item = (Container, &HashMap<Principal, Grant>)> {
         self.grants.iter().filter(|(of, _)| of.kind.is_child()).map(|(of, holders)| (*of, holders))

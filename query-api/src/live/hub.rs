@@ -25,6 +25,16 @@ pub(super) enum End {
     Epoch,
 }
 
+/// What was loaded for the hub.
+pub(super) struct Loaded {
+    /// [`Hub::turn`] before it was loaded.
+    pub(super) turn: u64,
+    /// Rows, at their position.
+    pub(super) known: Known,
+    /// What happened to access from what the hub knows until then.
+    pub(super) news: Vec<News>,
+}
+
 /// What became of a socket that asked for a seat.
 pub(super) enum Seated {
     /// It has one, and hears from there when it is to end.
@@ -63,6 +73,8 @@ struct State {
     known: Known,
     /// What of it the feed has yet to come to, in order.
     ahead: Vec<News>,
+    /// How often all that is known was begun anew: what was read before the last time is of other tables.
+    turn: u64,
     sockets: HashMap<u64, Socket>,
     of_person: HashMap<UserId, HashSet<u64>>,
     next_id: u64,
@@ -91,6 +103,7 @@ impl Hub {
             ring: Ring::new(settings.ring_events, settings.ring_bytes),
             known: Known::default(),
             ahead: Vec::new(),
+            turn: 0,
             sockets: HashMap::new(),
             of_person: HashMap::new(),
             next_id: 0,
@@ -121,6 +134,7 @@ impl Hub {
         state.ring.restart(position);
         state.known = Known::nothing(epoch, position, &[]);
         state.ahead.clear();
+        state.turn += 1;
         for socket in state.sockets.values_mut() {
             socket.end(End::Epoch);
         }
@@ -131,17 +145,22 @@ impl Hub {
         self.state().known.position()
     }
 
+    /// To be asked before something is loaded, and given back with it.
+    pub(super) fn turn(&self) -> u64 {
+        self.state().turn
+    }
+
     /// Which of these must be loaded before it is known whether they can be seen.
     pub(super) fn unknown(&self, containers: &[Container]) -> Vec<Container> {
         self.state().known.unknown(containers.iter().copied())
     }
 
     /// Takes in what was loaded, and what happened from what is known until then; false when what was loaded is too old,
-    /// so that it must be loaded again.
-    pub(super) fn take_in(&self, loaded: Known, news: &[News]) -> bool {
+    /// or of tables or a history that were left meanwhile, so that it must be loaded again.
+    pub(super) fn take_in(&self, loaded: Loaded) -> bool {
         let mut state = self.state();
         state.known.shrink(self.places);
-        state.take_in(loaded, news)
+        state.take_in(loaded)
     }
 
     /// Pushes events, in order, to whoever may see them, and moves on to `up_to`. Gives back those that are left when one
@@ -170,13 +189,13 @@ impl Hub {
     }
 
     /// Seats a socket; without what was loaded, only if its person is known already.
-    pub(super) fn seat(self: &Arc<Self>, caller: Caller, loaded: Option<(Known, Vec<News>)>) -> Seated {
+    pub(super) fn seat(self: &Arc<Self>, caller: Caller, loaded: Option<Loaded>) -> Seated {
         let mut state = self.state();
         if state.of_person.get(&caller.user).is_some_and(|open| open.len() >= self.sockets_each) {
             return Seated::Full;
         }
-        if let Some((loaded, news)) = loaded {
-            state.take_in(loaded, &news);
+        if let Some(loaded) = loaded {
+            state.take_in(loaded);
         }
         if !state.strangers(caller.user).is_empty() {
             return Seated::Unknown;
@@ -196,12 +215,13 @@ impl Hub {
 
     /// Takes in grants as they are in tables that were rebuilt, where containers that were hidden may be seen again; false
     /// when they are too old, so that they must be loaded again.
-    pub(super) fn readmit(&self, loaded: Known, news: &[News]) -> bool {
+    pub(super) fn readmit(&self, loaded: Loaded) -> bool {
         let mut state = self.state();
         state.known.forget_places();
-        if !state.take_in(loaded, news) {
+        if !state.take_in(loaded) {
             return false;
         }
+        state.turn += 1;
         // A person who has left meanwhile stays away.
         let strangers: Vec<Principal> =
             state.known.principals().filter(|principal| state.has_left(*principal)).collect();
@@ -236,7 +256,10 @@ impl State {
 
     /// Brings what is known and what was loaded to one position, the later one; `news` is all that happened between them,
     /// if what was loaded is later.
-    fn take_in(&mut self, mut loaded: Known, news: &[News]) -> bool {
+    fn take_in(&mut self, Loaded { turn, known: mut loaded, news }: Loaded) -> bool {
+        if turn != self.turn {
+            return false;
+        }
         let is_of_today = loaded.epoch() == self.epoch;
         if !is_of_today {
             // The tables do not hold this history yet: at its beginning there was nothing.
@@ -244,8 +267,8 @@ impl State {
         }
         for news in news {
             if is_of_today && news.position() > self.known.position() {
-                self.known.follow(news);
-                self.ahead.push(news.clone());
+                self.known.follow(&news);
+                self.ahead.push(news);
             }
         }
         self.known.reach(loaded.position());
@@ -266,7 +289,8 @@ impl State {
         self.known.follow(&event.news);
         let subject = &event.news.subject;
         let concerned = self.known.concerned(subject);
-        if !concerned.is_empty() {
+        // Whom the state of a container concerns by what is in it is known only once it is known where that is.
+        if !concerned.is_empty() || Known::is_about_state(subject) {
             let unknown = self.known.needs(subject);
             if !unknown.is_empty() {
                 // The feed has yet to come to it, but it is known.
@@ -426,5 +450,7 @@ impl Drop for Seat {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -43,8 +43,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::watermark::Watermark;
-use access::{Known, News};
-use hub::Hub;
+use access::News;
+use hub::{Hub, Loaded};
 use ring::Pushed;
 
 pub use options::Options;
@@ -178,25 +178,27 @@ impl Live {
             if unknown.is_empty() {
                 return Ok(());
             }
-            let loaded = load::places(&self.pool, &unknown).await?;
-            let news = self.news_up_to(loaded.position()).await?;
-            self.hub.take_in(loaded, &news);
+            let turn = self.hub.turn();
+            let known = load::places(&self.pool, &unknown).await?;
+            let news = self.news_up_to(known.position()).await?;
+            self.hub.take_in(Loaded { turn, known, news });
         }
         Err(behind())
     }
 
     /// The grants of these, and what happened from what is known until then.
-    async fn grants(&self, principals: &[Principal]) -> Result<(Known, Vec<News>), sqlx::Error> {
-        let loaded = load::grants(&self.pool, principals).await?;
-        let news = self.news_up_to(loaded.position()).await?;
-        Ok((loaded, news))
+    async fn grants(&self, principals: &[Principal]) -> Result<Loaded, sqlx::Error> {
+        let turn = self.hub.turn();
+        let known = load::grants(&self.pool, principals).await?;
+        let news = self.news_up_to(known.position()).await?;
+        Ok(Loaded { turn, known, news })
     }
 
     /// Reads the grants of all who are connected again.
     async fn readmit(&self) -> Result<(), sqlx::Error> {
         for _ in 0..LOADS {
-            let (loaded, news) = self.grants(&self.hub.principals()).await?;
-            if self.hub.readmit(loaded, &news) {
+            let loaded = self.grants(&self.hub.principals()).await?;
+            if self.hub.readmit(loaded) {
                 return Ok(());
             }
         }

@@ -92,10 +92,14 @@ fn hub() -> Arc<Hub> {
     hub
 }
 
+fn take_in(hub: &Hub, known: Known, news: &[News]) -> bool {
+    hub.take_in(Loaded { turn: hub.turn(), known, news: news.to_vec() })
+}
+
 fn seat(hub: &Arc<Hub>, user: UserId, loaded: Known, news: Vec<News>) -> Option<Seat> {
     let expires_at = Clock::System.now();
     let caller = Caller { user, session: SessionId(Uuid::from_u128(9)), expires_at };
-    match hub.seat(caller, Some((loaded, news))) {
+    match hub.seat(caller, Some(Loaded { turn: hub.turn(), known: loaded, news })) {
         Seated::At(seat, _) => Some(seat),
         Seated::Unknown | Seated::Full => None,
     }
@@ -137,11 +141,11 @@ fn a_person_who_comes_later_is_not_shown_what_had_left_by_then() {
         let hub = hub();
         let place = || places(100, &[(NOTE, Some(LAB)), (LAB, None), (SAFE, None)]);
         if placed_first {
-            assert!(hub.take_in(place(), &[]));
+            assert!(take_in(&hub, place(), &[]));
         }
         let bob = seat(&hub, BOB, grants(120, BOB, &[(LAB, 115)]), happened()).expect("all is known");
         if !placed_first {
-            assert!(hub.take_in(place(), &[]));
+            assert!(take_in(&hub, place(), &[]));
         }
         let mut queue = live(&bob);
         push(&hub, written(101, NOTE, LAB));
@@ -159,7 +163,7 @@ fn what_went_into_a_newer_notebook_of_mine_is_seen_before_the_feed_comes_there()
     let (event, unknown) = hub.push(vec![written(101, NOTE, LAB)], 101).expect_err("the note is not known");
     assert_eq!(unknown, [NOTE]);
     let loaded = places(120, &[(NOTE, Some(SAFE)), (SAFE, None), (LAB, None)]);
-    assert!(hub.take_in(loaded, &[granted(105, SAFE, ADA), moved(106, NOTE, LAB, SAFE)]));
+    assert!(take_in(&hub, loaded, &[granted(105, SAFE, ADA), moved(106, NOTE, LAB, SAFE)]));
     assert!(hub.push(event, 101).is_ok());
     assert_eq!(positions(&taken(&mut queue)), [101]);
     // A stranger who comes now sees nothing of it.
@@ -170,7 +174,7 @@ fn what_went_into_a_newer_notebook_of_mine_is_seen_before_the_feed_comes_there()
 #[test]
 fn a_grant_that_was_taken_again_is_not_given_a_second_time() {
     let hub = hub();
-    assert!(hub.take_in(places(100, &[(LAB, None)]), &[]));
+    assert!(take_in(&hub, places(100, &[(LAB, None)]), &[]));
     // 113: granted. 118: revoked. Loaded at 120.
     let (given, ended) = (granted(113, LAB, BOB), revoked(118, LAB, BOB));
     let mut loaded = grants(120, BOB, &[]);
@@ -187,7 +191,7 @@ fn a_grant_that_was_taken_again_is_not_given_a_second_time() {
 #[test]
 fn what_waits_is_judged_again_when_it_is_written() {
     let hub = hub();
-    assert!(hub.take_in(places(100, &[(LAB, None), (NOTE, Some(LAB))]), &[]));
+    assert!(take_in(&hub, places(100, &[(LAB, None), (NOTE, Some(LAB))]), &[]));
     let bob = seat(&hub, BOB, grants(100, BOB, &[(LAB, 1)]), vec![]).expect("all is known");
     let mut queue = live(&bob);
     push(&hub, written(101, NOTE, LAB));
@@ -209,7 +213,7 @@ fn news_of_the_trash_reaches_who_has_a_note_in_it() {
     let trashed = pushed(news(101, &within(&[LAB]), &[Effect::Trashed(LAB)]));
     let (trashed, unknown) = hub.push(vec![trashed], 101).expect_err("nothing is known");
     assert!(unknown.contains(&LAB) && unknown.contains(&NOTE), "{unknown:?}");
-    assert!(hub.take_in(places(101, &[(LAB, None), (NOTE, Some(LAB))]), &[]));
+    assert!(take_in(&hub, places(101, &[(LAB, None), (NOTE, Some(LAB))]), &[]));
     // The rows are of before it, as it were: what happened since is applied to them.
     assert!(hub.push(trashed, 101).is_ok());
     assert_eq!((positions(&taken(&mut bobs)), positions(&taken(&mut adas))), (vec![101], vec![101]));
@@ -223,9 +227,9 @@ fn what_is_loaded_too_late_is_loaded_again() {
         push(&hub, pushed(news(position, &[], &[])));
     }
     assert!(seat(&hub, BOB, grants(102, BOB, &[]), vec![]).is_none());
-    assert!(!hub.take_in(places(102, &[(LAB, None)]), &[]));
+    assert!(!take_in(&hub, places(102, &[(LAB, None)]), &[]));
     assert!(seat(&hub, BOB, grants(103, BOB, &[]), vec![]).is_some());
-    assert!(!hub.take_in(Known::nothing("another history", 105, &[]), &[]));
+    assert!(!take_in(&hub, Known::nothing("another history", 105, &[]), &[]));
 }
 
 /// What was recorded, and what can be asked of tables at each position.
@@ -322,12 +326,12 @@ fn is_true_at_one_position(wishes: &[[u8; 4]], steps: &[[u8; 4]]) -> Result<(), 
                 let event = pushed(log.news[usize::try_from(feed).expect("a position")].clone());
                 while let Err((_, unknown)) = hub.push(vec![Arc::clone(&event)], feed + 1) {
                     let loaded = log.loads(feed + 1, &[], &unknown);
-                    hub.take_in(loaded, &log.between(hub.known_at(), feed + 1));
+                    take_in(&hub, loaded, &log.between(hub.known_at(), feed + 1));
                 }
             }
             2 => {
                 if let Some((loaded, news)) = late.take() {
-                    hub.take_in(loaded, &news);
+                    take_in(&hub, loaded, &news);
                 }
                 let principals: Vec<Principal> = PRINCIPALS
                     .iter()
@@ -342,7 +346,7 @@ fn is_true_at_one_position(wishes: &[[u8; 4]], steps: &[[u8; 4]]) -> Result<(), 
             }
             _ => {
                 if let Some((loaded, news)) = late.take() {
-                    hub.take_in(loaded, &news);
+                    take_in(&hub, loaded, &news);
                 }
             }
         }
