@@ -47,6 +47,8 @@ pub(super) struct Known {
     position: i64,
     /// Where containers are; `None`: there is no such container.
     places: HashMap<Container, Option<Place>>,
+    /// How many of them were kept when the others were forgotten.
+    kept: usize,
     grants: HashMap<Container, HashMap<Principal, Grant>>,
     /// The principals all of whose grants are known, with the containers that these are on.
     held: HashMap<Principal, HashSet<Container>>,
@@ -250,14 +252,19 @@ impl Known {
     /// Forgets where containers are: that may have changed otherwise than by what happened.
     pub(super) fn forget_places(&mut self) {
         self.places.clear();
+        self.kept = 0;
         self.last_loss = self.position + 1;
     }
 
-    /// Forgets where containers are, once there are more than `most`, but for those that somebody has a grant of their own on.
+    /// Forgets where containers are, once there are `most` more than those that are kept: those in others that somebody has
+    /// a grant of their own on, and what they are in, which are needed together, however many they are.
     pub(super) fn shrink(&mut self, most: usize) {
-        if self.places.len() > most {
-            let grants = &self.grants;
-            self.places.retain(|container, _| container.kind.is_child() && grants.contains_key(container));
+        if self.places.len() > self.kept + most {
+            let parent = |of| self.places.get(&of).copied().flatten().and_then(|place| place.parent);
+            let kept: HashSet<Container> =
+                self.children().flat_map(|(of, _)| [Some(of), parent(of)]).flatten().collect();
+            self.places.retain(|of, _| kept.contains(of));
+            self.kept = self.places.len();
         }
     }
 
