@@ -30,6 +30,9 @@ const CLIENTS: usize = 64;
 const PEOPLE: usize = 100;
 /// Each time somebody joins or leaves: 200 a second.
 const JOIN_EVERY: Duration = Duration::from_millis(5);
+/// How many of these are under way at most: people come by a few doors, and a service refuses a crowd that outgrows its
+/// connections.
+const AT_ONCE: usize = 8;
 /// Each time the notebook has another name: 10 a second.
 const RENAME_EVERY: Duration = Duration::from_millis(100);
 
@@ -120,14 +123,14 @@ pub(super) async fn run(own: &Own, rounds: u32, length: Duration) -> Result<Join
     })
 }
 
-/// One after the other joins or leaves, however long each takes. There is no route for it, so the owner asks the command
+/// One after the other joins or leaves, a few at once. There is no route for it, so the owner asks the command
 /// path.
 async fn come_and_go(house: &House, turn: &mut usize, done: &mut u32) -> Result<()> {
     let mut ticks = interval(JOIN_EVERY);
     let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
-            _ = ticks.tick() => {
+            _ = ticks.tick(), if under_way.len() < AT_ONCE => {
                 let person = house.people[*turn % PEOPLE];
                 let joins = (*turn / PEOPLE).is_multiple_of(2);
                 *turn += 1;
