@@ -23,7 +23,21 @@ create table tasks (
   created_at timestamptz not null,
   updated_by text not null,
   updated_at timestamptz not null,
-  version bigint not null
+  version bigint not null,
+  -- The place in each order in which tasks are listed, smallest first: microseconds, negative where the latest comes
+  -- first. A day is over when the next one begins; what is not due comes last.
+  by_created bigint not null generated always as (
+    -(extract(epoch from created_at at time zone 'UTC') * 1000000)::bigint) stored,
+  by_updated bigint not null generated always as (
+    -(extract(epoch from updated_at at time zone 'UTC') * 1000000)::bigint) stored,
+  by_due bigint not null generated always as (
+    coalesce(
+      (extract(epoch from coalesce(due_at at time zone 'UTC', (due_on + 1)::timestamp - interval '1 microsecond'))
+       * 1000000)::bigint,
+      9223372036854775807)) stored,
+  by_priority bigint not null generated always as (
+    (4 - priority)::bigint * 1000000000000000000
+    - (extract(epoch from created_at at time zone 'UTC') * 1000000)::bigint) stored
 );
 -- All tasks of a note: they move and go with it, the removed ones too.
 create index tasks_of_note on tasks (note_id);

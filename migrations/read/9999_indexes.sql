@@ -11,5 +11,8 @@ create index members_of on members (principal, kind, container_id) include (role
 create index members_ended on members (principal, until) where until is not null;
 create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
 create index notes_newest on notes (created_at desc, id desc);
-create index tasks_of_notebook on tasks (notebook_id, created_at desc, id desc) where not removed;
+create index tasks_by_created on tasks (notebook_id, by_created, id desc) where not removed;
+create index tasks_by_updated on tasks (notebook_id, by_updated, id desc) where not removed;
+create index tasks_by_due on tasks (notebook_id, by_due, id desc) where not removed;
+create index tasks_by_priority on tasks (notebook_id, by_priority, id desc) where not removed;
 create index tasks_of_owner on tasks (owner_id) where note_id is null and not removed;

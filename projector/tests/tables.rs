@@ -9,13 +9,13 @@ use shared::process::postgres::{DatabaseRole, pool};
 use shared::process::read_schema::{self, VERSIONS};
 use sqlx::PgConnection;
 
-/// Name, type and whether it may be null, of each column.
+/// Name, type and whether it may be null, of each column that is written; Postgres makes the others of these.
 type Columns = Vec<(String, String, bool)>;
 
 async fn columns(connection: &mut PgConnection, table: &str) -> Columns {
     let columns = "select a.attname::text, t.typname::text, not a.attnotnull
                      from pg_attribute a join pg_type t on t.oid = a.atttypid
-                    where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped
+                    where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
                     order by a.attnum";
     sqlx::query_as(columns).bind(table).fetch_all(connection).await.unwrap()
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::after::When;
 use crate::answer::{Answer, Read, Versioned, failed};
 use crate::app::QueryApp;
-use crate::cursor::{Listed, Page};
+use crate::cursor::{Listed, Page, Paging};
 use crate::list::{Filters, List, PageQuery};
 
 /// The routes of the module.
@@ -71,7 +71,7 @@ struct Task {
     /// For `If-Match` when changing it.
     version: i64,
     #[serde(skip)]
-    sort_key: i64,
+    key: i64,
 }
 
 impl Versioned for Task {
@@ -151,7 +151,7 @@ impl Listed for Task {
     type Key = TaskCursorKey;
 
     fn cursor_key(&self) -> TaskCursorKey {
-        TaskCursorKey { key: self.sort_key, id: self.id.0 }
+        TaskCursorKey { key: self.key, id: self.id.0 }
     }
 }
 
@@ -188,35 +188,38 @@ impl Wanted {
     }
 }
 
-impl Sort {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Due => "due",
-            Self::Priority => "priority",
-        }
-    }
-}
-
 /// List tasks.
 ///
 /// Those that you may see, in the order of `sort`.
 #[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which, PageQuery),
     responses((status = 200, body = Page<Task>)))]
-#[expect(clippy::too_many_lines, reason = "one statement")]
 async fn list(
     caller: Caller,
     State(app): State<QueryApp>,
     List { filters: which, paging }: List<Which, TaskCursorKey>,
 ) -> Result<Answer<Page<Task>>, Problem> {
-    let rows = sqlx::query_as!(
-        Read::<Task>,
-        r#"select c.position, c.epoch,
+    paging.answer(page(&app, caller, &which, &paging).await.map_err(failed)?)
+}
+
+/// One page, in the order that is asked for.
+#[expect(clippy::too_many_lines, reason = "one statement")]
+async fn page(
+    app: &QueryApp,
+    caller: Caller,
+    which: &Which,
+    paging: &Paging<TaskCursorKey>,
+) -> sqlx::Result<Vec<Read<Task>>> {
+    // Heads first, as in the list of notes, in whichever order: each has its column and its index. Then no more of each
+    // notebook than can come before the last of the heads.
+    macro_rules! by {
+        ($key:literal) => {
+            sqlx::query_as!(
+                Read::<Task>,
+                r#"select c.position, c.epoch,
                   case when t.id is not null then row(
                     t.id, t.note_id, t.notebook_id, b.id, t.title, t.description, t.completed_at is not null,
                     t.completed_at, t.due_at, t.due_on, t.priority, t.assignee_id, t.role, t.created_by, t.created_at,
-                    t.updated_by, t.updated_at, t.version, t.sort_key) end as "item?: Task",
+                    t.updated_by, t.updated_at, t.version, t.key) end as "item?: Task",
                   exists (select from withheld
                            where user_id = $1 and table_name in ('members', 'notebooks', 'notes', 'tasks')
                              and ($2::uuid is null or scopes @> array['notebook:' || $2])
@@ -235,103 +238,93 @@ async fn list(
                          and ($3::uuid is null or g.container_id = (select notebook_id from notes where id = $3))
                        group by g.container_id),
                     wanted as not materialized (
-                      select t.id, t.note_id, t.notebook_id, t.owner_id, t.created_at, k.sort_key
-                        from sound_tasks t
-                       cross join lateral (
-                         select case $4
-                                  when 'due' then
-                                    coalesce((extract(epoch from t.due) * 1000000)::bigint, 9223372036854775807)
-                                  when 'updated' then -(extract(epoch from t.updated_at) * 1000000)::bigint
-                                  when 'priority' then
-                                    (4 - t.priority)::bigint * 1000000000000000000
-                                    - (extract(epoch from t.created_at) * 1000000)::bigint
-                                  else -(extract(epoch from t.created_at) * 1000000)::bigint
-                                end as sort_key) k
-                       where ($5::boolean is null or (t.completed_at is not null) = $5)
-                         and ($6::uuid is null or t.assignee_id = $6)
-                         and ($7::timestamptz is null or t.due < $7)
-                         and ($8::timestamptz is null or t.due >= $8)
-                         and ($9::smallint is null or t.priority = $9)
-                         and ($10::text is null or t.title_folded like $10 or t.description_folded like $10)
-                         and ($11::bigint is null or k.sort_key > $11 or k.sort_key = $11 and t.id < $12)
+                      select t.id, t.note_id, t.notebook_id, t.owner_id, t.key
+                        from (select *, "# + $key + r#" as key from sound_tasks) t
+                       where ($4::boolean is null or (t.completed_at is not null) = $4)
+                         and ($5::uuid is null or t.assignee_id = $5)
+                         and ($6::timestamptz is null or t.due < $6)
+                         and ($7::timestamptz is null or t.due >= $7)
+                         and ($8::smallint is null or t.priority = $8)
+                         and ($9::text is null or t.title_folded like $9 or t.description_folded like $9)
+                         and t.key >= coalesce($10, -9223372036854775808)
+                         and ($10::bigint is null or t.key > $10 or t.id < $11)
                          and ($3::uuid is null or t.note_id = $3)),
-                    -- By index only in the order of creation: in another order every task is looked at. The note is asked
-                    -- for task by task (`offset 0`): joined, all tasks of a notebook could be read, and sorted afterwards.
+                    -- The note is asked for task by task (`offset 0`) and by its id alone (a comparison that no index
+                    -- knows): else all notes of a notebook could be read for each.
+                    in_notes as not materialized (
+                      select t.id, t.notebook_id, t.key
+                        from wanted t
+                       cross join lateral (select from sound_notes n
+                                            where n.id = t.note_id and n.notebook_id is not distinct from t.notebook_id
+                                           offset 0) n),
                     heads as materialized (
-                      select m.id, m.role
+                      select m.id, m.role, h.key
                         from mine m
-                       cross join lateral (
-                         select t.created_at, t.id
-                           from wanted t
-                          cross join lateral (select from sound_notes n
-                                               where n.id = t.note_id and n.notebook_id = t.notebook_id
-                                              offset 0) n
-                          where t.notebook_id = m.id
-                            and ($14::timestamptz is null or (t.created_at, t.id) < ($14, $12))
-                          order by t.created_at desc, t.id desc
-                          limit 1) h
+                       cross join lateral (select id, key from in_notes
+                                            where notebook_id = m.id
+                                            order by key, id desc
+                                            limit 1) h
                        where $3::uuid is null
-                       order by h.created_at desc, h.id desc
-                       limit case when $4 = 'created' then $13::bigint end),
+                       order by h.key, h.id desc
+                       limit $12),
                     found as (
-                      select t.id, h.role, t.sort_key
+                      select t.id, h.role, t.key
                         from heads h
-                       cross join lateral (
-                         select t.id, t.sort_key
-                           from wanted t
-                          cross join lateral (select from sound_notes n
-                                               where n.id = t.note_id and n.notebook_id = t.notebook_id
-                                              offset 0) n
-                          where t.notebook_id = h.id
-                            and ($14::timestamptz is null or (t.created_at, t.id) < ($14, $12))
-                          order by t.created_at desc, t.id desc
-                          limit case when $4 = 'created' then $13::bigint end) t
+                       cross join lateral (select id, key from in_notes
+                                            where notebook_id = h.id
+                                              and key <= coalesce((select key from heads order by key desc
+                                                                    offset $12::bigint - 1 limit 1), 9223372036854775807)
+                                            order by key, id desc
+                                            limit $12) t
                       union all
-                      select t.id, m.role, t.sort_key
+                      select t.id, m.role, t.key
                         from mine m
                         join sound_notes n on n.notebook_id = m.id and n.id = $3
                         join wanted t on t.note_id = n.id
                       union all
-                      select t.id, g.role, t.sort_key
+                      select t.id, g.role, t.key
                         from my_grants g
                         join sound_notes n on n.id = g.container_id
                         join sound_notebooks b on b.id = n.notebook_id
                         join wanted t on t.note_id = n.id
                        where g.user_id = $1 and g.kind = 'note' and ($2::uuid is null or n.notebook_id = $2)
                       union all
-                      select t.id, 3::smallint, t.sort_key
+                      select t.id, 3::smallint, t.key
                         from wanted t
                        where t.owner_id = $1 and t.note_id is null and $2::uuid is null)
-               select t.*, f.role, f.sort_key
+               select t.*, f.role, f.key
                  from (
-                   select id, max(role) as role, sort_key
+                   select id, max(role) as role, key
                      from found
-                    group by id, sort_key
-                    order by sort_key, id desc
-                    limit $13) f
+                    group by id, key
+                    order by key, id desc
+                    limit $12) f
                  join tasks t on t.id = f.id) t on true
              left join blocks b on b.id = t.id and b.note_id = t.note_id and b.type = 'task' and not b.removed
-            order by t.sort_key, t.id desc"#,
-        caller.user.0,
-        which.notebook_id.map(|id| id.0),
-        which.note_id.map(|id| id.0),
-        which.sort.name(),
-        which.completed,
-        which.assignee.map(|id| id.0),
-        which.due_before.map(DueTime::get),
-        which.due_after.map(DueTime::get),
-        which.priority.map(|priority| i16::from(priority.get())),
-        which.q.as_ref().map(Wanted::pattern),
-        paging.after().map(|place| place.key),
-        paging.after().map(|place| place.id),
-        paging.rows(),
-        // Once more, as the index of the default order has it.
-        paging.after().filter(|_| which.sort == Sort::Created).and_then(|place| DateTime::from_timestamp_micros(-place.key))
-    )
-    .fetch_all(&app.pool)
-    .await
-    .map_err(failed)?;
-    paging.answer(rows)
+            order by t.key, t.id desc"#,
+                caller.user.0,
+                which.notebook_id.map(|id| id.0),
+                which.note_id.map(|id| id.0),
+                which.completed,
+                which.assignee.map(|id| id.0),
+                which.due_before.map(DueTime::get),
+                which.due_after.map(DueTime::get),
+                which.priority.map(|priority| i16::from(priority.get())),
+                which.q.as_ref().map(Wanted::pattern),
+                paging.after().map(|place| place.key),
+                paging.after().map(|place| place.id),
+                paging.rows()
+            )
+            .fetch_all(&app.pool)
+            .await
+        };
+    }
+    match which.sort {
+        Sort::Created => by!("by_created"),
+        Sort::Updated => by!("by_updated"),
+        Sort::Due => by!("by_due"),
+        Sort::Priority => by!("by_priority"),
+    }
 }
 
 /// Read a task.

@@ -125,7 +125,11 @@ impl World {
 
     async fn insert(&self, table: &str, row: Value, more: Value) {
         let row = merged(row, more);
-        let insert = format!("insert into {table} select * from jsonb_populate_record(null::{table}, $1)");
+        let columns: Vec<&str> = row.as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+        let columns = columns.join(", ");
+        let insert = format!(
+            "insert into {table} ({columns}) select {columns} from jsonb_populate_record(null::{table}, $1)"
+        );
         sqlx::query(&insert).bind(row).execute(&self.owner).await.expect("a row");
     }
 
