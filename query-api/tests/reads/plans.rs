@@ -108,7 +108,10 @@ async fn run_by_index(world: &World, connection: &mut PgConnection, person: User
             let most = f64::from(4 * containers + 51 * containers.min(51) + 10 * 51);
             // An index that is read from one end of a notebook to the other shows in pages alone.
             let pages = number(&plan, "Shared Hit Blocks") + number(&plan, "Shared Read Blocks");
-            assert!(!bounded || pages <= 2.0 * most, "{address}, {mode}: {pages} pages, not {most} rows: {plan:#}");
+            assert!(
+                !bounded || pages <= 2.0 * most,
+                "{address}, {mode}: {pages} pages, not {most} rows: {plan:#}"
+            );
             for node in found.iter().filter(|_| bounded) {
                 let gone =
                     number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
