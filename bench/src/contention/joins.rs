@@ -70,10 +70,9 @@ pub(super) async fn run(own: &Own, rounds: u32, length: Duration) -> Result<Join
     for number in 0..PEOPLE {
         let name = format!("guest{number}");
         own.api.register(&name).await?;
-        let me = own.api.get("/me", &own.api.login(&name).await?).await?;
-        people.push(serde_json::from_value(me["id"].clone()).context("an account has an id")?);
+        people.push(caller(own, &own.api.login(&name).await?)?.user);
     }
-    let owner = own.app.verifier.verify(&token).map_err(|_| anyhow!("the token is new"))?;
+    let owner = caller(own, &token)?;
     let house = House { app: own.app.clone(), owner, token, notebook, people };
     work(&mut clients, length).await?;
     let (mut alone, mut beside, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -121,6 +120,10 @@ pub(super) async fn run(own: &Own, rounds: u32, length: Duration) -> Result<Join
         people_per_second: rate(joins),
         renames_per_second: rate(renames),
     })
+}
+
+fn caller(own: &Own, token: &str) -> Result<Caller> {
+    own.app.verifier.verify(token).map_err(|_| anyhow!("the token is new"))
 }
 
 /// One after the other joins or leaves, a few at once. There is no route for it, so the owner asks the command
