@@ -25,8 +25,8 @@ create function es.append(
   e_cmd int[], e_id uuid[], e_type text[], e_aggregate text[], e_sequence bigint[], e_event text[],
   e_version text[], e_payload bytea[], e_metadata jsonb[], e_scopes text[], e_effects jsonb[], e_mac bytea[],
   -- Aggregates that are written (before the first event) or only read, with the last sequence each must
-  -- have; 0: must not exist.
-  x_cmd int[], x_type text[], x_aggregate text[], x_sequence bigint[],
+  -- have; 0: must not exist. x_access: later events do not matter, if they have no effects and are few.
+  x_cmd int[], x_type text[], x_aggregate text[], x_sequence bigint[], x_access boolean[],
   -- Claims released, then taken.
   r_cmd int[], r_kind text[], r_value bytea[], r_owner text[],
   t_cmd int[], t_kind text[], t_value bytea[], t_owner text[],
@@ -90,8 +90,8 @@ begin
     into found_
     from (
       select distinct on (x.cmd) x.cmd, x.type, x.aggregate, s.actual
-        from unnest(x_cmd, x_type, x_aggregate, x_sequence) with ordinality
-               x(cmd, type, aggregate, sequence, nth)
+        from unnest(x_cmd, x_type, x_aggregate, x_sequence, x_access) with ordinality
+               x(cmd, type, aggregate, sequence, access, nth)
         cross join lateral (
           select coalesce((
                    select e.sequence from es.event e
@@ -100,6 +100,10 @@ begin
           offset 0 -- else it is looked up again for each comparison
         ) s
        where s.actual <> x.sequence and x.cmd <> all (out_)
+         and not (x.access and x.sequence > 0 and s.actual - x.sequence between 1 and 100
+                  and not exists (select from es.event e
+                                   where e.aggregate_type = x.type and e.aggregate_id = x.aggregate
+                                     and e.sequence > x.sequence and e.effects is not null))
        order by x.cmd, x.nth
     ) w;
   if found_ is not null then

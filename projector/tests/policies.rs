@@ -503,7 +503,7 @@ impl House {
         let event = app.keyring.check(event).await.unwrap();
         // As in another process, which remembers nothing of it.
         for kind in ["block", "task"] {
-            app.cache.drop(kind, &block.to_string());
+            app.cache.drop_stale(kind, &block.to_string(), i64::MAX);
         }
         let mut reaction = Reaction::of::<BlockTaskSync>(app, &event);
         let (reacted, made) = statements_with_rows(BlockTaskSync.react(&mut reaction)).await;

@@ -130,6 +130,7 @@ impl OurWriter {
             aggregate_type: "notebook",
             aggregate_id: self.notebook.clone(),
             sequence: 1,
+            access_only: true,
         });
         if self.sequence == 1 {
             let (key_owner, wrapped) = (self.key_owner.clone(), self.wrapped.clone());

@@ -32,7 +32,7 @@ const PEOPLE: usize = 100;
 const JOIN_EVERY: Duration = Duration::from_millis(5);
 /// How many of these are under way at most: people come by a few doors, and a service refuses a crowd that outgrows its
 /// connections.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 /// Each time the notebook has another name: 10 a second.
 const RENAME_EVERY: Duration = Duration::from_millis(100);
 

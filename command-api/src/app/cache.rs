@@ -18,6 +18,7 @@ pub struct Cache(moka::sync::Cache<(&'static str, String), Entry>);
 #[derive(Clone)]
 struct Entry {
     weight: u32,
+    sequence: i64,
     aggregate: Arc<dyn Any + Send + Sync>,
 }
 
@@ -40,12 +41,16 @@ impl Cache {
 
     pub(super) fn put<A: Decide>(&self, id: &str, loaded: Arc<Loaded<A>>) {
         let size = serde_json::to_vec(&loaded.state).map_or(0, |json| json.len()) + OVERHEAD;
-        let entry = Entry { weight: u32::try_from(size).unwrap_or(u32::MAX), aggregate: loaded };
+        let (weight, sequence) = (u32::try_from(size).unwrap_or(u32::MAX), loaded.sequence);
+        let entry = Entry { weight, sequence, aggregate: loaded };
         self.0.insert((A::TYPE, id.to_owned()), entry);
     }
 
-    /// Forgets an aggregate that turned out to be stale.
-    pub fn drop(&self, aggregate_type: &'static str, id: &str) {
-        self.0.invalidate(&(aggregate_type, id.to_owned()));
+    /// Forgets an aggregate that turned out to be stale, unless it has been loaded again meanwhile.
+    pub fn drop_stale(&self, aggregate_type: &'static str, id: &str, sequence: i64) {
+        let key = (aggregate_type, id.to_owned());
+        if self.0.get(&key).is_some_and(|entry| entry.sequence <= sequence) {
+            self.0.invalidate(&key);
+        }
     }
 }

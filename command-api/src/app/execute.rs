@@ -234,8 +234,9 @@ impl App {
                         return Attempt::Refused(problem);
                     }
                 }
-                for expect in &read {
-                    self.cache.drop(expect.aggregate_type, &expect.aggregate_id);
+                // The others may be as good as they were, and whoever was refused as well may have loaded this one again.
+                for stale in read.iter().filter(|read| read.is_of(&aggregate_type, &id)) {
+                    self.cache.drop_stale(stale.aggregate_type, &stale.aggregate_id, stale.sequence);
                 }
                 Attempt::Again
             }

@@ -127,7 +127,12 @@ impl Written {
     }
 
     fn expect(&self) -> Expect {
-        Expect { aggregate_type: self.aggregate_type, aggregate_id: self.id.clone(), sequence: self.before }
+        Expect {
+            aggregate_type: self.aggregate_type,
+            aggregate_id: self.id.clone(),
+            sequence: self.before,
+            access_only: false,
+        }
     }
 
     /// Its last event's mark, if a snapshot is due.
@@ -147,7 +152,10 @@ impl Written {
     /// Forgets it, as another turned out to have moved; the refusal if that was this one and should have been new.
     pub(super) fn clashed(self, app: &App, aggregate_type: &str, id: &str) -> Option<Problem> {
         let itself = self.is(aggregate_type, id);
-        app.cache.drop(self.aggregate_type, &self.id);
+        // A key that exists says that something was taken for new by mistake, and not what.
+        if itself || aggregate_type == "key" {
+            app.cache.drop_stale(self.aggregate_type, &self.id, self.before);
+        }
         self.clash.filter(|_| itself)
     }
 }
@@ -184,15 +192,11 @@ impl App {
             .collect();
         let (mut append, written, taken) = work.into_append(Append::new(key, &answer.id, answer.version));
         let (changed, unchanged): (Vec<_>, Vec<_>) = written.iter().partition(|one| !one.facts.is_empty());
-        append
-            .expects
-            .retain(|expect| !changed.iter().any(|one| one.is(expect.aggregate_type, &expect.aggregate_id)));
-        for one in unchanged {
-            // That there was nothing to do must still be true when the key is recorded.
-            if !append.expects.iter().any(|expect| one.is(expect.aggregate_type, &expect.aggregate_id)) {
-                append.expects.push(one.expect());
-            }
-        }
+        let is_written =
+            |expect: &Expect| written.iter().any(|one| expect.is_of(one.aggregate_type, &one.id));
+        append.expects.retain(|expect| !is_written(expect));
+        // That there was nothing to do must still be true when the key is recorded.
+        append.expects.extend(unchanged.into_iter().map(Written::expect));
         let mac_key = self.keyring.mac_key().await?;
         let mut keys = HashMap::new();
         let mut made = Vec::new();

@@ -125,6 +125,14 @@ impl<'a> UnitOfWork<'a> {
         Ok(loaded)
     }
 
+    /// Reads of a container where it is and in what state: the append will be refused if that has changed, but not for
+    /// another name.
+    pub async fn read_access<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
+        let loaded = self.look_up::<A>(id).await?;
+        self.reads.push(Expect { access_only: true, ..expect::<A>(id, loaded.sequence) });
+        Ok(loaded)
+    }
+
     /// Looks at an aggregate that may turn out not to matter. One that is decided by must be [`Self::expect`]ed.
     pub async fn look_up<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         if let Some(loaded) = self.remembered::<A>(id) {
@@ -163,7 +171,7 @@ impl<'a> UnitOfWork<'a> {
 
     /// Names an aggregate that was read otherwise: the append will be refused if it has moved.
     pub fn expect<A: Decide>(&mut self, id: &str, sequence: i64) {
-        self.reads.push(Expect { aggregate_type: A::TYPE, aggregate_id: id.to_owned(), sequence });
+        self.reads.push(expect::<A>(id, sequence));
     }
 
     /// Loads an aggregate that is to be changed; 404 if it was deleted for ever.
@@ -318,13 +326,20 @@ impl<'a> UnitOfWork<'a> {
     /// claims by their kinds.
     pub(super) fn into_append(self, append: Append) -> (Append, Vec<Written>, Vec<(&'static str, Problem)>) {
         let mut expects = self.reads;
-        expects.sort_by(|a, b| (a.aggregate_type, &a.aggregate_id).cmp(&(b.aggregate_type, &b.aggregate_id)));
+        // Of two for one thing the stricter.
+        let order =
+            |expect: &Expect| (expect.aggregate_type, expect.aggregate_id.clone(), expect.access_only);
+        expects.sort_by_cached_key(order);
         expects.dedup_by(|a, b| (a.aggregate_type, &a.aggregate_id) == (b.aggregate_type, &b.aggregate_id));
         let Rows { released, claims, freed, places, side } = self.rows;
         let taken = claims.iter().map(|claim| (claim.claim.kind, claim.taken.clone())).collect();
         let claims = claims.into_iter().map(|claim| claim.claim).collect();
         (Append { expects, released, claims, freed, places, side, ..append }, self.written, taken)
     }
+}
+
+fn expect<A: Decide>(id: &str, sequence: i64) -> Expect {
+    Expect { aggregate_type: A::TYPE, aggregate_id: id.to_owned(), sequence, access_only: false }
 }
 
 impl Rows {

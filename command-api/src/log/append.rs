@@ -120,6 +120,15 @@ pub struct Expect {
     pub aggregate_id: String,
     /// Its last sequence as read.
     pub sequence: i64,
+    /// Only its place and state were read: up to 100 later events without effects do not matter, such as another name.
+    pub access_only: bool,
+}
+
+impl Expect {
+    /// Whether it is about that aggregate.
+    pub fn is_of(&self, aggregate_type: &str, aggregate_id: &str) -> bool {
+        self.aggregate_type == aggregate_type && self.aggregate_id == aggregate_id
+    }
 }
 
 /// Something that may exist once only, held by an owner.

@@ -84,7 +84,7 @@ pub(super) async fn append(
         r#"select cmd as "cmd!", outcome as "outcome!", last, kind, id, sequence, fingerprint, recorded_at
              from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49)"#,
+                            $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50)"#,
         &column(&commands, |a| a.key.hash())[..],
         &column(&commands, Append::is_kept)[..],
         &column(&commands, |a| a.key.fingerprint.as_slice()) as &[&[u8]],
@@ -107,6 +107,7 @@ pub(super) async fn append(
         &column(&expected, |x| x.0) as &[&str],
         &column(&expected, |x| x.1) as &[&str],
         &column(&expected, |x| x.2)[..],
+        &column(&expected, |x| x.3)[..],
         &cmds(&released)[..],
         &column(&released, |c| c.kind) as &[&str],
         &column(&released, |c| c.value.as_slice()) as &[&[u8]],
@@ -230,13 +231,17 @@ fn cmds<T>(rows: &[(i32, T)]) -> Vec<i32> {
     rows.iter().map(|(cmd, _)| *cmd).collect()
 }
 
+/// Type, id and last sequence of an aggregate, and whether only its place and state matter.
+type Expected<'b> = (&'static str, &'b str, i64, bool);
+
 /// The aggregates that are written or only read, with the sequence each must have.
-fn expected<'b>(batch: &[&'b Prepared]) -> Vec<(i32, (&'static str, &'b str, i64))> {
+fn expected<'b>(batch: &[&'b Prepared]) -> Vec<(i32, Expected<'b>)> {
     let mut expected = Vec::new();
     for (&command, cmd) in batch.iter().zip(1..) {
         let reads = command.append.expects.iter();
-        let reads = reads.map(|e| (e.aggregate_type, e.aggregate_id.as_str(), e.sequence));
-        expected.extend(command.writes().chain(reads).map(|aggregate| (cmd, aggregate)));
+        let reads = reads.map(|e| (e.aggregate_type, e.aggregate_id.as_str(), e.sequence, e.access_only));
+        let writes = command.writes().map(|(kind, id, sequence)| (kind, id, sequence, false));
+        expected.extend(writes.chain(reads).map(|aggregate| (cmd, aggregate)));
     }
     expected
 }

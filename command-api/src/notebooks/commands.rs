@@ -54,7 +54,7 @@ impl Refusal for NotebookError {
 
 /// A notebook, read to decide by; it is in nothing. Nothing if there is none.
 pub(crate) async fn chain(work: &mut UnitOfWork<'_>, notebook: NotebookId) -> Result<Vec<Link>, Problem> {
-    let read = work.read::<Notebook>(&notebook.to_string()).await?;
+    let read = work.read_access::<Notebook>(&notebook.to_string()).await?;
     let link = Link { container: notebook.into(), cleared: 0 };
     Ok(if read.state.is_there() { vec![link] } else { Vec::new() })
 }

@@ -54,7 +54,7 @@ impl Refusal for NoteError {
 
 /// A note and its notebook, both read to decide by. Nothing if one of them is not there.
 pub(crate) async fn chain(work: &mut UnitOfWork<'_>, note: NoteId) -> Result<Vec<Link>, Problem> {
-    let read = work.read::<Note>(&note.to_string()).await?;
+    let read = work.read_access::<Note>(&note.to_string()).await?;
     let Some(notebook) = read.state.notebook() else { return Ok(Vec::new()) };
     let parent = notebooks::chain(work, notebook).await?;
     let link = Link { container: note.into(), cleared: read.state.cleared() };

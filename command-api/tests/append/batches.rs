@@ -173,7 +173,12 @@ async fn each_thing_has_one_taker() -> anyhow::Result<()> {
     let claim_it = |by: &'static str| command(move |c| c.claims.push(claim(by)));
     let write = || command(|c| c.events.push(event("shared", 1)));
     let read = command(|c| {
-        c.expects.push(Expect { aggregate_type: "note", aggregate_id: "shared".into(), sequence: 0 });
+        c.expects.push(Expect {
+            aggregate_type: "note",
+            aggregate_id: "shared".into(),
+            sequence: 0,
+            access_only: false,
+        });
     });
     let commands =
         vec![place_it("x"), place_it("y"), claim_it("me"), claim_it("you"), write(), write(), read];

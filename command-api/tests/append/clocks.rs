@@ -101,7 +101,7 @@ async fn a_process_whose_clock_is_more_than_an_hour_away_records_nothing() -> an
 async fn the_refusal_of_a_wrong_clock_names_both_times() -> anyhow::Result<()> {
     let database = database().await?;
     let mut command = options(&database.url, DatabaseRole::Command, None)?.connect().await?;
-    let batch = vec!["'{}'"; 47].join(", ");
+    let batch = vec!["'{}'"; 48].join(", ");
     let append = |clock: &str| format!("select es.append({batch}, '[]', {clock})");
     command.execute(append("clock_timestamp() - interval '59 minutes'").as_str()).await?;
     command.execute("set timezone = 'UTC'").await?;

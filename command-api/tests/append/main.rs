@@ -1,5 +1,6 @@
 //! The event log: what it records, for whom, and what it refuses.
 
+mod access;
 mod batches;
 mod clocks;
 mod contract;

@@ -206,7 +206,12 @@ impl World {
         let read = stream.read.map(|note| format!("note-{note}"));
         if let Some(read) = read.filter(|read| !touched(append, read)) {
             let sequence = known(&read);
-            append.expects.push(Expect { aggregate_type: "note", aggregate_id: read, sequence });
+            append.expects.push(Expect {
+                aggregate_type: "note",
+                aggregate_id: read,
+                sequence,
+                access_only: false,
+            });
         }
     }
 }

@@ -212,3 +212,33 @@ async fn whoever_edits_as_one_of_everyone_reads_nothing_again() {
     }
     pair.stop().await;
 }
+
+#[tokio::test]
+async fn another_name_of_a_notebook_costs_those_who_write_in_it_nothing() {
+    let pair = Pair::start().await;
+    let ada = pair.person("ada").await;
+    let [lab, den] = [pair.notebook(&ada, "Lab").await, pair.notebook(&ada, "Den").await];
+    let note = pair.note(&ada, &lab).await;
+    let body = json!({"note_id": note, "type": "text", "content": {"text": "One"}});
+    let block = id(&pair.send(0, TestRequest::post("/blocks", &body).by(&ada)).await.body);
+    let edit = || {
+        let body = json!({"content": {"text": new_id()}});
+        TestRequest::patch(&format!("/blocks/{block}"), &body).by(&ada)
+    };
+    assert_eq!(pair.send(1, edit()).await.status, 200);
+    for (address, body) in [
+        (format!("/notebooks/{lab}"), json!({"name": "Laboratory"})),
+        (format!("/notes/{note}"), json!({"title": "Dreams"})),
+    ] {
+        assert_eq!(pair.send(0, TestRequest::patch(&address, &body).by(&ada)).await.status, 200);
+        let (answer, made) = statements(pair.send(1, edit())).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(made.is_empty(), "{made:#?}");
+    }
+    let elsewhere = TestRequest::patch(&format!("/notes/{note}"), &json!({"notebook_id": den})).by(&ada);
+    assert_eq!(pair.send(0, elsewhere).await.status, 200);
+    let (answer, made) = statements(pair.send(1, edit())).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(!made.is_empty(), "it is decided again");
+    pair.stop().await;
+}

@@ -212,7 +212,6 @@ impl Log {
         let left = |container, parent| Effect::Left(Left { container, parent });
         let moves = lives(&other) && other != at;
         match chance.below(100) {
-            0..26 => self.happen(chance, None, scopes(&[page, at]), Vec::new()),
             26..30 => self.happen(chance, None, scopes(&[book]), Vec::new()),
             30..46 if lives(&on) => {
                 let effect = Effect::Granted { container: on, principal, role };

@@ -43,7 +43,7 @@ impl Tree {
                 }
                 Effect::Left(_) => {}
                 Effect::Granted { container, principal, role } => {
-                    self.grant(position, container, principal, role)
+                    self.grant(position, container, principal, role);
                 }
                 Effect::Revoked { container, principal } => self.end(position, container, Some(principal)),
                 Effect::Cleared(container) => self.end(position, container, None),
