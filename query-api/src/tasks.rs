@@ -288,6 +288,7 @@ async fn page(
                         join sound_notebooks b on b.id = n.notebook_id
                         join wanted t on t.note_id = n.id
                        where g.user_id = $1 and g.kind = 'note' and ($2::uuid is null or n.notebook_id = $2)
+                         and ($3::uuid is null or g.container_id = $3)
                       union all
                       select t.id, 3::smallint, t.key
                         from wanted t

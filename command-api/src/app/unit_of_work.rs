@@ -174,6 +174,11 @@ impl<'a> UnitOfWork<'a> {
         self.reads.push(expect::<A>(id, sequence));
     }
 
+    /// What was read so far to decide by, which the append will name.
+    pub fn reads(&self) -> &[Expect] {
+        &self.reads
+    }
+
     /// Loads an aggregate that is to be changed; 404 if it was deleted for ever.
     pub async fn load_to_change<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         let loaded = self.look_up::<A>(id).await?;
