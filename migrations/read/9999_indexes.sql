@@ -3,14 +3,11 @@
 alter table feed add primary key (scope, position);
 
 create index users_by_name on users (username_folded);
-create index users_newest on users (created_at desc, id desc);
 create index sessions_of_user on sessions (user_id, opened_at desc, id desc);
-create index notebooks_newest on notebooks (created_at desc, id desc);
 -- What a principal was granted, and what ended while somebody was away.
 create index members_of on members (principal, kind, container_id) include (role, since) where until is null;
 create index members_ended on members (principal, until) where until is not null;
 create index notes_of_notebook on notes (notebook_id, created_at desc, id desc);
-create index notes_newest on notes (created_at desc, id desc);
 create index tasks_by_created on tasks (notebook_id, by_created, id desc) where not removed;
 create index tasks_by_updated on tasks (notebook_id, by_updated, id desc) where not removed;
 create index tasks_by_due on tasks (notebook_id, by_due, id desc) where not removed;

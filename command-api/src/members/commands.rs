@@ -55,10 +55,10 @@ impl Refusal for MemberError {
 
 /// The highest role that a principal can be given on a container of a kind.
 pub(super) fn most(kind: Kind, principal: Principal) -> Option<Role> {
-    match (kind, principal) {
-        (Kind::Notebook, Principal::User(_)) => Some(Role::Owner),
-        (Kind::Notebook, Principal::Everyone) | (Kind::Note, Principal::User(_)) => Some(Role::Editor),
-        (Kind::Notebook, Principal::Public) | (Kind::Note, Principal::Everyone | Principal::Public) => None,
+    match (kind.is_child(), principal) {
+        (false, Principal::User(_)) => Some(Role::Owner),
+        (false, Principal::Everyone) | (true, Principal::User(_)) => Some(Role::Editor),
+        (false, Principal::Public) | (true, Principal::Everyone | Principal::Public) => None,
     }
 }
 

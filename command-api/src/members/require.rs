@@ -136,9 +136,9 @@ fn answered(
 
 fn forbidden(needed: Role) -> Problem {
     match needed {
-        Role::Owner => Problem::new(ProblemType::OwnerNeeded, "Only owners of the notebook may do this."),
+        Role::Owner => Problem::new(ProblemType::OwnerNeeded, "Only owners may do this."),
         Role::Viewer | Role::Editor => {
-            Problem::new(ProblemType::EditorNeeded, "Only editors and owners of the notebook may do this.")
+            Problem::new(ProblemType::EditorNeeded, "Only editors and owners may do this.")
         }
     }
 }

@@ -135,10 +135,7 @@ impl Rule {
 impl Kind {
     /// The least role that trashes and restores a container of this kind.
     const fn restored_by(self) -> Role {
-        match self {
-            Self::Notebook => Role::Owner,
-            Self::Note => Role::Editor,
-        }
+        if self.is_child() { Role::Editor } else { Role::Owner }
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Kind {
 
 impl Kind {
     /// Whether it is in another container.
-    pub fn is_child(self) -> bool {
+    pub const fn is_child(self) -> bool {
         match self {
             Self::Notebook => false,
             Self::Note => true,

@@ -193,17 +193,16 @@ problem_types! {
         "You can already see a notebook with this id. If you repeat a request, send the same `Idempotency-Key` to get \
          the first answer again.";
     OwnerNeeded "owner-needed" FORBIDDEN "Only owners may do this"
-        "You may see the notebook, but only its owners may do this. Ask one of them. Notebooks cannot be shared yet, so \
-         everybody who sees one is its owner.";
+        "You may see this, but only its owners may do this. Ask one of them.";
 }
 "Members" {
     MemberMissing "member-missing" NOT_FOUND "No such member"
         "This person has no role of their own here.";
     NotForThisKind "not-for-this-kind" CONFLICT "Not for a thing of this kind"
-        "Things of this kind cannot be shared like that. Only notebooks have owners, and notes are shared with persons, \
-         one by one.";
+        "Things of this kind cannot be shared like that. Things in others have no owners of their own, and \
+         are shared with persons, one by one.";
     LastOwner "last-owner" CONFLICT "The last owner"
-        "Every notebook has an owner. Make somebody else an owner first; then the last one can leave or get another role.";
+        "There is always an owner. Make somebody else an owner first; then the last one can leave or get another role.";
 }
 "Notes" {
     NoteMissing "note-missing" NOT_FOUND "No such note"
@@ -212,8 +211,7 @@ problem_types! {
         "You can already see a note with this id. If you repeat a request, send the same `Idempotency-Key` to get the \
          first answer again.";
     EditorNeeded "editor-needed" FORBIDDEN "Only editors may do this"
-        "You may see this, but only editors and owners of the notebook may change it. Ask an owner for access. Notebooks \
-         cannot be shared yet, so everybody who sees one is its owner.";
+        "You may see this, but only editors and owners may change it. Ask an owner for access.";
 }
 "Blocks" {
     BlockMissing "block-missing" NOT_FOUND "No such block"
