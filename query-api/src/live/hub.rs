@@ -208,9 +208,12 @@ impl Hub {
         Seated::At(Seat { hub: Arc::clone(self), id, user: caller.user }, ended)
     }
 
-    /// The principals whose grants are known.
-    pub(super) fn principals(&self) -> Vec<Principal> {
-        self.state().known.principals().collect()
+    /// The tables were rebuilt: what was read until now is of others, and not taken in any more. Gives back of whom the
+    /// grants are known, which are to be read again.
+    pub(super) fn leave_tables(&self) -> Vec<Principal> {
+        let mut state = self.state();
+        state.turn += 1;
+        state.known.principals().collect()
     }
 
     /// Takes in grants as they are in tables that were rebuilt, where containers that were hidden may be seen again; false
@@ -221,7 +224,6 @@ impl Hub {
         if !state.take_in(loaded) {
             return false;
         }
-        state.turn += 1;
         // A person who has left meanwhile stays away.
         let strangers: Vec<Principal> =
             state.known.principals().filter(|principal| state.has_left(*principal)).collect();

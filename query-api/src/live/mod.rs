@@ -197,7 +197,8 @@ impl Live {
     /// Reads the grants of all who are connected again.
     async fn readmit(&self) -> Result<(), sqlx::Error> {
         for _ in 0..LOADS {
-            let loaded = self.grants(&self.hub.principals()).await?;
+            let known = self.hub.leave_tables();
+            let loaded = self.grants(&known).await?;
             if self.hub.readmit(loaded) {
                 return Ok(());
             }

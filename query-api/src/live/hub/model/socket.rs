@@ -108,6 +108,10 @@ impl Socket {
         matches!(self.doing, Doing::Follow).then_some(self.sent)
     }
 
+    pub(super) fn is_seated(&self) -> bool {
+        self.seat.is_some()
+    }
+
     pub(super) fn wants_all(&self) -> bool {
         self.subscribed.contains(&Topic::All)
     }
@@ -169,7 +173,7 @@ impl Socket {
             let may = match topic {
                 Topic::Of(Scope::Container(container)) => tree.sight(self.person, container),
                 Topic::Of(Scope::Principal(Principal::User(user))) => user == self.person,
-                Topic::All | Topic::Of(Scope::Principal(_)) => true,
+                Topic::All | Topic::Of(Scope::Principal(Principal::Everyone | Principal::Public)) => true,
             };
             assert_eq!(self.seat().may(&[topic]), may, "{} may subscribe to {topic:?}", self.person);
             if may {
