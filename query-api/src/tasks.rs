@@ -272,7 +272,7 @@ async fn page(
                         from heads h
                        cross join lateral (select id, key from in_notes
                                             where notebook_id = h.id
-                                              and key <= coalesce((select key from heads order by key desc
+                                              and key <= coalesce((select key from heads order by key
                                                                     offset $12::bigint - 1 limit 1), 9223372036854775807)
                                             order by key, id desc
                                             limit $12) t

@@ -152,10 +152,8 @@ impl Written {
     /// Forgets it, as another turned out to have moved; the refusal if that was this one and should have been new.
     pub(super) fn clashed(self, app: &App, aggregate_type: &str, id: &str) -> Option<Problem> {
         let itself = self.is(aggregate_type, id);
-        // A key that exists says that something was taken for new by mistake, and not what.
-        if itself || aggregate_type == "key" {
-            app.cache.drop_stale(self.aggregate_type, &self.id, self.before);
-        }
+        // Only one is named, and of others that were written together as many may be stale.
+        app.cache.drop_stale(self.aggregate_type, &self.id, self.before);
         self.clash.filter(|_| itself)
     }
 }

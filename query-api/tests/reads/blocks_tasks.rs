@@ -399,6 +399,33 @@ async fn each_task_comes_once_in_every_order_however_long_the_pages_are() {
 }
 
 #[tokio::test]
+async fn pages_shorter_than_the_notebooks_are_many_leave_nothing_out() {
+    let world = world().await;
+    for notebook in 1..=6 {
+        world.notebook(notebook, ADA, 0).await;
+        world.note(10 + notebook, notebook, 1).await;
+    }
+    let mut tasks = Vec::new();
+    for number in 0..29_u8 {
+        // Other places in each order, and none twice.
+        let [created, updated, due] = [3, 5, 7].map(|step| number * step % 29);
+        let at = |minute: u8| format!("2026-01-01T00:{minute:02}:00Z");
+        let more = json!({"due_at": at(due), "priority": number % 5, "created_at": at(created), "updated_at": at(updated)});
+        world.task(100 + u128::from(number), Some(11 + u128::from(number % 6)), more).await;
+        tasks.push(Tied { number, due: Some(due), priority: number % 5, created, updated });
+    }
+    for (sort, order) in ORDERS {
+        tasks.sort_by_key(order);
+        let expected: Vec<String> =
+            tasks.iter().map(|task| (100 + u16::from(task.number)).to_string()).collect();
+        for limit in [1, 2, 3, 5, 6, 7, 28, 29] {
+            let list = format!("/tasks?sort={sort}&limit={limit}");
+            assert_eq!(walk(&world, &list, "title", async |_| ()).await, expected, "{list}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_task_cursor_serves_only_its_order_its_filters_and_its_person() {
     let (world, _) = tied().await;
     let first = world.get(ADA, "/tasks?sort=due&limit=1").await;
