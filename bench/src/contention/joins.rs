@@ -28,7 +28,7 @@ use crate::services::Own;
 const CLIENTS: usize = 64;
 /// How many come and go, by turns.
 const PEOPLE: usize = 100;
-/// Each time somebody joins or leaves: 200 a second.
+/// Each time somebody joins or leaves: 200 a second, if so many are answered.
 const JOIN_EVERY: Duration = Duration::from_millis(5);
 /// How many of these are under way at most: people come by a few doors, and a service refuses a crowd that outgrows its
 /// connections.

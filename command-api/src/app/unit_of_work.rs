@@ -125,8 +125,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(loaded)
     }
 
-    /// Reads of a container where it is and in what state: the append will be refused if that has changed, but not for
-    /// another name.
+    /// Reads where a container is, and its state: the append will be refused if that has changed, but not because the
+    /// container has another name.
     pub async fn read_access<A: Decide>(&mut self, id: &str) -> Result<Arc<Loaded<A>>, Problem> {
         let loaded = self.look_up::<A>(id).await?;
         self.reads.push(Expect { access_only: true, ..expect::<A>(id, loaded.sequence) });

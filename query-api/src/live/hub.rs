@@ -291,7 +291,8 @@ impl State {
         self.known.follow(&event.news);
         let subject = &event.news.subject;
         let concerned = self.known.concerned(subject);
-        // Whom the state of a container concerns by what is in it is known only once it is known where that is.
+        // People who have something in a container hear of its state too. Who they are is known only once it is known where
+        // their things are.
         if !concerned.is_empty() || Known::is_about_state(subject) {
             let unknown = self.known.needs(subject);
             if !unknown.is_empty() {
